@@ -1,0 +1,1 @@
+"""otel-kpi: an OpenTelemetry distribution for systems that serve, move data and call language models."""
