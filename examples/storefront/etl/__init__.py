@@ -1,0 +1,1 @@
+"""The import of a supplier's price list, observed with the plain OpenTelemetry API."""

@@ -1,0 +1,1 @@
+"""Traffic whose consequences are known before it is sent."""
