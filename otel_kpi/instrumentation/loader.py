@@ -1,0 +1,240 @@
+"""Import hooks: load a row's instrumentor at the first harmless moment, each one isolated from the others."""
+
+from __future__ import annotations
+
+import importlib
+import logging
+import sys
+import threading
+from typing import TYPE_CHECKING, Any, Final
+
+from otel_kpi import _compat
+from otel_kpi.instrumentation.table import Instrumented
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from otel_kpi.instrumentation.table import Row, State
+
+_logger: Final = logging.getLogger("otel_kpi.instrumentation")
+
+
+class _Entry:
+    """The state of one row. Guarded by the loader's lock."""
+
+    __slots__ = ("instrumentor", "reason", "row", "state", "version")
+
+    def __init__(self, row: Row) -> None:
+        self.row = row
+        self.state: State = "skipped"
+        self.version = ""
+        self.reason = "not installed yet"
+        self.instrumentor: Any = None
+
+    def become(self, state: State, reason: str = "") -> None:
+        self.state, self.reason = state, reason
+
+
+class Loader:
+    """Loads the rows of a table when their targets are imported.
+
+    Hooks cannot be taken back, so they are registered once and ask here whether their row is armed.
+    """
+
+    def __init__(self, rows: Sequence[Row]) -> None:
+        self._entries = {row.name: _Entry(row) for row in rows}
+        self._lock = threading.RLock()
+        self._hooked = False
+        # A hook runs inside the import machinery, which takes its mark off the module only afterwards.
+        self._ended: set[str] = set()
+
+    def install(self, disabled: frozenset[str]) -> None:
+        """Arm every row that is not in `disabled`. Never raises."""
+        with self._lock:
+            for entry in self._entries.values():
+                if entry.state not in {"skipped", "failed"}:
+                    continue
+                if "*" in disabled or entry.row.name in disabled:
+                    entry.become("skipped", "disabled by setting")
+                elif entry.row.when == "never":
+                    entry.become("skipped", entry.row.reason)
+                else:
+                    entry.become("armed")
+            first, self._hooked = not self._hooked, True
+        for entry in self._entries.values():
+            try:
+                if first:
+                    self._register(entry)
+                elif entry.state == "armed" and self._imported(entry.row):
+                    self._reached(entry)
+            except Exception as error:
+                self._fail(entry, error)
+
+    def uninstall(self) -> None:
+        """Undo every row that was loaded. Never raises."""
+        with self._lock:
+            for entry in self._entries.values():
+                instrumentor, entry.instrumentor = entry.instrumentor, None
+                was_loaded = entry.state == "loaded"
+                entry.become("skipped", "uninstalled")
+                if instrumentor is None or not was_loaded:
+                    continue
+                try:
+                    vars(instrumentor).pop("instrument", None)
+                    instrumentor.uninstrument()
+                except Exception as error:
+                    _logger.warning("%s could not be taken back: %r", entry.row.name, error)
+
+    def report(self) -> tuple[Instrumented, ...]:
+        """Say of every row what became of it."""
+        with self._lock:
+            return tuple(
+                Instrumented(name, entry.state, entry.version, entry.reason, tested=_tested_by_us(entry.row))
+                for name, entry in self._entries.items()
+            )
+
+    # --- the hooks
+
+    def _register(self, entry: _Entry) -> None:
+        row = entry.row
+        if row.when == "never":
+            return
+        if row.when == "now":
+            self._reached(entry)
+            return
+        # An application may import the instrumentor itself. While that import runs, its first line imports
+        # the target, and the target's hook meets a half-made instrumentor: the second hook takes over then.
+        for name in (row.target, *row.waits_for):
+            if name not in sys.modules:
+                _compat.after_import(name, self._hook(name, entry))
+        if self._imported(row):
+            self._reached(entry)
+
+    def _hook(self, name: str, entry: _Entry) -> Callable[[Any], None]:
+        def hook(_module: Any) -> None:
+            # An exception here would make the application's own import fail.
+            try:
+                self._ended.add(name)
+                if self._imported(entry.row):
+                    self._reached(entry)
+            except Exception as error:
+                self._fail(entry, error)
+
+        return hook
+
+    def _imported(self, row: Row) -> bool:
+        return row.when == "now" or self._import_ended(row.target, absent=False)
+
+    def _import_ended(self, name: str, *, absent: bool) -> bool:
+        return name in self._ended or _compat.import_ended(name, absent=absent)
+
+    def _reached(self, entry: _Entry) -> None:
+        row = entry.row
+        if entry.state != "armed":
+            return
+        if row.when == "load_middleware":
+            from otel_kpi.instrumentation.django import before_first_load_middleware
+
+            before_first_load_middleware(lambda: self._load(entry))
+            return
+        if not all(self._import_ended(name, absent=True) for name in row.waits_for):
+            return
+        self._load(entry)
+
+    # --- loading
+
+    def _load(self, entry: _Entry) -> None:
+        row = entry.row
+        with self._lock:
+            if entry.state != "armed":
+                return
+            # Whatever the instrumentor imports may fire our hooks again.
+            entry.become("loaded")
+        try:
+            entry.version = _version(row)
+            if row.specifier is not None and not _within(entry.version, row.specifier):
+                self._skip(entry, f"our tests cover {row.specifier}")
+                return
+            instrumentor = _instance(row)
+            if instrumentor.is_instrumented_by_opentelemetry:
+                entry.become("foreign", "instrumented by the application")
+                return
+            if row.specifier is None and row.when == "import":
+                instrumentor.instrument(raise_exception_on_conflict=True, **row.options)
+            else:
+                instrumentor.instrument(skip_dep_check=True, **row.options)
+        except Exception as error:
+            if _compat.is_dependency_conflict(error):
+                self._skip(entry, f"upstream's range: {error}")
+            else:
+                self._fail(entry, error)
+            return
+        entry.instrumentor = instrumentor
+        self._yield_to_the_user(entry)
+
+    def _yield_to_the_user(self, entry: _Entry) -> None:
+        """Let a later `XInstrumentor().instrument(…)` of the application win, with its options.
+
+        Upstream's instrumentors are singletons which refuse a second call with a warning: the hooks and
+        filters that the application asks for would be lost.
+        """
+        instrumentor = entry.instrumentor
+        if not _is_upstream(entry.row):
+            return
+
+        def instrument(**options: Any) -> Any:
+            vars(instrumentor).pop("instrument", None)
+            instrumentor.uninstrument()
+            with self._lock:
+                entry.instrumentor = None
+                entry.become("foreign", "instrumented by the application")
+            return instrumentor.instrument(**options)
+
+        instrumentor.instrument = instrument
+
+    def _skip(self, entry: _Entry, reason: str) -> None:
+        entry.become("skipped", reason)
+        _logger.warning("%s %s is not instrumented: %s", entry.row.name, entry.version, reason)
+
+    def _fail(self, entry: _Entry, error: Exception) -> None:
+        entry.become("failed", repr(error))
+        _logger.warning(
+            "%s %s is not instrumented: its instrumentor failed with %r", entry.row.name, entry.version, error
+        )
+
+
+def _is_upstream(row: Row) -> bool:
+    return row.instrumentor.startswith("opentelemetry.")
+
+
+def _tested_by_us(row: Row) -> bool:
+    return row.specifier is not None or not _is_upstream(row)
+
+
+def _instance(row: Row) -> Any:
+    module, _, name = row.instrumentor.partition(":")
+    return getattr(importlib.import_module(module), name)()
+
+
+def _version(row: Row) -> str:
+    if not row.distribution:
+        return ""
+    from importlib import metadata
+
+    try:
+        return metadata.version(row.distribution)
+    except metadata.PackageNotFoundError:
+        # A vendored or renamed copy: nobody can say which version it is, so it is not refused for it.
+        return ""
+
+
+def _within(version: str, specifier: str) -> bool:
+    from packaging.specifiers import SpecifierSet
+    from packaging.version import InvalidVersion
+
+    if not version:
+        return True
+    try:
+        return SpecifierSet(specifier).contains(version, prereleases=True)
+    except InvalidVersion:
+        return False

@@ -1,0 +1,279 @@
+"""SQLAlchemy 1.4 to 2.1: one client span per statement, by events of the `Engine` class.
+
+Upstream instruments engines one by one as they are created, caps at 2.1 and needs greenlet. Listeners of the
+class see every engine, sync or async, also those created before. Names and attributes are upstream's.
+
+Listeners never raise: an error of ours costs a span, is counted and said once, and the statement runs.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+import weakref
+from typing import TYPE_CHECKING, Any, Final
+
+from opentelemetry import context, metrics, trace
+
+from otel_kpi import _compat
+from otel_kpi._version import __version__
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from opentelemetry.metrics import Histogram
+    from opentelemetry.util.types import AttributeValue
+
+_logger: Final = logging.getLogger("otel_kpi.instrumentation")
+
+_SCOPE: Final = "otel_kpi.instrumentation.sqlalchemy"
+_SLOT: Final = "_otel_kpi_statement"
+_UPSTREAM_ENGINE: Final = "opentelemetry.instrumentation.sqlalchemy.engine"
+_BUCKETS: Final = (0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1.0, 5.0, 10.0)
+"""Seconds; the boundaries that the database conventions recommend."""
+
+_SYSTEMS: Final = {"mssql": "microsoft.sql_server", "oracle": "oracle.db", "db2": "ibm.db2"}
+"""SQLAlchemy's dialect names whose stable `db.system.name` is another word."""
+
+_METRIC_KEYS: Final = ("db.system.name", "db.namespace", "db.operation.name", "server.address", "server.port")
+
+
+class _Statement:
+    """A statement in execution: its span, and the flag that keeps its driver from making another.
+
+    The flag is an object in the context whose truth ends with the statement. A listener of the application that
+    raises leaves the context as it is; a plain `True` would then silence that thread for good.
+    """
+
+    __slots__ = ("__weakref__", "attributes", "context", "running", "span", "start", "token")
+
+    def __init__(self, span: trace.Span, attributes: dict[str, AttributeValue]) -> None:
+        self.span = span
+        self.attributes = attributes
+        self.running = True
+        flag = _While(self)
+        self.context = _compat.suppressed_context(flag)
+        self.token = context.attach(self.context)
+        self.start = time.perf_counter()
+
+    def end(self) -> float:
+        """Let the driver speak again; return the seconds since the start."""
+        elapsed = time.perf_counter() - self.start
+        self.running = False
+        # Another order of ends than of starts happens when a listener failed: then the context is not ours.
+        if context.get_current() is self.context:
+            context.detach(self.token)
+        return elapsed
+
+    def __del__(self) -> None:
+        if self.running:
+            self.running = False
+            self.span.end()
+
+
+class _While:
+    """True as long as its statement runs."""
+
+    __slots__ = ("_statement",)
+
+    def __init__(self, statement: _Statement) -> None:
+        self._statement = weakref.ref(statement)
+
+    def __bool__(self) -> bool:
+        statement = self._statement()
+        return statement is not None and statement.running
+
+
+class _FailOpen:
+    """Calls listeners, counts what they raise and says the first of it."""
+
+    def __init__(self) -> None:
+        self.errors = 0
+
+    def wrap(self, listener: Callable[..., None]) -> Callable[..., None]:
+        def guarded(*args: Any) -> None:
+            try:
+                listener(*args)
+            except Exception as error:
+                self.errors += 1
+                if self.errors == 1:
+                    _logger.warning("a SQLAlchemy statement has no span: %r", error)
+
+        return guarded
+
+
+class Instrumentor:
+    """Listens to the events of SQLAlchemy's `Engine` class."""
+
+    def __init__(self) -> None:
+        self._listeners: list[tuple[str, Callable[..., Any]]] = []
+        self._fail_open = _FailOpen()
+        self._names: weakref.WeakKeyDictionary[Any, Any] = weakref.WeakKeyDictionary()
+        self._tracer: trace.Tracer = trace.NoOpTracer()
+        self._duration: Histogram | None = None
+
+    @property
+    def is_instrumented_by_opentelemetry(self) -> bool:
+        """Whether this instrumentor listens; engines that the user instrumented say so themselves."""
+        return bool(self._listeners)
+
+    @property
+    def errors(self) -> int:
+        """Statements whose span was lost to an error of ours."""
+        return self._fail_open.errors
+
+    def instrument(self, **_options: Any) -> None:
+        """Register the listeners."""
+        from sqlalchemy import event
+        from sqlalchemy.engine import Engine
+        from sqlalchemy.pool import Pool
+
+        schema_url = _compat.database_schema_url()
+        self._tracer = trace.get_tracer(_SCOPE, __version__, schema_url=schema_url)
+        self._duration = metrics.get_meter(_SCOPE, __version__, schema_url=schema_url).create_histogram(
+            "db.client.operation.duration",
+            unit="s",
+            description="Duration of database client operations.",
+            explicit_bucket_boundaries_advisory=_BUCKETS,
+        )
+        self._listeners = [
+            ("before_cursor_execute", self._fail_open.wrap(self._before)),
+            ("after_cursor_execute", self._fail_open.wrap(self._after)),
+            ("handle_error", self._fail_open.wrap(self._error)),
+        ]
+        for name, listener in self._listeners:
+            event.listen(Engine, name, listener)
+        from wrapt import wrap_function_wrapper
+
+        wrap_function_wrapper(Pool, "connect", _connect_in_silence)
+
+    def uninstrument(self) -> None:
+        """Take the listeners back."""
+        from opentelemetry.instrumentation.utils import unwrap
+        from sqlalchemy import event
+        from sqlalchemy.engine import Engine
+        from sqlalchemy.pool import Pool
+
+        unwrap(Pool, "connect")
+        for name, listener in self._listeners:
+            event.remove(Engine, name, listener)
+        self._listeners = []
+
+    # --- listeners, each behind `_FailOpen`
+
+    def _before(  # noqa: PLR0913, PLR0917 -- SQLAlchemy's signature
+        self, conn: Any, cursor: Any, statement: Any, parameters: Any, execution: Any, executemany: Any
+    ) -> None:
+        if execution is None or not _compat.instrumentation_enabled() or _listens_already(conn.engine):
+            return
+        names = self._names_of(conn.engine)
+        name, attributes = _compat.sqlalchemy_name_and_attributes(names, conn, cursor, statement)
+        attributes = _stable(attributes)
+        operation = name.split(" ", 1)[0] if isinstance(statement, str) and statement else ""
+        if operation:
+            attributes["db.operation.name"] = operation
+        if executemany and len(parameters) > 1:
+            attributes["db.operation.batch.size"] = len(parameters)
+        span = self._tracer.start_span(name, kind=trace.SpanKind.CLIENT, attributes=attributes)
+        setattr(execution, _SLOT, _Statement(span, attributes))
+
+    def _after(
+        self, _conn: Any, _cursor: Any, _statement: Any, _parameters: Any, execution: Any, _many: Any
+    ) -> None:
+        running = _take(execution)
+        if running is not None:
+            self._record(running, running.end(), None)
+            running.span.end()
+
+    def _error(self, failure: Any) -> None:
+        running = _take(failure.execution_context)
+        if running is None:
+            return
+        elapsed = running.end()
+        error: BaseException = failure.original_exception
+        kind = _error_type(error)
+        if running.span.is_recording():
+            running.span.set_attribute("error.type", kind)
+            code = getattr(error, "sqlstate", None) or getattr(error, "pgcode", None)
+            if isinstance(code, str):
+                running.span.set_attribute("db.response.status_code", code)
+            running.span.set_status(trace.StatusCode.ERROR, _first_line(error))
+        self._record(running, elapsed, kind)
+        running.span.end()
+
+    # --- parts
+
+    def _names_of(self, engine: Any) -> Any:
+        names = self._names.get(engine)
+        if names is None:
+            names = self._names[engine] = _compat.sqlalchemy_names(engine)
+        return names
+
+    def _record(self, running: _Statement, elapsed: float, error: str | None) -> None:
+        if self._duration is None:
+            return
+        attributes = {key: running.attributes[key] for key in _METRIC_KEYS if key in running.attributes}
+        if error is not None:
+            attributes["error.type"] = error
+        # In the context of the span, so that an exemplar leads to it.
+        self._duration.record(elapsed, attributes, context=trace.set_span_in_context(running.span))
+
+
+def _take(execution: Any) -> _Statement | None:
+    running: _Statement | None = getattr(execution, _SLOT, None)
+    if running is not None:
+        delattr(execution, _SLOT)
+    return running
+
+
+def _listens_already(engine: Any) -> bool:
+    """Say whether the user gave this engine to upstream's `SQLAlchemyInstrumentor`."""
+    return any(
+        type(getattr(listener, "__self__", None)).__module__ == _UPSTREAM_ENGINE
+        for listener in engine.dispatch.before_cursor_execute
+    )
+
+
+def _connect_in_silence(wrapped: Any, _pool: Any, args: Any, kwargs: Any) -> Any:
+    """Take a connection while drivers make no spans: what a dialect asks on connecting is nobody's statement."""
+    silence = _Silence()
+    silenced = _compat.suppressed_context(silence)
+    token = context.attach(silenced)
+    try:
+        return wrapped(*args, **kwargs)
+    finally:
+        silence.over = True
+        if context.get_current() is silenced:
+            context.detach(token)
+
+
+class _Silence:
+    """True until it is over."""
+
+    __slots__ = ("over",)
+
+    def __init__(self) -> None:
+        self.over = False
+
+    def __bool__(self) -> bool:
+        return not self.over
+
+
+def _stable(attributes: dict[str, AttributeValue]) -> dict[str, AttributeValue]:
+    """Bring upstream's attributes to the stable names where it leaves others in."""
+    if "db.system.name" not in attributes:
+        return attributes
+    attributes = {key: value for key, value in attributes.items() if key != "net.transport"}
+    system = attributes["db.system.name"]
+    attributes["db.system.name"] = _SYSTEMS.get(str(system), system)
+    return attributes
+
+
+def _error_type(error: BaseException) -> str:
+    cls = type(error)
+    return cls.__qualname__ if cls.__module__ == "builtins" else f"{cls.__module__}.{cls.__qualname__}"
+
+
+def _first_line(error: BaseException) -> str:
+    """Give the driver's message without its details: PostgreSQL's quote the row's values."""
+    return str(error).partition("\n")[0][:200]

@@ -1,0 +1,125 @@
+"""Which library is instrumented by what, in which versions, and when: one frozen row each.
+
+A row with a specifier passed our tests in that range: upstream's cap does not count there, and outside of it
+the library is left alone with one line. A row without one is upstream's as it is, with upstream's own range;
+our tests have not been over it yet.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, Final, Literal
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+When = Literal["import", "load_middleware", "now", "never"]
+"""`import`: the target's import has ended. `load_middleware`: Django's first. `now`: when armed. `never`: not yet."""
+
+State = Literal["armed", "loaded", "skipped", "failed", "foreign"]
+"""`armed` waits for the target; `foreign` was instrumented by the user, who is not disturbed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One instrumentor of the table.
+
+    Attributes:
+        name: Name of upstream's `opentelemetry_instrumentor` entry point, also for
+            `OTEL_PYTHON_DISABLED_INSTRUMENTATIONS`.
+        target: Module whose completed import sets the instrumentor off.
+        instrumentor: `module:Class`.
+        distribution: Distribution that carries the target; empty for the standard library.
+        specifier: Versions that pass our tests; `None` leaves the decision to upstream's own range.
+        when: See `When`.
+        waits_for: Modules that the instrumentor imports. While one of them is half made, it waits.
+        options: Keyword arguments of `instrument()`.
+        reason: Why a row that never loads is there.
+    """
+
+    name: str
+    target: str
+    instrumentor: str
+    distribution: str = ""
+    specifier: str | None = None
+    when: When = "import"
+    waits_for: tuple[str, ...] = ()
+    options: Mapping[str, Any] = field(default_factory=lambda: MappingProxyType({}))
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Instrumented:
+    """What became of a row.
+
+    Attributes:
+        name: The row's name.
+        state: See `State`.
+        version: Version of the library; empty until it was looked up.
+        reason: Why it is in this state, in one line; empty when it went as it should.
+        tested: Whether our tests have been over it.
+    """
+
+    name: str
+    state: State
+    version: str
+    reason: str
+    tested: bool
+
+
+_UPSTREAM = "opentelemetry.instrumentation"
+
+
+def _upstream(name: str, target: str, cls: str, distribution: str, specifier: str | None = None) -> Row:
+    module = f"{_UPSTREAM}.{name.removesuffix('2') if name == 'httpx2' else name}"
+    return Row(name, target, f"{module}:{cls}", distribution, specifier, waits_for=(module,))
+
+
+TABLE: Final = (
+    Row(
+        "fastapi",
+        "fastapi",
+        "otel_kpi.instrumentation.fastapi:Instrumentor",
+        "fastapi",
+        ">=0.115,<1",
+        waits_for=(f"{_UPSTREAM}.fastapi", f"{_UPSTREAM}.asgi"),
+    ),
+    Row(
+        "django",
+        "django.core.handlers.base",
+        "otel_kpi.instrumentation.django:Instrumentor",
+        "django",
+        ">=4.2,<7",
+        when="load_middleware",
+        waits_for=(f"{_UPSTREAM}.django",),
+    ),
+    Row(
+        "sqlalchemy",
+        "sqlalchemy",
+        "otel_kpi.instrumentation.sqlalchemy:Instrumentor",
+        "sqlalchemy",
+        ">=1.4,<2.2",
+        waits_for=(f"{_UPSTREAM}.sqlalchemy",),
+    ),
+    _upstream("httpx", "httpx", "HTTPXClientInstrumentor", "httpx", ">=0.27,<1"),
+    _upstream("requests", "requests", "RequestsInstrumentor", "requests", ">=2.28,<3"),
+    Row("logging", "logging", "otel_kpi.instrumentation.logging:Instrumentor", when="now"),
+    # Upstream's, as they are: our tests have not been over them yet.
+    _upstream("httpx2", "httpx2", "HTTPX2ClientInstrumentor", "httpx2"),
+    _upstream("urllib3", "urllib3", "URLLib3Instrumentor", "urllib3"),
+    _upstream("redis", "redis", "RedisInstrumentor", "redis"),
+    _upstream("celery", "celery", "CeleryInstrumentor", "celery"),
+    _upstream("psycopg", "psycopg", "PsycopgInstrumentor", "psycopg"),
+    _upstream("asyncpg", "asyncpg", "AsyncPGInstrumentor", "asyncpg"),
+    _upstream("sqlite3", "sqlite3", "SQLite3Instrumentor", ""),
+    _upstream("threading", "concurrent.futures.thread", "ThreadingInstrumentor", ""),
+    Row(
+        "system_metrics",
+        "psutil",
+        f"{_UPSTREAM}.system_metrics:SystemMetricsInstrumentor",
+        "psutil",
+        when="never",
+        reason="it keeps the parent's process id after a fork, and no import says that it is wanted",
+    ),
+)
