@@ -1,1 +1,78 @@
-"""otel-kpi: an OpenTelemetry distribution for systems that serve, move data and call language models."""
+"""otel-kpi: an OpenTelemetry distribution for systems that serve, move data and call language models.
+
+Put `opentelemetry-instrument` or `otel-kpi run` in front of a process, or call `configure()` in code.
+Both do the same: traces, metrics and logs leave by OTLP, errors go to Sentry when a DSN is set.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from otel_kpi._version import __version__
+from otel_kpi.sentry import add_breadcrumb, capture_exception, capture_message
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+__all__ = [
+    "__version__",
+    "add_breadcrumb",
+    "capture_exception",
+    "capture_message",
+    "configure",
+    "flush",
+    "shutdown",
+]
+
+
+def configure(
+    app_name: str | None = None,
+    version: str | None = None,
+    environment: str | None = None,
+    *,
+    resource_attributes: Mapping[str, str] | None = None,
+    **settings: Any,
+) -> None:
+    """Configure telemetry for this process: what `opentelemetry-instrument` does, in code.
+
+    Call it once, as early as possible: libraries imported before are instrumented too, but objects that they
+    made before (a FastAPI application, for one) may not be. A further call, in a notebook or after
+    `opentelemetry-instrument`, changes the three names and the resource attributes and nothing else.
+
+    Args:
+        app_name: `service.name`, the label `app` of every series.
+        version: `service.version`, the label `version`.
+        environment: `deployment.environment.name`, the label `environment`, for example `"production"`.
+        resource_attributes: Further resource attributes.
+        **settings: Any other setting by its keyword, see docs/settings.md; wins over the environment.
+
+    Never raises. A setting that is unknown or malformed is one line in the log, and its default is used.
+    """
+    from otel_kpi.process import arm_instrumentation, configure_process
+
+    pairs = tuple(resource_attributes.items()) if resource_attributes is not None else None
+    configure_process(
+        app_name=app_name, version=version, environment=environment, resource_attributes=pairs, **settings
+    )
+    arm_instrumentation()
+
+
+def flush(timeout: float = 2.0) -> bool:
+    """Send what was recorded so far.
+
+    Args:
+        timeout: Seconds to wait at most.
+
+    Returns:
+        Whether everything was sent in time. Never raises.
+    """
+    from otel_kpi.process import flush as flush_process
+
+    return flush_process(timeout)
+
+
+def shutdown() -> None:
+    """Send what is left and stop, before the process ends on its own. Never raises; needs no call at exit."""
+    from otel_kpi.process import shutdown as shutdown_process
+
+    shutdown_process()

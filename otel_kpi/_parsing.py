@@ -1,0 +1,117 @@
+"""Parsers of setting values: text in, value out, `ValueError` when it is not what the setting accepts.
+
+Pure functions. Each parser carries the words for what it accepts, so that a message to a person and the
+documentation say the same.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Generic, TypeVar
+from urllib.parse import unquote, urlsplit
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Parser(Generic[T]):
+    """How one kind of value is read.
+
+    Attributes:
+        accepts: What a person may write, as it is printed in a message and in the documentation.
+        parse: Text to value; raises `ValueError`.
+    """
+
+    accepts: str
+    parse: Callable[[str], T]
+
+
+def _text(raw: str) -> str:
+    return raw
+
+
+def _boolean(raw: str) -> bool:
+    # The specification knows "true" and nothing else; anything but these two words is worth a line.
+    lowered = raw.lower()
+    if lowered not in {"true", "false"}:
+        raise ValueError(raw)
+    return lowered == "true"
+
+
+def _whole(minimum: int) -> Callable[[str], int]:
+    def parse(raw: str) -> int:
+        value = int(raw)
+        if value < minimum:
+            raise ValueError(raw)
+        return value
+
+    return parse
+
+
+def _names(raw: str) -> tuple[str, ...]:
+    return tuple(name for part in raw.split(",") if (name := part.strip()))
+
+
+def _url(raw: str) -> str:
+    parts = urlsplit(raw)
+    if parts.scheme not in {"http", "https"} or not parts.hostname:
+        raise ValueError(raw)
+    _ = parts.port  # raises ValueError when it is not a number
+    return raw
+
+
+def _pairs(raw: str) -> tuple[tuple[str, str], ...]:
+    pairs: list[tuple[str, str]] = []
+    for part in raw.split(","):
+        if not part.strip():
+            continue
+        key, separator, value = part.partition("=")
+        if not separator or not key.strip():
+            raise ValueError(raw)
+        pairs.append((key.strip(), unquote(value.strip())))
+    return tuple(pairs)
+
+
+def _headers(raw: str) -> tuple[tuple[str, str], ...]:
+    pairs = _pairs(raw)
+    for name, value in pairs:
+        # RFC 9110: a header name is a token, a value has no control characters.
+        legal_name = name.isascii() and all(c.isalnum() or c in "!#$%&'*+-.^_`|~" for c in name)
+        if not legal_name or not value.isprintable():
+            raise ValueError(raw)
+    return tuple((name.lower(), value) for name, value in pairs)
+
+
+def _fraction(raw: str) -> float:
+    value = float(raw)
+    if not 0.0 <= value <= 1.0:
+        raise ValueError(raw)
+    return value
+
+
+def one_of(*choices: str) -> Parser[str]:
+    """A word out of a closed list; upper and lower case are the same."""
+
+    def parse(raw: str) -> str:
+        if raw.lower() not in choices:
+            raise ValueError(raw)
+        return raw.lower()
+
+    return Parser("one of " + ", ".join(choices), parse)
+
+
+def whole(unit: str, minimum: int = 0) -> Parser[int]:
+    """A whole number of `unit`, at least `minimum`."""
+    return Parser(f"a whole number of {unit}, {minimum} or more", _whole(minimum))
+
+
+TEXT = Parser("any text", _text)
+BOOLEAN = Parser("true or false", _boolean)
+NAMES = Parser("names separated by commas", _names)
+URL = Parser("an http:// or https:// address", _url)
+PAIRS = Parser("key=value pairs separated by commas, percent-encoded", _pairs)
+HEADERS = Parser("name=value pairs separated by commas, percent-encoded", _headers)
+FRACTION = Parser("a number from 0 to 1", _fraction)

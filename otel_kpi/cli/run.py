@@ -1,0 +1,64 @@
+"""`otel-kpi run <command …>`: start a program with telemetry, and pass everything through untouched.
+
+`opentelemetry-instrument` reads options of its own and takes `--config` of the application for one of them.
+This launcher has no options. Both start the same `sitecustomize`, so that one thing happens in the process.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+from importlib.util import find_spec
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import argparse
+
+SUMMARY = "Start a program with telemetry; everything after `run` is passed through untouched."
+
+_USAGE = "usage: otel-kpi run <command> [arguments …]"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """For `--help` alone; the words after `run` never reach argparse."""
+    parser.add_argument("words", nargs="*", metavar="command", help="the program and its arguments")
+
+
+def main(args: argparse.Namespace) -> int:
+    """Start the program; reached only through `main(["run", …])` of the command line."""
+    return execute(args.words)
+
+
+def execute(words: list[str]) -> int:
+    """Replace this process by the program.
+
+    Returns:
+        2 without a command, 127 when it is not found, 126 when it cannot be started. Else it does not return.
+    """
+    if not words or words[0] in {"-h", "--help"}:
+        print(_USAGE, file=sys.stdout if words else sys.stderr)
+        return 0 if words else 2
+    program = shutil.which(words[0])
+    if program is None:
+        print(f"otel-kpi run: {words[0]}: command not found", file=sys.stderr)
+        return 127
+    environment = dict(os.environ)
+    environment["PYTHONPATH"] = os.pathsep.join(_python_path(environment.get("PYTHONPATH", "")))
+    environment["OTEL_PYTHON_DISTRO"] = "otel_kpi"
+    sys.stdout.flush()
+    sys.stderr.flush()
+    try:
+        os.execve(program, words, environment)
+    except OSError as error:
+        print(f"otel-kpi run: {words[0]}: {error.strerror}", file=sys.stderr)
+        return 126
+
+
+def _python_path(current: str) -> list[str]:
+    """The launcher's directory first, then the working directory, then what was set, as upstream has it."""
+    spec = find_spec("opentelemetry.instrumentation.auto_instrumentation")
+    launcher = (spec.submodule_search_locations or [""])[0] if spec is not None else ""
+    kept = [entry for entry in current.split(os.pathsep) if entry and entry != launcher]
+    here = os.getcwd()  # noqa: PTH109 - a string, as it goes into the environment
+    return [launcher, *([] if here in kept else [here]), *kept]

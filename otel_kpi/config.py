@@ -1,0 +1,418 @@
+"""Every setting, declared once.
+
+`Settings` is the declaration: a field's `setting(...)` names the environment variable, how its value is
+read, the default and what it is for. The environment, `otel_kpi.configure()` and `docs/settings.md` all
+come from it. Names that start with `OTEL_` and not with `OTEL_KPI_` are OpenTelemetry's own and mean what
+its specification says.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast
+
+from otel_kpi._parsing import BOOLEAN, FRACTION, HEADERS, NAMES, PAIRS, TEXT, URL, Parser, one_of, whole
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+T = TypeVar("T")
+
+SIGNALS = ("traces", "metrics", "logs")
+
+# OpenTelemetry names an exporter for each signal and none for all three.
+_WITHOUT_GENERAL = frozenset({"OTEL_{}EXPORTER"})
+
+
+@dataclass(frozen=True, slots=True)
+class PerSignal(Generic[T]):
+    """A value for each signal; the general variable serves those that have none of their own."""
+
+    traces: T
+    metrics: T
+    logs: T
+
+    def of(self, signal: str) -> T:
+        """The value of `"traces"`, `"metrics"` or `"logs"`."""
+        return cast("T", getattr(self, signal))
+
+
+@dataclass(frozen=True, slots=True)
+class Declaration:
+    """What is known of one setting beside its type.
+
+    Attributes:
+        variable: Name of the environment variable; `{}` stands for `TRACES_`, `METRICS_`, `LOGS_` or nothing
+            where a setting exists for each signal.
+        parser: How its value is read.
+        default: The value when nothing is set.
+        summary: One sentence for a person.
+        secret: Its value is never printed.
+    """
+
+    variable: str
+    parser: Parser[Any]
+    default: Any
+    summary: str
+    secret: bool = False
+
+    @property
+    def per_signal(self) -> bool:
+        """Whether the setting exists in general and for each signal."""
+        return "{}" in self.variable
+
+    def variables(self) -> tuple[str, ...]:
+        """The environment variables of this setting, the general one first."""
+        if not self.per_signal:
+            return (self.variable,)
+        own = tuple(self.variable.format(f"{signal.upper()}_") for signal in SIGNALS)
+        return own if self.variable in _WITHOUT_GENERAL else (self.variable.format(""), *own)
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """A setting that could not be used. `str()` of it is the one line for a person."""
+
+    variable: str
+    value: str
+    accepted: str
+
+    def __str__(self) -> str:
+        return f"{self.variable}={self.value!r} is not used: {self.accepted}"
+
+
+def setting(variable: str, parser: Parser[T], default: Any, summary: str, *, secret: bool = False) -> Any:
+    """Declare one setting as a field of `Settings`."""
+    value = PerSignal(default, default, default) if "{}" in variable else default
+    declaration = Declaration(variable, parser, default, summary, secret)
+    return dataclasses.field(default=value, metadata={"setting": declaration})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """The resolved settings of a process: code first, then the environment, then the default."""
+
+    # --- on and off
+    sdk_disabled: bool = setting(
+        "OTEL_SDK_DISABLED", BOOLEAN, False, "Switches everything off: nothing is patched, nothing leaves."
+    )
+    config_file: str | None = setting(
+        "OTEL_CONFIG_FILE",
+        TEXT,
+        None,
+        "OpenTelemetry's declarative configuration file; it builds the SDK instead of the settings here. "
+        "Needs `otel-kpi[config]`.",
+    )
+    disabled_instrumentations: tuple[str, ...] = setting(
+        "OTEL_PYTHON_DISABLED_INSTRUMENTATIONS", NAMES, (), "Instrumentors that stay off; `*` is all of them."
+    )
+
+    # --- who is speaking
+    app_name: str | None = setting(
+        "OTEL_SERVICE_NAME", TEXT, None, "`service.name`; in Prometheus the label `app`."
+    )
+    version: str | None = setting(
+        "OTEL_KPI_VERSION", TEXT, None, "`service.version`; in Prometheus the label `version`."
+    )
+    environment: str | None = setting(
+        "OTEL_KPI_ENVIRONMENT",
+        TEXT,
+        None,
+        "`deployment.environment.name`; in Prometheus the label `environment`.",
+    )
+    resource_attributes: tuple[tuple[str, str], ...] = setting(
+        "OTEL_RESOURCE_ATTRIBUTES",
+        PAIRS,
+        (),
+        "Further resource attributes. A `service.instance.id` given here is the base to which forked and "
+        "spawned processes add their slot.",
+    )
+
+    # --- where it goes
+    exporters: PerSignal[tuple[str, ...]] = setting(
+        "OTEL_{}EXPORTER",
+        NAMES,
+        ("otlp",),
+        "Exporters of a signal: `otlp`, `console`, `none`, or any other that is installed.",
+    )
+    endpoint: PerSignal[str] = setting(
+        "OTEL_EXPORTER_OTLP_{}ENDPOINT",
+        URL,
+        "http://localhost:4318",
+        "Where OTLP goes. The general address is a base to which `/v1/traces`, `/v1/metrics` and `/v1/logs` "
+        "are added; an address for one signal is used as it is.",
+    )
+    protocol: PerSignal[str] = setting(
+        "OTEL_EXPORTER_OTLP_{}PROTOCOL",
+        one_of("http/protobuf", "http/json", "grpc"),
+        "http/protobuf",
+        "How OTLP is written. `grpc` needs `otel-kpi[otlp]`.",
+    )
+    headers: PerSignal[tuple[tuple[str, str], ...]] = setting(
+        "OTEL_EXPORTER_OTLP_{}HEADERS", HEADERS, (), "Headers of every OTLP request.", secret=True
+    )
+    timeout: PerSignal[int] = setting(
+        "OTEL_EXPORTER_OTLP_{}TIMEOUT", whole("milliseconds", 1), 10_000, "Time for one OTLP request."
+    )
+    compression: PerSignal[str] = setting(
+        "OTEL_EXPORTER_OTLP_{}COMPRESSION",
+        one_of("auto", "gzip", "none"),
+        "auto",
+        "`auto` packs what has 1 kB or more and leaves the machine.",
+    )
+    certificate: PerSignal[str | None] = setting(
+        "OTEL_EXPORTER_OTLP_{}CERTIFICATE", TEXT, None, "File with the certificates that are trusted (PEM)."
+    )
+    client_key: PerSignal[str | None] = setting(
+        "OTEL_EXPORTER_OTLP_{}CLIENT_KEY", TEXT, None, "File with the client's private key (PEM)."
+    )
+    client_certificate: PerSignal[str | None] = setting(
+        "OTEL_EXPORTER_OTLP_{}CLIENT_CERTIFICATE", TEXT, None, "File with the client's certificate (PEM)."
+    )
+
+    # --- how much and how often
+    span_delay: int = setting(
+        "OTEL_BSP_SCHEDULE_DELAY", whole("milliseconds", 1), 1_000, "Longest wait of a finished span."
+    )
+    span_queue: int = setting(
+        "OTEL_BSP_MAX_QUEUE_SIZE", whole("spans", 1), 8_192, "Spans kept; more are dropped and counted."
+    )
+    span_batch: int = setting(
+        "OTEL_BSP_MAX_EXPORT_BATCH_SIZE", whole("spans", 1), 512, "Spans in one request."
+    )
+    log_delay: int = setting(
+        "OTEL_BLRP_SCHEDULE_DELAY", whole("milliseconds", 1), 1_000, "Longest wait of a log record."
+    )
+    log_queue: int = setting(
+        "OTEL_BLRP_MAX_QUEUE_SIZE",
+        whole("records", 1),
+        8_192,
+        "Log records kept; more are dropped and counted.",
+    )
+    log_batch: int = setting(
+        "OTEL_BLRP_MAX_EXPORT_BATCH_SIZE", whole("records", 1), 512, "Log records in one request."
+    )
+    metric_interval: int = setting(
+        "OTEL_METRIC_EXPORT_INTERVAL", whole("milliseconds", 1), 10_000, "Time between two metric exports."
+    )
+    exit_budget: int = setting(
+        "OTEL_KPI_EXIT_BUDGET",
+        whole("milliseconds"),
+        2_000,
+        "The one budget in which everything is sent when the process ends.",
+    )
+
+    # --- what is recorded
+    sampler: str = setting(
+        "OTEL_TRACES_SAMPLER",
+        TEXT,
+        "parentbased_always_on",
+        "Sampler, by OpenTelemetry's name or a plug-in's.",
+    )
+    sampler_arg: str | None = setting("OTEL_TRACES_SAMPLER_ARG", TEXT, None, "Argument of the sampler.")
+    propagators: tuple[str, ...] = setting(
+        "OTEL_PROPAGATORS", NAMES, ("tracecontext", "baggage"), "How context travels between services."
+    )
+    id_generator: str = setting("OTEL_PYTHON_ID_GENERATOR", TEXT, "random", "Who makes trace and span ids.")
+    resource_detectors: tuple[str, ...] = setting(
+        "OTEL_EXPERIMENTAL_RESOURCE_DETECTORS",
+        NAMES,
+        (),
+        "Resource detectors beside those for the process and the host, which always run.",
+    )
+    exemplar_filter: str = setting(
+        "OTEL_METRICS_EXEMPLAR_FILTER",
+        one_of("trace_based", "always_on", "always_off"),
+        "trace_based",
+        "Which measurements become exemplars, the bridge from a metric to a trace.",
+    )
+    temporality: str = setting(
+        "OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE",
+        one_of("cumulative", "delta", "lowmemory"),
+        "cumulative",
+        "Temporality of counters and histograms; Prometheus needs `cumulative`.",
+    )
+    histogram_aggregation: str = setting(
+        "OTEL_EXPORTER_OTLP_METRICS_DEFAULT_HISTOGRAM_AGGREGATION",
+        one_of("explicit_bucket_histogram", "base2_exponential_bucket_histogram"),
+        "explicit_bucket_histogram",
+        "Histograms with fixed or with exponential buckets.",
+    )
+    attribute_count: int | None = setting(
+        "OTEL_ATTRIBUTE_COUNT_LIMIT", whole("attributes"), 128, "Attributes of a span or log record."
+    )
+    attribute_length: int | None = setting(
+        "OTEL_ATTRIBUTE_VALUE_LENGTH_LIMIT",
+        whole("characters"),
+        32_768,
+        "Length at which text in an attribute is cut.",
+    )
+    span_attribute_count: int | None = setting(
+        "OTEL_SPAN_ATTRIBUTE_COUNT_LIMIT", whole("attributes"), None, "The same, for spans alone."
+    )
+    span_attribute_length: int | None = setting(
+        "OTEL_SPAN_ATTRIBUTE_VALUE_LENGTH_LIMIT", whole("characters"), None, "The same, for spans alone."
+    )
+    span_event_count: int = setting(
+        "OTEL_SPAN_EVENT_COUNT_LIMIT", whole("events"), 128, "Events of a span; more are dropped and counted."
+    )
+    span_link_count: int = setting(
+        "OTEL_SPAN_LINK_COUNT_LIMIT", whole("links"), 128, "Links of a span; more are dropped and counted."
+    )
+    event_attribute_count: int | None = setting(
+        "OTEL_EVENT_ATTRIBUTE_COUNT_LIMIT", whole("attributes"), None, "Attributes of an event of a span."
+    )
+    link_attribute_count: int | None = setting(
+        "OTEL_LINK_ATTRIBUTE_COUNT_LIMIT", whole("attributes"), None, "Attributes of a link of a span."
+    )
+    log_attribute_count: int | None = setting(
+        "OTEL_LOGRECORD_ATTRIBUTE_COUNT_LIMIT", whole("attributes"), None, "The same, for log records alone."
+    )
+    log_attribute_length: int | None = setting(
+        "OTEL_LOGRECORD_ATTRIBUTE_VALUE_LENGTH_LIMIT",
+        whole("characters"),
+        None,
+        "The same, for log records alone.",
+    )
+    semconv: tuple[str, ...] = setting(
+        "OTEL_SEMCONV_STABILITY_OPT_IN",
+        NAMES,
+        ("http", "database"),
+        "Generation of the convention names; the stable ones by default, because every rule hangs on them.",
+    )
+
+    # --- errors to Sentry
+    sentry_dsn: str | None = setting(
+        "SENTRY_DSN",
+        TEXT,
+        None,
+        "Where errors go. Without it nothing of sentry-sdk is imported.",
+        secret=True,
+    )
+    sentry_sample_rate: float = setting(
+        "SENTRY_SAMPLE_RATE", FRACTION, 1.0, "Share of errors that is sent to Sentry."
+    )
+
+
+def declarations() -> Iterator[tuple[str, Declaration]]:
+    """Each setting as (keyword of `configure()`, declaration), in the order of the documentation."""
+    for field in dataclasses.fields(Settings):
+        yield field.name, cast("Declaration", field.metadata["setting"])
+
+
+def load(environ: Mapping[str, str], **code: Any) -> tuple[Settings, tuple[Problem, ...]]:
+    """Resolve the settings of a process.
+
+    Args:
+        environ: The environment.
+        **code: Values that the program gave, by keyword; `None` means not given. Texts are read like the
+            environment's, other values are taken as they are.
+
+    Returns:
+        The settings, and what could not be used. A malformed value is replaced by the default; nothing raises.
+    """
+    values: dict[str, Any] = {}
+    problems: list[Problem] = []
+    for key, declaration in declarations():
+        given = code.pop(key, None)
+        if given is not None and not isinstance(given, str):
+            values[key] = PerSignal(given, given, given) if declaration.per_signal else given
+        elif given is not None:
+            written = dict.fromkeys(declaration.variables()[:1], given)
+            values[key] = _resolve(declaration, written, problems, key)
+        else:
+            values[key] = _resolve(declaration, environ, problems, None)
+    keywords = [key for key, _ in declarations()]
+    problems += [Problem(key, str(value), _suggestion(key, keywords)) for key, value in code.items()]
+    problems += _unknown(environ)
+    return Settings(**values), tuple(problems)
+
+
+def _resolve(
+    declaration: Declaration, environ: Mapping[str, str], problems: list[Problem], keyword: str | None
+) -> Any:
+    def read(variable: str) -> Any:
+        raw = environ.get(variable, "").strip()
+        if not raw:  # the specification: an empty value is an unset one
+            return None
+        try:
+            return declaration.parser.parse(raw)
+        except ValueError:
+            shown = "…" if declaration.secret else raw
+            accepted = f"{declaration.parser.accepts}; using {_shown_default(declaration)}"
+            problems.append(Problem(keyword or variable, shown, accepted))
+            return None
+
+    if not declaration.per_signal:
+        value = read(declaration.variable)
+        return declaration.default if value is None else value
+    general = read(declaration.variable.format(""))
+    if general is None:
+        general = declaration.default
+    resolved: list[Any] = []
+    for signal in SIGNALS:
+        own = read(declaration.variable.format(f"{signal.upper()}_"))
+        if own is None:
+            own = f"{general.rstrip('/')}/v1/{signal}" if declaration.parser is URL else general
+        resolved.append(own)
+    return PerSignal(*resolved)
+
+
+def _shown_default(declaration: Declaration) -> str:
+    default = declaration.default
+    if isinstance(default, tuple):
+        default = ",".join(cast("tuple[str, ...]", default))
+    return (
+        "nothing"
+        if default in (None, "")
+        else str(default).lower()
+        if default in (True, False)
+        else str(default)
+    )
+
+
+def _suggestion(name: str, known: list[str]) -> str:
+    close = difflib.get_close_matches(name, known, 1, 0.75)
+    return f"there is no such setting; did you mean {close[0]}?" if close else "there is no such setting"
+
+
+def _unknown(environ: Mapping[str, str]) -> list[Problem]:
+    """Variables that look like ours or like a misspelt one of OpenTelemetry's.
+
+    Other names under `OTEL_` belong to instrumentors and plug-ins of which nothing is known here; they are
+    named only when they differ from a known one by a letter or two.
+    """
+    known = [variable for _, declaration in declarations() for variable in declaration.variables()]
+    known += _UPSTREAM + _STACK
+    problems: list[Problem] = []
+    for name, value in environ.items():
+        if not name.startswith("OTEL_") or name in known:
+            continue
+        if name.startswith("OTEL_KPI_"):
+            problems.append(Problem(name, value, _suggestion(name, known)))
+        elif not name.startswith(("OTEL_PYTHON_", "OTEL_INSTRUMENTATION_")):
+            close = difflib.get_close_matches(name, known, 1, 0.92)
+            if close:
+                problems.append(Problem(name, value, _suggestion(name, known)))
+    return problems
+
+
+# Read by OpenTelemetry itself; nothing to resolve here, known so that they are not taken for mistakes.
+_UPSTREAM = [
+    "OTEL_LOG_LEVEL",
+    "OTEL_BSP_EXPORT_TIMEOUT",
+    "OTEL_BLRP_EXPORT_TIMEOUT",
+    "OTEL_METRIC_EXPORT_TIMEOUT",
+    "OTEL_EXPORTER_OTLP_INSECURE",
+    "OTEL_EXPORTER_OTLP_TRACES_INSECURE",
+    "OTEL_EXPORTER_OTLP_METRICS_INSECURE",
+    "OTEL_EXPORTER_OTLP_LOGS_INSECURE",
+    "OTEL_EXPORTER_PROMETHEUS_HOST",
+    "OTEL_EXPORTER_PROMETHEUS_PORT",
+    "OTEL_ENTITIES",
+]
+
+# Read by `otel-kpi stack` (see docs/stack.md).
+_STACK = ["OTEL_KPI_STACK_HOME", "OTEL_KPI_CACHE", "OTEL_KPI_PORT_OFFSET"]

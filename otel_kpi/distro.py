@@ -1,0 +1,98 @@
+"""Entry point `opentelemetry_distro = otel_kpi`: what `opentelemetry-instrument` asks first.
+
+Upstream's loader takes the first distro that it finds, or the one that `OTEL_PYTHON_DISTRO` names; then the
+first configurator, or the one that `OTEL_PYTHON_CONFIGURATOR` names; then hands each instrumentor's entry
+point to the distro. Chosen as distro we choose our configurator too. Instrumentors that our table knows are hidden from the
+loader, which would import their libraries at once and pass over those whose version upstream caps; ours are
+loaded when the library is imported.
+"""
+
+from __future__ import annotations
+
+import importlib.machinery
+import importlib.util
+import logging
+import os
+import sys
+from typing import TYPE_CHECKING, Any
+
+from opentelemetry.instrumentation.distro import BaseDistro
+
+from otel_kpi import instrumentation
+from otel_kpi.process import arm_instrumentation, current_settings, is_disabled
+
+if TYPE_CHECKING:
+    from importlib.metadata import EntryPoint
+
+_logger = logging.getLogger("otel_kpi")
+
+
+class Distro(BaseDistro):
+    """What upstream's loader instantiates and calls."""
+
+    def _configure(self, **_: Any) -> None:
+        # Read by the loader after this call, and by child processes.
+        os.environ["OTEL_PYTHON_DISTRO"] = "otel_kpi"
+        os.environ["OTEL_PYTHON_CONFIGURATOR"] = "otel_kpi"
+
+    def load_instrumentor(self, entry_point: EntryPoint, **kwargs: Any) -> None:
+        """Load an instrumentor that our table does not know; one that fails takes no other with it."""
+        if is_disabled() or entry_point.name in instrumentation.owned_names():
+            return
+        try:
+            super().load_instrumentor(entry_point, **kwargs)
+        except ModuleNotFoundError:
+            raise  # the library is not there; the loader passes over it without a word
+        except Exception as error:
+            _logger.warning("the instrumentor %r failed and is left out: %s", entry_point.name, error)
+
+
+_HIDING = "OTEL_PYTHON_DISABLED_INSTRUMENTATIONS"
+_hidden_behind: list[str | None] = []
+
+
+def hide_from_loader() -> None:
+    """Have the loader pass over what our table knows, without a word about versions."""
+    before = os.environ.get(_HIDING)
+    _hidden_behind.append(before)
+    os.environ[_HIDING] = ",".join([*([before] if before else []), *sorted(instrumentation.owned_names())])
+
+
+def show_to_loader() -> None:
+    """Give the variable back as the user set it."""
+    before = _hidden_behind.pop() if _hidden_behind else os.environ.get(_HIDING)
+    if before is None:
+        os.environ.pop(_HIDING, None)
+    else:
+        os.environ[_HIDING] = before
+
+
+def after_instrument() -> None:
+    """Entry point `opentelemetry_post_instrument`: the loader is done.
+
+    Called by upstream's loader whatever distro it chose, so it looks first whether that was ours.
+    """
+    if os.environ.get("OTEL_PYTHON_DISTRO") != "otel_kpi" or current_settings() is None:
+        return
+    show_to_loader()
+    arm_instrumentation()
+    chain_sitecustomize()
+
+
+def chain_sitecustomize() -> None:
+    """Run the user's own `sitecustomize`, which the launcher's stands in front of."""
+    launcher = sys.modules.get("sitecustomize")
+    here = os.path.dirname(os.path.abspath(getattr(launcher, "__file__", None) or ""))  # noqa: PTH100, PTH120
+    path = [entry for entry in sys.path if os.path.abspath(entry or ".") != here]  # noqa: PTH100
+    if len(path) == len(sys.path):
+        return  # configured in code: the user's has run already
+    try:
+        spec = importlib.machinery.PathFinder.find_spec("sitecustomize", path)
+        if spec is None or spec.loader is None:
+            return
+        module = importlib.util.module_from_spec(spec)
+        sys.modules["sitecustomize"] = module
+        spec.loader.exec_module(module)
+    except Exception:
+        # Python itself prints the error of a broken sitecustomize and goes on.
+        _logger.exception("your sitecustomize failed")

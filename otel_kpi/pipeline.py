@@ -1,0 +1,358 @@
+"""From settings to providers: what is built for a process, and put together.
+
+`create_pipeline` builds and returns; it changes nothing outside itself. The configurator makes the result
+the process's own.
+"""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+from opentelemetry.sdk._logs import LoggerProvider, LogRecordLimits
+from opentelemetry.sdk.metrics import (
+    AlwaysOffExemplarFilter,
+    AlwaysOnExemplarFilter,
+    Counter,
+    Histogram,
+    MeterProvider,
+    ObservableCounter,
+    ObservableGauge,
+    ObservableUpDownCounter,
+    TraceBasedExemplarFilter,
+    UpDownCounter,
+)
+from opentelemetry.sdk.metrics.export import AggregationTemporality, MetricExporter, MetricReader
+from opentelemetry.sdk.metrics.view import (
+    ExplicitBucketHistogramAggregation,
+    ExponentialBucketHistogramAggregation,
+)
+from opentelemetry.sdk.trace import SpanLimits, TracerProvider
+
+from otel_kpi import _compat
+from otel_kpi.resource import create_resource, instance_base, process_resource
+from otel_kpi.sdk.channel import Channel, Exporter, Signal
+from otel_kpi.sdk.condition import DestinationCondition
+from otel_kpi.sdk.exporter import ForeignExporter, OtlpExporter
+from otel_kpi.sdk.metrics import ChannelReader, MetricChannel
+from otel_kpi.sdk.processors import LogQueue, SpanQueue
+from otel_kpi.sdk.redacted import redacted_log, redacted_span
+from otel_kpi.sdk.worker import ExportWorker, drain_together
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from opentelemetry.sdk.metrics.view import Aggregation
+    from opentelemetry.sdk.resources import Resource
+    from opentelemetry.sdk.trace.id_generator import IdGenerator
+    from opentelemetry.sdk.trace.sampling import Sampler
+
+    from otel_kpi.config import Settings
+
+_logger = logging.getLogger("otel_kpi")
+
+
+@dataclass(frozen=True, slots=True)
+class Pipeline:
+    """The providers of a process, and the threads that send what they record."""
+
+    service: str
+    instance_base: str
+    tracer_provider: TracerProvider
+    meter_provider: MeterProvider
+    logger_provider: LoggerProvider
+    readers: tuple[ChannelReader, ...]
+    workers: tuple[ExportWorker, ...]
+
+    def begin_drain(self, deadline: float, *, final: bool) -> None:
+        """Have every destination's thread send what waits."""
+        for worker in self.workers:
+            worker.begin_drain(deadline, final=final)
+
+    def end_drain(self) -> bool:
+        """Wait for them; all share one deadline."""
+        return min([worker.end_drain() for worker in self.workers], default=True)
+
+    def start(self) -> None:
+        """Start the threads."""
+        for worker in self.workers:
+            worker.start()
+
+    def after_fork_in_child(self) -> None:
+        """Begin anew in a forked child: no sums, an instance of its own, new threads."""
+        _compat.update_resource(
+            process_resource(self.service, self.instance_base),
+            self.tracer_provider,
+            self.meter_provider,
+            self.logger_provider,
+        )
+        for reader in self.readers:
+            _compat.empty_metric_state(self.meter_provider, reader)
+        for worker in self.workers:
+            worker.after_fork_in_child()
+
+    def merge_resource(self, resource: Resource) -> None:
+        """Change the resource of what is recorded from now on."""
+        _compat.update_resource(resource, self.tracer_provider, self.meter_provider, self.logger_provider)
+
+
+def create_pipeline(settings: Settings) -> Pipeline:
+    """Build the providers and their way out. Never raises: what cannot be built is named and left out."""
+    resource = create_resource(settings)
+    service = str(resource.attributes["service.name"])
+    base = instance_base(resource.attributes)
+    resource = resource.merge(process_resource(service, base))
+
+    plan = _Plan(settings)
+
+    tracer_provider = TracerProvider(
+        sampler=_sampler(settings),
+        resource=resource,
+        shutdown_on_exit=False,
+        id_generator=_id_generator(settings),
+        span_limits=_span_limits(settings),
+    )
+    for exporter in plan.exporters("traces"):
+        channel = plan.channel(
+            exporter, settings.span_queue, settings.span_batch, settings.span_delay, redacted_span
+        )
+        tracer_provider.add_span_processor(SpanQueue(channel, plan.drain))
+
+    own_readers = [
+        ChannelReader(
+            plan.metric_channel(exporter),
+            temporality=_temporality(settings.temporality),
+            aggregation=_aggregation(settings.histogram_aggregation),
+            drain=plan.drain,
+        )
+        for exporter in plan.exporters("metrics")
+    ]
+    readers: list[MetricReader] = [*own_readers, *plan.foreign_readers]
+    filters = {
+        "always_on": AlwaysOnExemplarFilter,
+        "always_off": AlwaysOffExemplarFilter,
+        "trace_based": TraceBasedExemplarFilter,
+    }
+    meter_provider = MeterProvider(
+        metric_readers=readers,
+        resource=resource,
+        exemplar_filter=filters[settings.exemplar_filter](),
+        shutdown_on_exit=False,
+    )
+
+    logger_provider = LoggerProvider(
+        resource=resource,
+        shutdown_on_exit=False,
+        meter_provider=meter_provider,
+        log_record_limits=_log_limits(settings),
+    )
+    for exporter in plan.exporters("logs"):
+        channel = plan.channel(
+            exporter, settings.log_queue, settings.log_batch, settings.log_delay, redacted_log
+        )
+        logger_provider.add_log_record_processor(LogQueue(channel, plan.drain))
+
+    return Pipeline(
+        service=service,
+        instance_base=base,
+        tracer_provider=tracer_provider,
+        meter_provider=meter_provider,
+        logger_provider=logger_provider,
+        readers=tuple(own_readers),
+        workers=tuple(plan.workers.values()),
+    )
+
+
+class _Plan:
+    """Exporters by signal, and one worker for each destination, while a pipeline is being built."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self.workers: dict[str, ExportWorker] = {}
+        self._conditions: dict[str, DestinationCondition] = {}
+        self._transports: dict[str, Any] = {}
+        self.foreign_readers: list[MetricReader] = []
+
+    def drain(self, deadline: float) -> bool:
+        return drain_together(self.workers.values(), deadline)
+
+    def exporters(self, signal: Signal) -> list[Exporter]:
+        exporters: list[Exporter] = []
+        for name in self._settings.exporters.of(signal):
+            if name == "none":
+                continue
+            try:
+                exporter = self._otlp(signal) if name == "otlp" else self._foreign(signal, name)
+            except Exception as error:
+                _logger.warning("%s are not exported by %r: %s", signal, name, error)
+                continue
+            if exporter is not None:
+                exporters.append(exporter)
+        return exporters
+
+    def channel(
+        self, exporter: Exporter, capacity: int, batch: int, delay: int, prepare: Callable[[Any], Any]
+    ) -> Channel:
+        worker, condition = self._worker(exporter)
+        channel = Channel(
+            exporter,
+            condition,
+            capacity=capacity,
+            batch_size=batch,
+            delay=delay / 1000.0,
+            wake=worker.wake,
+            prepare=prepare,
+        )
+        worker.add(channel)
+        return channel
+
+    def metric_channel(self, exporter: Exporter) -> MetricChannel:
+        worker, condition = self._worker(exporter)
+        channel = MetricChannel(
+            exporter,
+            condition,
+            interval=self._settings.metric_interval / 1000.0,
+            cumulative=self._settings.temporality == "cumulative",
+            wake=worker.wake,
+        )
+        worker.add(channel)
+        return channel
+
+    def _worker(self, exporter: Exporter) -> tuple[ExportWorker, DestinationCondition]:
+        destination = exporter.destination
+        if destination not in self.workers:
+            condition = self._conditions[destination] = DestinationCondition(destination)
+            timeout = self._settings.timeout.of(exporter.signal) / 1000.0
+            self.workers[destination] = ExportWorker(condition, timeout)
+        return self.workers[destination], self._conditions[destination]
+
+    def _otlp(self, signal: Signal) -> Exporter:
+        settings = self._settings
+        if settings.protocol.of(signal) == "grpc":
+            return self._grpc(signal)
+        from otel_kpi.sdk.otlp import Encoding
+        from otel_kpi.sdk.transport import Endpoint, Transport
+
+        compression = settings.compression.of(signal)
+        endpoint = Endpoint(
+            url=settings.endpoint.of(signal),
+            headers=settings.headers.of(signal),
+            timeout=settings.timeout.of(signal) / 1000.0,
+            gzip="auto" if compression == "auto" else "always" if compression == "gzip" else "never",
+            certificate=settings.certificate.of(signal),
+            client_key=settings.client_key.of(signal),
+            client_certificate=settings.client_certificate.of(signal),
+        )
+        transport = self._transports.setdefault(_origin(endpoint.url), Transport())
+        return OtlpExporter(
+            signal, endpoint, _origin(endpoint.url), Encoding(settings.protocol.of(signal)), transport
+        )
+
+    def _grpc(self, signal: Signal) -> Exporter:
+        base = self._settings.endpoint.of(signal).removesuffix(f"/v1/{signal}")
+        if base == "http://localhost:4318":
+            base = "http://localhost:4317"
+        try:
+            if signal == "traces":
+                from opentelemetry.exporter.otlp.proto.grpc.trace_exporter import (
+                    OTLPSpanExporter as GrpcExporter,
+                )
+            elif signal == "metrics":
+                from opentelemetry.exporter.otlp.proto.grpc.metric_exporter import (
+                    OTLPMetricExporter as GrpcExporter,
+                )
+            else:
+                from opentelemetry.exporter.otlp.proto.grpc._log_exporter import (
+                    OTLPLogExporter as GrpcExporter,
+                )
+        except ImportError as error:
+            raise ImportError("OTLP by gRPC needs: pip install 'otel-kpi[otlp]'") from error
+        return ForeignExporter(signal, GrpcExporter(endpoint=base), f"{_origin(base)} (grpc)")
+
+    def _foreign(self, signal: Signal, name: str) -> Exporter | None:
+        from importlib.metadata import entry_points
+
+        found = next(iter(entry_points(group=f"opentelemetry_{signal}_exporter", name=name)), None)
+        if found is None:
+            raise LookupError("no exporter of that name is installed")
+        kind = found.load()
+        if issubclass(kind, MetricReader) and not issubclass(kind, MetricExporter):
+            self.foreign_readers.append(kind())
+            return None
+        return ForeignExporter(signal, kind(), f"exporter {name}")
+
+
+def _origin(url: str) -> str:
+    parts = urlsplit(url)
+    host = parts.netloc.rpartition("@")[2]
+    return f"{parts.scheme}://{host}"
+
+
+def _sampler(settings: Settings) -> Sampler | None:
+    try:
+        return _compat.sampler_by_name(settings.sampler, settings.sampler_arg)
+    except Exception as error:
+        _logger.warning(
+            "OTEL_TRACES_SAMPLER=%r with OTEL_TRACES_SAMPLER_ARG=%r is not used (%s); using parentbased_always_on",
+            settings.sampler,
+            settings.sampler_arg,
+            error,
+        )
+        return _compat.sampler_by_name("parentbased_always_on", None)
+
+
+def _id_generator(settings: Settings) -> IdGenerator | None:
+    if settings.id_generator == "random":
+        return None
+    try:
+        return _compat.id_generator_by_name(settings.id_generator)
+    except Exception as error:
+        _logger.warning("OTEL_PYTHON_ID_GENERATOR=%r is not used: %s", settings.id_generator, error)
+        return None
+
+
+def _span_limits(settings: Settings) -> SpanLimits:
+    def first(*values: int | None) -> int:
+        return next((value for value in values if value is not None), 0)
+
+    return SpanLimits(
+        max_events=settings.span_event_count,
+        max_links=settings.span_link_count,
+        max_span_attributes=first(settings.span_attribute_count, settings.attribute_count),
+        max_event_attributes=first(settings.event_attribute_count, settings.attribute_count),
+        max_link_attributes=first(settings.link_attribute_count, settings.attribute_count),
+        max_attribute_length=settings.attribute_length,
+        max_span_attribute_length=first(settings.span_attribute_length, settings.attribute_length),
+    )
+
+
+def _log_limits(settings: Settings) -> LogRecordLimits:
+    return LogRecordLimits(
+        max_attributes=settings.attribute_count,
+        max_attribute_length=settings.attribute_length,
+        max_log_record_attributes=settings.log_attribute_count or settings.attribute_count,
+        max_log_record_attribute_length=settings.log_attribute_length or settings.attribute_length,
+    )
+
+
+def _temporality(preference: str) -> dict[type, AggregationTemporality]:
+    """The preferences of the OTLP exporter's specification, by kind of instrument."""
+    cumulative, delta = AggregationTemporality.CUMULATIVE, AggregationTemporality.DELTA
+    observable = delta if preference == "delta" else cumulative
+    synchronous = cumulative if preference == "cumulative" else delta
+    return {
+        Counter: synchronous,
+        UpDownCounter: cumulative,
+        Histogram: synchronous,
+        ObservableCounter: observable,
+        ObservableUpDownCounter: cumulative,
+        ObservableGauge: cumulative,
+    }
+
+
+def _aggregation(name: str) -> dict[type, Aggregation]:
+    if name == "base2_exponential_bucket_histogram":
+        return {Histogram: ExponentialBucketHistogramAggregation()}
+    return {Histogram: ExplicitBucketHistogramAggregation()}

@@ -1,0 +1,185 @@
+"""The telemetry of this process: configured once, flushed, shut down.
+
+`opentelemetry-instrument` comes here by way of `Configurator`, a program by way of `otel_kpi.configure()`.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import threading
+from typing import TYPE_CHECKING, Any
+
+from otel_kpi.config import Settings, load
+
+if TYPE_CHECKING:
+    from otel_kpi.lifecycle import Lifecycle
+    from otel_kpi.pipeline import Pipeline
+
+_logger = logging.getLogger("otel_kpi")
+
+
+class _Process:
+    """What was configured in this process."""
+
+    def __init__(self) -> None:
+        self.lock = threading.Lock()
+        self.settings: Settings | None = None
+        self.pipeline: Pipeline | None = None
+        self.lifecycle: Lifecycle | None = None
+
+
+_process = _Process()
+
+
+def configure_process(**code: Any) -> None:
+    """Build the pipeline and make it global, once; never raises.
+
+    A second call changes who is speaking (`app_name`, `version`, `environment`, `resource_attributes`) for what
+    is recorded from then on, and nothing else.
+
+    Args:
+        **code: Settings by keyword, as `otel_kpi.configure` takes them.
+    """
+    with _process.lock:
+        try:
+            if _process.settings is None:
+                _configure(code)
+            elif any(value is not None for value in code.values()):
+                _reconfigure(code)
+        except Exception:
+            _logger.exception("telemetry could not be configured; the application is not affected")
+
+
+def arm_instrumentation() -> None:
+    """Arm our table of instrumentors, unless everything is off."""
+    settings = _process.settings
+    if settings is not None and not settings.sdk_disabled:
+        from otel_kpi import instrumentation
+
+        instrumentation.install(disabled=frozenset(settings.disabled_instrumentations))
+
+
+def is_disabled() -> bool:
+    """Whether `OTEL_SDK_DISABLED` holds in this process."""
+    return _process.settings is not None and _process.settings.sdk_disabled
+
+
+def current_settings() -> Settings | None:
+    """The settings of this process; None before it is configured."""
+    return _process.settings
+
+
+def flush(timeout: float) -> bool:
+    """Send what waits now; returns whether everything was sent in `timeout` seconds."""
+    return _process.lifecycle.flush(timeout) if _process.lifecycle is not None else True
+
+
+def shutdown() -> None:
+    """Send what is left and stop; later telemetry is dropped."""
+    if _process.lifecycle is not None:
+        _process.lifecycle.end()
+
+
+def _configure(code: dict[str, Any]) -> None:
+    settings, problems = load(os.environ, **code)
+    _process.settings = settings
+    for problem in problems:
+        _logger.warning("%s", problem)
+    if settings.sdk_disabled:
+        return
+    os.environ.setdefault("OTEL_SEMCONV_STABILITY_OPT_IN", ",".join(settings.semconv))
+    if settings.config_file is not None:
+        _configure_from_file(settings.config_file)
+    else:
+        _configure_pipeline(settings)
+    if settings.sentry_dsn is not None:
+        _start_sentry(settings)
+
+
+def _configure_pipeline(settings: Settings) -> None:
+    from opentelemetry import metrics, trace
+    from opentelemetry._logs import set_logger_provider
+
+    from otel_kpi.lifecycle import Lifecycle
+    from otel_kpi.pipeline import create_pipeline
+
+    pipeline = create_pipeline(settings)
+    metrics.set_meter_provider(pipeline.meter_provider)
+    trace.set_tracer_provider(pipeline.tracer_provider)
+    set_logger_provider(pipeline.logger_provider)
+    _set_propagators(settings)
+    lifecycle = Lifecycle(settings.exit_budget / 1000.0, renew=pipeline.after_fork_in_child)
+    lifecycle.add(pipeline)
+    lifecycle.install()
+    pipeline.start()
+    _process.pipeline, _process.lifecycle = pipeline, lifecycle
+
+
+def _reconfigure(code: dict[str, Any]) -> None:
+    if _process.pipeline is None:
+        return
+    from otel_kpi.resource import identity_resource
+
+    settings, problems = load(os.environ, **code)
+    for problem in problems:
+        _logger.warning("%s", problem)
+    _process.pipeline.merge_resource(identity_resource(settings))
+
+
+def _set_propagators(settings: Settings) -> None:
+    """Upstream binds `OTEL_PROPAGATORS` when its module is imported, which may be before a program sets it."""
+    from importlib.metadata import entry_points
+
+    from opentelemetry.baggage.propagation import W3CBaggagePropagator
+    from opentelemetry.propagate import set_global_textmap
+    from opentelemetry.propagators.composite import CompositePropagator
+    from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
+
+    known: dict[str, Any] = {"tracecontext": TraceContextTextMapPropagator, "baggage": W3CBaggagePropagator}
+    propagators: list[Any] = []
+    for name in settings.propagators:
+        if name == "none":
+            continue
+        try:
+            kind = known.get(name)
+            if kind is None:
+                kind = next(iter(entry_points(group="opentelemetry_propagator", name=name))).load()
+            propagators.append(kind())
+        except StopIteration:
+            _logger.warning("OTEL_PROPAGATORS: no propagator %r is installed", name)
+        except Exception as error:
+            _logger.warning("OTEL_PROPAGATORS: %r is not used: %s", name, error)
+    set_global_textmap(CompositePropagator(propagators))
+
+
+def _configure_from_file(path: str) -> None:
+    """Hand over to OpenTelemetry's declarative configuration."""
+    try:
+        from opentelemetry.configuration import configure_sdk, load_config_file
+    except ImportError:
+        _logger.warning(
+            "OTEL_CONFIG_FILE=%r needs: pip install 'otel-kpi[config]'; nothing is exported", path
+        )
+        return
+    try:
+        configure_sdk(load_config_file(path))
+    except Exception as error:
+        _logger.warning("OTEL_CONFIG_FILE=%r is not used, nothing is exported: %s", path, error)
+
+
+def _start_sentry(settings: Settings) -> None:
+    from otel_kpi import sentry
+
+    attributes = (
+        _process.pipeline.tracer_provider.resource.attributes if _process.pipeline is not None else {}
+    )
+    version = attributes.get("service.version")
+    sentry.start(
+        dsn=settings.sentry_dsn or "",
+        release=f"{attributes.get('service.name')}@{version}" if version else None,
+        environment=settings.environment,
+        sample_rate=settings.sentry_sample_rate,
+    )
+    if _process.lifecycle is not None:
+        _process.lifecycle.add(sentry.Drain())

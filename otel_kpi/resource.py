@@ -1,0 +1,86 @@
+"""Who is speaking: the resource that every span, data point and log record carries."""
+
+from __future__ import annotations
+
+import logging
+import os
+import socket
+import sys
+from typing import TYPE_CHECKING, cast
+
+from opentelemetry.sdk.resources import Resource
+from opentelemetry.sdk.version import __version__ as sdk_version
+
+from otel_kpi._version import __version__
+from otel_kpi.instance import instance_id
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from opentelemetry.sdk.resources import ResourceDetector
+
+    from otel_kpi.config import Settings
+
+_logger = logging.getLogger("otel_kpi")
+
+
+def create_resource(settings: Settings) -> Resource:
+    """The resource of this process.
+
+    What the program gave wins over `OTEL_SERVICE_NAME` and its kind, these over `OTEL_RESOURCE_ATTRIBUTES`,
+    and these over what detectors found. The instance is added by `process_resource`, since it changes at a fork.
+    """
+    resource = Resource(
+        {
+            "telemetry.sdk.language": "python",
+            "telemetry.sdk.name": "opentelemetry",
+            "telemetry.sdk.version": sdk_version,
+            "telemetry.distro.name": "otel-kpi",
+            "telemetry.distro.version": __version__,
+            "host.name": socket.gethostname(),
+            "process.runtime.name": sys.implementation.name,
+            "process.runtime.version": ".".join(map(str, sys.version_info[:3])),
+            "process.executable.name": os.path.basename(sys.executable or "python"),  # noqa: PTH119 - start-up
+        }
+    )
+    for name in settings.resource_detectors:
+        resource = resource.merge(_detected(name))
+    resource = resource.merge(identity_resource(settings))
+    if not resource.attributes.get("service.name"):
+        executable = resource.attributes["process.executable.name"]
+        resource = resource.merge(Resource({"service.name": f"unknown_service:{executable}"}))
+    return resource
+
+
+def identity_resource(settings: Settings) -> Resource:
+    """The part of the resource that the program or the environment gave."""
+    given: dict[str, str] = dict(settings.resource_attributes)
+    named = {
+        "service.name": settings.app_name,
+        "service.version": settings.version,
+        "deployment.environment.name": settings.environment,
+    }
+    return Resource(given | {key: value for key, value in named.items() if value is not None})
+
+
+def instance_base(attributes: Mapping[str, object]) -> str:
+    """The stable part of `service.instance.id`: the user's, or the host's name."""
+    return str(attributes.get("service.instance.id") or attributes.get("host.name") or "localhost")
+
+
+def process_resource(service: str, base: str) -> Resource:
+    """The part of the resource that a forked child has anew."""
+    return Resource({"service.instance.id": instance_id(service, base), "process.pid": os.getpid()})
+
+
+def _detected(name: str) -> Resource:
+    from importlib.metadata import entry_points
+
+    try:
+        entry_point = next(iter(entry_points(group="opentelemetry_resource_detector", name=name)))
+        return cast("ResourceDetector", entry_point.load()()).detect()
+    except StopIteration:
+        _logger.warning("OTEL_EXPERIMENTAL_RESOURCE_DETECTORS: no detector %r is installed", name)
+    except Exception as error:
+        _logger.warning("the resource detector %r failed: %s", name, error)
+    return Resource.get_empty()

@@ -1,0 +1,95 @@
+"""What a person is told about a destination: one line when it fails, one when it works again.
+
+Several channels (traces, metrics, logs) share a destination, and they fail together. The destination is down
+from the first failure of any of them until none fails any more.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from otel_kpi.sdk.channel import Channel, Delivery
+
+_logger = logging.getLogger("otel_kpi.export")
+
+_NOUNS = {"traces": "spans", "metrics": "data points", "logs": "log records"}
+
+
+class DestinationCondition:
+    """The state of one destination as a person would describe it.
+
+    Args:
+        destination: The address, as it is shown.
+    """
+
+    def __init__(self, destination: str) -> None:
+        self._destination = destination
+        self._lock = threading.Lock()
+        self._failing: dict[str, int] = {}
+        self._refusing: dict[str, str] = {}
+        self.said_down = False
+
+    def delivered(self, channel: Channel) -> None:
+        """An attempt succeeded."""
+        self._refusing.pop(channel.signal, None)
+        if not self._failing:
+            return
+        with self._lock:
+            lost_before = self._failing.pop(channel.signal, None)
+            if lost_before is None:
+                return
+            self._lost_meanwhile += channel.tally.total_lost() - lost_before
+            if self._failing:
+                return
+            self.said_down = False
+        lost = (
+            f"; {self._lost_meanwhile} items were lost meanwhile"
+            if self._lost_meanwhile
+            else "; nothing was lost"
+        )
+        _logger.warning("%s takes telemetry again%s", self._destination, lost)
+
+    def failed(self, channel: Channel, delivery: Delivery) -> None:
+        """An attempt failed and will be repeated."""
+        with self._lock:
+            if not self._failing:
+                self._lost_meanwhile = 0
+            self._failing.setdefault(channel.signal, channel.tally.total_lost())
+            if self.said_down:
+                return
+            self.said_down = True
+        _logger.warning(
+            "%s does not take telemetry (%s); the application goes on, up to %d %s are kept and sent later",
+            self._destination,
+            delivery.reason,
+            channel.capacity,
+            _NOUNS[channel.signal],
+        )
+
+    def refused(self, channel: Channel, reason: str, count: int) -> None:
+        """The receiver refused a batch or a part of it, for good."""
+        if self._refusing.get(channel.signal) == reason:
+            return
+        self._refusing[channel.signal] = reason
+        _logger.warning(
+            "%s refuses %s (%s); %d are lost, and more may follow without another line",
+            self._destination,
+            _NOUNS[channel.signal],
+            reason,
+            count,
+        )
+
+    def ended(self, channels: list[Channel]) -> None:
+        """The process ends; say what could not be sent."""
+        lost = [
+            f"{count} {_NOUNS[channel.signal]}"
+            for channel in channels
+            if (count := channel.tally.lost.get("exit", 0))
+        ]
+        if lost:
+            _logger.warning("the process ends, %s did not take %s", self._destination, ", ".join(lost))
+
+    _lost_meanwhile = 0

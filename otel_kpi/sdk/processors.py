@@ -1,0 +1,73 @@
+"""Where finished spans and log records enter their channel: redacted, then queued, nothing else."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING
+
+from opentelemetry.sdk._logs import LogRecordProcessor
+from opentelemetry.sdk.trace import SpanProcessor
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from opentelemetry.context import Context
+    from opentelemetry.sdk._logs import ReadWriteLogRecord
+    from opentelemetry.sdk.trace import ReadableSpan, Span
+
+    from otel_kpi.sdk.channel import Channel
+
+
+class SpanQueue(SpanProcessor):
+    """Queues sampled spans when they end.
+
+    Args:
+        channel: Where they go.
+        drain: Called by `force_flush`; takes a deadline and says whether everything went out.
+    """
+
+    def __init__(self, channel: Channel, drain: Callable[[float], bool]) -> None:
+        self._channel = channel
+        self._drain = drain
+
+    def on_start(self, span: Span, parent_context: Context | None = None) -> None:
+        """Nothing: a span costs only when it ends."""
+
+    def on_end(self, span: ReadableSpan) -> None:
+        """Queue the span if it is sampled."""
+        context = span.context
+        if context is not None and context.trace_flags.sampled:
+            self._channel.offer(span)
+
+    def shutdown(self) -> None:
+        """Send what waits; the worker itself ends with the process."""
+        self._drain(time.monotonic() + 2.0)
+
+    def force_flush(self, timeout_millis: int = 30_000) -> bool:
+        """Send what waits now."""
+        return self._drain(time.monotonic() + timeout_millis / 1000.0)
+
+
+class LogQueue(LogRecordProcessor):
+    """Queues log records.
+
+    Args:
+        channel: Where they go.
+        drain: Called by `force_flush`; takes a deadline and says whether everything went out.
+    """
+
+    def __init__(self, channel: Channel, drain: Callable[[float], bool]) -> None:
+        self._channel = channel
+        self._drain = drain
+
+    def on_emit(self, log_record: ReadWriteLogRecord) -> None:
+        """Queue the record."""
+        self._channel.offer(log_record)
+
+    def shutdown(self) -> None:
+        """Send what waits; the worker itself ends with the process."""
+        self._drain(time.monotonic() + 2.0)
+
+    def force_flush(self, timeout_millis: int = 30_000) -> bool:
+        """Send what waits now."""
+        return self._drain(time.monotonic() + timeout_millis / 1000.0)

@@ -1,0 +1,116 @@
+"""Spans and log records without what must not leave the process.
+
+Called by the export thread, before encoding. Where nothing was found the object itself is passed on.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from opentelemetry.attributes import BoundedAttributes
+from opentelemetry.sdk.trace import Event, ReadableSpan
+from opentelemetry.sdk.util import BoundedList
+from opentelemetry.trace import Link, Status
+
+from otel_kpi.redaction import REDACTED, redact_attributes, redact_text, redact_value
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from opentelemetry.sdk._logs import ReadWriteLogRecord
+
+
+def redacted_span(span: ReadableSpan) -> ReadableSpan:
+    """The span, or a copy of it without secrets in its name, status, attributes, events and links."""
+    original = span.attributes
+    name = redact_text(span.name)
+    attributes = redact_attributes(original) if original else original
+    events = _events(span.events) if span.events else span.events
+    links = _links(span.links) if span.links else span.links
+    description = span.status.description
+    status = span.status
+    if description and (clean := redact_text(description)) != description:
+        status = Status(status.status_code, clean)
+    unchanged = (
+        attributes is original
+        and events is span.events
+        and links is span.links
+        and status is span.status
+        and name == span.name
+    )
+    if unchanged:
+        return span
+    return ReadableSpan(
+        name=name,
+        context=span.context,
+        parent=span.parent,
+        resource=span.resource,
+        attributes=_bounded(attributes, span.dropped_attributes),
+        events=_bounded_list(events, span.dropped_events),
+        links=_bounded_list(links, span.dropped_links),
+        kind=span.kind,
+        status=status,
+        start_time=span.start_time,
+        end_time=span.end_time,
+        instrumentation_scope=span.instrumentation_scope,
+    )
+
+
+def redacted_log(record: ReadWriteLogRecord) -> ReadWriteLogRecord:
+    """The record; secrets in its body and attributes are replaced in place."""
+    log = record.log_record
+    try:
+        if isinstance(log.body, str):
+            log.body = redact_text(log.body)
+        elif log.body is not None:
+            log.body = redact_value("body", log.body)
+        attributes = log.attributes
+        if attributes:
+            clean = redact_attributes(attributes)
+            if clean is not attributes:
+                log.attributes = _bounded(clean, record.dropped_attributes)
+    except Exception:
+        # What cannot be looked at does not leave.
+        log.body = REDACTED
+        log.attributes = None
+    return record
+
+
+def _events(events: Sequence[Event]) -> Sequence[Event]:
+    cleaned: list[Event] = []
+    changed = False
+    for event in events:
+        attributes = event.attributes
+        clean = redact_attributes(attributes) if attributes else attributes
+        if clean is attributes:
+            cleaned.append(event)
+        else:
+            changed = True
+            cleaned.append(Event(event.name, _bounded(clean, event.dropped_attributes), event.timestamp))
+    return cleaned if changed else events
+
+
+def _links(links: Sequence[Link]) -> Sequence[Link]:
+    cleaned: list[Link] = []
+    changed = False
+    for link in links:
+        attributes = link.attributes
+        clean = redact_attributes(attributes) if attributes else attributes
+        if clean is attributes:
+            cleaned.append(link)
+        else:
+            changed = True
+            cleaned.append(Link(link.context, _bounded(clean, link.dropped_attributes)))
+    return cleaned if changed else links
+
+
+def _bounded(attributes: Mapping[str, Any] | None, dropped: int) -> BoundedAttributes:
+    bounded = BoundedAttributes(attributes=attributes)
+    bounded.dropped = dropped
+    return bounded
+
+
+def _bounded_list(items: Sequence[Any], dropped: int) -> BoundedList[Any]:
+    bounded: BoundedList[Any] = BoundedList.from_seq(len(items) or None, items)
+    bounded.dropped = dropped
+    return bounded
