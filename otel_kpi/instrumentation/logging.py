@@ -162,7 +162,7 @@ class Emitter:
 def translate(record: logging.LogRecord) -> LogRecord:
     """Make the OpenTelemetry log record of a `logging` record, in the current context."""
     return LogRecord(
-        timestamp=int(record.created * 1e9),
+        timestamp=round(record.created * 1e6) * 1000,  # a double holds microseconds of today, not nanoseconds
         context=context.get_current(),
         severity_number=severity(record.levelno),
         severity_text=record.levelname,

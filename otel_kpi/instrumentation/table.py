@@ -105,6 +105,7 @@ TABLE: Final = (
     _upstream("httpx", "httpx", "HTTPXClientInstrumentor", "httpx", ">=0.27,<1"),
     _upstream("requests", "requests", "RequestsInstrumentor", "requests", ">=2.28,<3"),
     Row("logging", "logging", "otel_kpi.instrumentation.logging:Instrumentor", when="now"),
+    Row("aiosqlite", "aiosqlite", "otel_kpi.instrumentation.aiosqlite:Instrumentor", "aiosqlite", ">=0.19"),
     # Upstream's, as they are: our tests have not been over them yet.
     _upstream("httpx2", "httpx2", "HTTPX2ClientInstrumentor", "httpx2"),
     _upstream("urllib3", "urllib3", "URLLib3Instrumentor", "urllib3"),
@@ -113,7 +114,13 @@ TABLE: Final = (
     _upstream("psycopg", "psycopg", "PsycopgInstrumentor", "psycopg"),
     _upstream("asyncpg", "asyncpg", "AsyncPGInstrumentor", "asyncpg"),
     _upstream("sqlite3", "sqlite3", "SQLite3Instrumentor", ""),
-    _upstream("threading", "concurrent.futures.thread", "ThreadingInstrumentor", ""),
+    Row(
+        "threading",
+        "threading",
+        f"{_UPSTREAM}.threading:ThreadingInstrumentor",
+        when="never",
+        reason="every process has threads, so that it would be paid for at each start",
+    ),
     Row(
         "system_metrics",
         "psutil",

@@ -1,0 +1,323 @@
+from __future__ import annotations
+
+import io
+import logging
+import logging.config
+import logging.handlers
+import pickle
+import queue
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from opentelemetry import trace
+from opentelemetry._logs.severity import SeverityNumber
+from opentelemetry.sdk._logs import LogRecordProcessor
+
+from otel_kpi.instrumentation.logging import severity, translate
+
+if TYPE_CHECKING:
+    from conftest import Captured
+
+
+@pytest.fixture
+def root() -> logging.Logger:
+    """The root logger as Python starts with it: no handler, WARNING (see `pytest_pyfunc_call`)."""
+    return logging.getLogger()
+
+
+def test_record_leaves_with_trace_place_and_extra_fields(captured: Captured, root: logging.Logger) -> None:
+    root.setLevel(logging.INFO)
+    with trace.get_tracer("test").start_as_current_span("request") as span:
+        logging.getLogger("shop.orders").info("order %s of %d", "A7", 3, extra={"order_id": "A7", "rows": 3})
+    [record] = captured.logs()
+    assert record.body == "order A7 of 3"
+    assert record.trace_id == span.get_span_context().trace_id
+    assert record.span_id == span.get_span_context().span_id
+    assert (record.severity_number, record.severity_text) == (SeverityNumber.INFO, "INFO")
+    assert captured.scopes() == ["shop.orders"]
+    assert record.attributes["order_id"] == "A7"
+    assert record.attributes["rows"] == 3
+    assert record.attributes["code.file.path"] == __file__
+    assert record.attributes["code.function.name"] == (
+        "test_record_leaves_with_trace_place_and_extra_fields"
+    )
+    assert set(record.attributes) == {
+        "order_id",
+        "rows",
+        "code.file.path",
+        "code.line.number",
+        "code.function.name",
+    }
+
+
+def test_record_of_a_level_that_its_logger_refuses_does_not_leave(
+    captured: Captured, root: logging.Logger
+) -> None:
+    assert root.level == logging.WARNING
+    logging.getLogger("shop").info("too quiet")
+    assert captured.logs() == []
+
+
+def test_record_of_a_logger_that_does_not_propagate_leaves_once(
+    captured: Captured, root: logging.Logger
+) -> None:
+    assert root.handlers == []
+    access = logging.getLogger("test.access")
+    access.propagate = False
+    access.addHandler(logging.NullHandler())
+    access.addHandler(logging.NullHandler())
+    access.warning("GET /")
+    assert [record.body for record in captured.logs()] == ["GET /"]
+
+
+def test_basic_config_still_works_after_us(captured: Captured, root: logging.Logger) -> None:
+    stream = io.StringIO()
+    logging.basicConfig(stream=stream, level=logging.INFO, format="%(levelname)s %(message)s %(otelTraceID)s")
+    assert len(root.handlers) == 1
+    logging.getLogger("shop").info("hello")
+    assert stream.getvalue() == "INFO hello 0\n"
+    assert len(captured.logs()) == 1
+
+
+def test_last_resort_still_prints_warnings(
+    captured: Captured, root: logging.Logger, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert root.handlers == []
+    logging.getLogger("shop").warning("careful")
+    assert capsys.readouterr().err == "careful\n"
+    assert len(captured.logs()) == 1
+
+
+def test_dict_config_that_replaces_every_handler_changes_nothing(
+    captured: Captured, root: logging.Logger
+) -> None:
+    before = logging.getLogger("test.before")
+    logging.config.dictConfig(
+        {
+            "version": 1,
+            "disable_existing_loggers": False,
+            "handlers": {"null": {"class": "logging.NullHandler"}},
+            "root": {"handlers": ["null"], "level": "INFO"},
+        }
+    )
+    before.info("still here")
+    assert [record.body for record in captured.logs()] == ["still here"]
+    assert len(root.handlers) == 1
+
+
+def test_logger_that_dict_config_disabled_is_silent_here_too(
+    captured: Captured, root: logging.Logger
+) -> None:
+    old = logging.getLogger("test.old")
+    others = {
+        name: logger.disabled
+        for name, logger in logging.root.manager.loggerDict.items()
+        if isinstance(logger, logging.Logger)
+    }
+    try:
+        logging.config.dictConfig({"version": 1, "disable_existing_loggers": True})
+        old.error("disabled by the application")
+    finally:
+        for name, disabled in others.items():
+            logging.getLogger(name).disabled = disabled
+    assert root.handlers == []
+    assert captured.logs() == []
+
+
+def test_trace_ids_are_on_the_record_for_the_applications_format(
+    captured: Captured, root: logging.Logger
+) -> None:
+    stream = io.StringIO()
+    handler = logging.StreamHandler(stream)
+    handler.setFormatter(
+        logging.Formatter("%(otelTraceID)s %(otelSpanID)s %(otelTraceSampled)s %(otelServiceName)s")
+    )
+    root.addHandler(handler)
+    with trace.get_tracer("test").start_as_current_span("request") as span:
+        logging.getLogger("shop").warning("x")
+    identity = span.get_span_context()
+    assert stream.getvalue().split() == [
+        f"{identity.trace_id:032x}",
+        f"{identity.span_id:016x}",
+        "True",
+        "shop",
+    ]
+    assert len(captured.logs()) == 1
+
+
+def test_exception_leaves_with_type_message_and_stack(captured: Captured, root: logging.Logger) -> None:
+    assert root.handlers == []
+    try:
+        int("x")
+    except ValueError:
+        logging.getLogger("shop").exception("cannot count", stack_info=True)
+    [record] = captured.logs()
+    assert record.attributes["exception.type"] == "ValueError"
+    assert record.attributes["exception.message"] == "invalid literal for int() with base 10: 'x'"
+    assert record.attributes["exception.stacktrace"].endswith(
+        "ValueError: invalid literal for int() with base 10: 'x'\n"
+    )
+    assert "test_exception_leaves" in record.attributes["code.stacktrace"]
+
+
+@pytest.mark.parametrize("raise_exceptions", [True, False])
+def test_record_that_cannot_be_formatted_leaves_as_template(
+    captured: Captured,
+    root: logging.Logger,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    *,
+    raise_exceptions: bool,
+) -> None:
+    """What the application's own handlers say of it stays as it is."""
+    monkeypatch.setattr(logging, "raiseExceptions", raise_exceptions)
+    root.addHandler(logging.StreamHandler())
+    logging.getLogger("shop").warning("%d of %d", 1)  # noqa: PLE1206 -- the application's mistake
+    assert [record.body for record in captured.logs()] == ["%d of %d"]
+    assert ("--- Logging error ---" in capsys.readouterr().err) is raise_exceptions
+
+
+def test_argument_is_formatted_by_us_once(captured: Captured, root: logging.Logger) -> None:
+    class Costly:
+        calls = 0
+
+        def __str__(self) -> str:
+            self.calls += 1
+            return "costly"
+
+    assert root.handlers == []
+    root.addHandler(logging.NullHandler())
+    costly = Costly()
+    logging.getLogger("shop").warning("%s", costly)
+    assert costly.calls == 1
+    assert [record.body for record in captured.logs()] == ["costly"]
+
+
+def test_values_that_are_not_simple_stay_at_home(captured: Captured, root: logging.Logger) -> None:
+    assert root.handlers == []
+
+    class Hostile:
+        def __repr__(self) -> str:
+            raise RuntimeError
+
+    logging.getLogger("shop").warning(
+        "x", extra={"request": Hostile(), "nested": {"a": 1}, "tags": ["a", "b"], "none": None}
+    )
+    [record] = captured.logs()
+    assert record.attributes["tags"] in (["a", "b"], ("a", "b"))
+    assert {"request", "nested", "none"}.isdisjoint(record.attributes)
+
+
+def test_our_own_and_opentelemetrys_records_never_leave(captured: Captured, root: logging.Logger) -> None:
+    assert root.handlers == []
+    for name in ("opentelemetry", "opentelemetry.sdk.trace", "otel_kpi", "otel_kpi.sdk"):
+        logging.getLogger(name).warning("about telemetry")
+    logging.getLogger("otel_kpi_customer").warning("about otters")
+    assert captured.scopes() == ["otel_kpi_customer"]
+
+
+def test_exporter_that_logs_while_it_sends_does_not_recurse(
+    captured: Captured, root: logging.Logger
+) -> None:
+    from opentelemetry._logs import get_logger_provider
+
+    class Chatty(LogRecordProcessor):
+        def on_emit(self, log_record: Any) -> None:
+            del log_record
+            logging.getLogger("some.transport").warning("sending")
+
+        def shutdown(self) -> None:
+            pass
+
+        def force_flush(self, timeout_millis: int = 0) -> bool:
+            return timeout_millis >= 0
+
+    stream = io.StringIO()
+    root.addHandler(logging.StreamHandler(stream))
+    provider: Any = get_logger_provider()
+    processors = provider._multi_log_record_processor
+    before = processors._log_record_processors
+    provider.add_log_record_processor(Chatty())
+    try:
+        logging.getLogger("shop").warning("order")
+    finally:
+        processors._log_record_processors = before
+    assert [record.body for record in captured.logs()] == ["order"]
+    assert stream.getvalue() == "sending\norder\n"
+
+
+def test_record_that_passes_through_a_queue_leaves_once(captured: Captured, root: logging.Logger) -> None:
+    """The cookbook's way: a worker process queues, the main process hands the record to its loggers again."""
+    records: queue.SimpleQueue[logging.LogRecord] = queue.SimpleQueue()
+    root.addHandler(logging.handlers.QueueHandler(records))  # type: ignore[arg-type]
+    logging.getLogger("shop").warning("from a worker")
+    received = pickle.loads(pickle.dumps(records.get()))
+    root.handlers.clear()
+    root.addHandler(logging.NullHandler())
+    logging.getLogger(received.name).handle(received)
+    assert [record.body for record in captured.logs()] == ["from a worker"]
+
+
+def test_users_own_opentelemetry_handler_is_not_doubled(captured: Captured, root: logging.Logger) -> None:
+    class Handler(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            pass
+
+    Handler.__module__ = "opentelemetry.instrumentation.logging.handler"
+    root.addHandler(Handler())
+    logging.getLogger("shop").warning("x")
+    assert captured.logs() == []
+
+
+def test_handler_that_raises_raises_as_without_us(captured: Captured, root: logging.Logger) -> None:
+    class Broken(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            raise ZeroDivisionError
+
+    root.addHandler(Broken())
+    with pytest.raises(ZeroDivisionError):
+        logging.getLogger("shop").warning("x")
+    assert len(captured.logs()) == 1
+
+
+def test_names_made_without_bound_share_one_scope(captured: Captured, root: logging.Logger) -> None:
+    assert root.handlers == []
+    root.addHandler(logging.NullHandler())
+    for number in range(1100):
+        record = logging.LogRecord(f"client-{number}", logging.WARNING, __file__, 1, "x", None, None)
+        root.handle(record)
+    assert len(set(captured.scopes())) <= 1001
+    assert captured.scopes()[-1] == "logging"
+
+
+@pytest.mark.parametrize(
+    ("level", "expected"),
+    [
+        (0, SeverityNumber.UNSPECIFIED),
+        (5, SeverityNumber.TRACE3),
+        (10, SeverityNumber.DEBUG),
+        (20, SeverityNumber.INFO),
+        (25, SeverityNumber.INFO3),
+        (30, SeverityNumber.WARN),
+        (40, SeverityNumber.ERROR),
+        (50, SeverityNumber.FATAL),
+        (1000, SeverityNumber.FATAL4),
+    ],
+)
+def test_level_becomes_the_severity_of_its_range(level: int, expected: SeverityNumber) -> None:
+    assert severity(level) is expected
+
+
+def test_time_of_a_record_is_its_own() -> None:
+    record = logging.LogRecord("shop", logging.INFO, __file__, 1, "x", None, None)
+    record.created = 1_700_000_000.25
+    assert translate(record).timestamp == 1_700_000_000_250_000_000
+
+
+def test_uninstalled_leaves_logging_as_it_was(captured: Captured) -> None:
+    from otel_kpi import instrumentation
+
+    instrumentation.uninstall()
+    assert logging.Logger.callHandlers.__module__ == "logging"
+    logging.getLogger("shop").warning("x")
+    assert captured.logs() == []
