@@ -1,0 +1,59 @@
+# What a person types. Everything that is built is cached outside the repository, keyed by its pin.
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+.PHONY: help setup demo demo-stop test unit check proof bench docs clean
+
+CACHE := $(or $(OTEL_KPI_CACHE),$(or $(XDG_CACHE_HOME),$(HOME)/.cache)/otel-kpi)
+UV_VERSION := 0.13.8
+UV := $(CACHE)/uv-$(UV_VERSION)/bin/uv
+PYTHON ?= python3
+RUN := $(UV) run --no-sync
+
+help:  ## what can be made
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 16
+
+$(UV):
+	@echo "setting up: uv $(UV_VERSION)"
+	@$(PYTHON) -m venv "$(CACHE)/uv-$(UV_VERSION)" || { echo "Python's venv module is missing; on Debian: apt-get install python3-venv" >&2; exit 1; }
+	@"$(CACHE)/uv-$(UV_VERSION)/bin/python" -m pip install --quiet --disable-pip-version-check "uv==$(UV_VERSION)"
+
+.venv/.ready: pyproject.toml uv.lock | $(UV)
+	@echo "setting up: Python packages"
+	@$(UV) sync --quiet --locked --all-extras --all-groups
+	@touch $@
+
+setup: .venv/.ready  ## a Python environment with everything that tests and demo need
+
+demo: setup  ## real Collector, Jaeger, Prometheus, Bugsink; a small shop; some traffic; where to look
+	@$(RUN) python -m examples.demo
+
+demo-stop: setup  ## stop what the demo left running
+	@$(RUN) python -m examples.demo --stop
+
+check: setup  ## style, types, arrows between modules, generated files
+	@$(RUN) ruff check
+	@$(RUN) ruff format --check
+	@$(RUN) pyright
+	@$(RUN) lint-imports
+	@$(RUN) otel-kpi settings --markdown | diff - docs/settings.md
+
+unit: setup  ## the tests that need no server
+	@$(RUN) pytest tests/unit
+
+test: check  ## every test, on the real services
+	@$(RUN) otel-kpi stack build
+	@$(RUN) pytest -m "not proof"
+
+proof: check  ## soaks, documented waits, version matrices: too long for every day
+	@$(RUN) otel-kpi stack build
+	@$(RUN) pytest -m proof
+
+bench: setup  ## the figures, in turns with stock OpenTelemetry
+	@$(RUN) python -m benchmarks
+
+docs: setup  ## the documentation as a site in site/
+	@$(RUN) mkdocs build --strict --quiet
+
+clean:  ## remove what was made in this folder
+	@rm -rf .venv site dist .ruff_cache .hypothesis .coverage*

@@ -1,0 +1,1 @@
+"""What several tests share: a receiver of OTLP, and child processes."""

@@ -1,0 +1,193 @@
+"""What a channel holds is bounded, and whatever it loses is counted."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from otel_kpi.sdk.channel import Batch, Channel, Delivery, Signal
+from otel_kpi.sdk.condition import DestinationCondition
+from otel_kpi.sdk.worker import ExportWorker
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+ACCEPTED = Delivery("accepted")
+REFUSED = Delivery("retry", "connection refused")
+
+
+@dataclass
+class ScriptedExporter:
+    """A receiver that answers by script; the last answer holds."""
+
+    answers: list[Delivery]
+    signal: Signal = "traces"
+    destination: str = "http://collector.example"
+    sent: list[Any] = field(default_factory=list[Any])
+
+    def encode(self, items: Sequence[Any]) -> Batch:
+        kept = tuple(item for item in items if item != "broken")
+        return Batch(kept, len(kept), len(items) - len(kept))
+
+    def send(self, batch: Batch, deadline: float) -> Delivery:
+        answer = self.answers.pop(0) if len(self.answers) > 1 else self.answers[0]
+        if answer.kind == "accepted":
+            self.sent += batch.payload
+        return answer
+
+    def abandon(self) -> None: ...
+
+    def close(self) -> None: ...
+
+
+def channel(
+    *answers: Delivery, capacity: int = 100, batch_size: int = 10
+) -> tuple[Channel, ScriptedExporter]:
+    exporter = ScriptedExporter(list(answers))
+    condition = DestinationCondition(exporter.destination)
+    made = Channel(
+        exporter, condition, capacity=capacity, batch_size=batch_size, delay=1.0, wake=lambda: None
+    )
+    return made, exporter
+
+
+def test_what_does_not_fit_is_dropped_and_counted() -> None:
+    made, exporter = channel(ACCEPTED, capacity=10)
+    for number in range(15):
+        made.offer(number)
+    made.pump(time.monotonic(), 1.0)
+    assert exporter.sent == list(range(10))
+    assert (made.tally.sent, made.tally.lost) == (10, {"queue_full": 5})
+
+
+def test_broken_item_costs_itself_and_not_its_batch() -> None:
+    made, exporter = channel(ACCEPTED)
+    for item in ("a", "broken", "b"):
+        made.offer(item)
+    made.pump(time.monotonic(), 1.0)
+    assert exporter.sent == ["a", "b"]
+    assert made.tally.lost == {"invalid": 1}
+
+
+def test_failed_batch_is_sent_again_and_nothing_is_lost() -> None:
+    made, exporter = channel(REFUSED, REFUSED, ACCEPTED)
+    for number in range(25):
+        made.offer(number)
+    now = time.monotonic()
+    for _ in range(3):
+        made.pump(now, 1.0)
+        now = made.next_due + 0.001
+    assert exporter.sent == list(range(25))
+    assert made.tally.lost == {}
+
+
+def test_back_off_doubles_and_keeps_to_what_the_receiver_asks() -> None:
+    made, _ = channel(REFUSED, REFUSED, Delivery("retry", "429", retry_after=7.0))
+    made.offer(1)
+    waits: list[float] = []
+    now = time.monotonic()
+    for _ in range(3):
+        made.pump(now, 1.0)
+        waits.append(made.next_due - time.monotonic())
+        now = made.next_due + 0.001
+    assert 0.2 <= waits[0] <= 0.5
+    assert 0.45 <= waits[1] <= 1.0
+    assert waits[2] == pytest.approx(7.0, abs=0.1)
+
+
+def test_rejected_batch_is_lost_and_the_next_is_tried() -> None:
+    made, exporter = channel(Delivery("rejected", "400 Bad Request"), ACCEPTED)
+    for number in range(20):
+        made.offer(number)
+    made.pump(time.monotonic(), 1.0)
+    assert exporter.sent == list(range(10, 20))
+    assert made.tally.lost == {"rejected": 10}
+
+
+def test_partial_success_counts_what_was_refused() -> None:
+    made, _ = channel(Delivery("accepted", "too old", refused=3))
+    for number in range(10):
+        made.offer(number)
+    made.pump(time.monotonic(), 1.0)
+    assert (made.tally.sent, made.tally.lost) == (7, {"refused": 3})
+
+
+def test_end_of_the_process_counts_what_could_not_be_sent() -> None:
+    made, _ = channel(REFUSED)
+    for number in range(42):
+        made.offer(number)
+    made.drain(time.monotonic() + 2.0, final=True)
+    assert made.tally.lost == {"exit": 42}
+
+
+def test_final_drain_tries_again_for_a_receiver_that_comes_back() -> None:
+    made, exporter = channel(REFUSED, REFUSED, ACCEPTED)
+    made.offer("late")
+    made.drain(time.monotonic() + 2.0, final=True)
+    assert exporter.sent == ["late"]
+
+
+def test_one_line_when_a_destination_fails_and_one_when_it_is_back(caplog: pytest.LogCaptureFixture) -> None:
+    made, _ = channel(REFUSED, REFUSED, REFUSED, ACCEPTED)
+    made.offer(1)
+    for _ in range(4):
+        made.pump(made.next_due + 60.0, 1.0)
+    made.offer(2)
+    made.pump(made.next_due + 60.0, 1.0)
+    assert [record.getMessage() for record in caplog.records] == [
+        "http://collector.example does not take telemetry (connection refused); the application goes on, "
+        "up to 100 spans are kept and sent later",
+        "http://collector.example takes telemetry again; nothing was lost",
+    ]
+
+
+def test_two_signals_of_one_destination_fail_with_one_line(caplog: pytest.LogCaptureFixture) -> None:
+    condition = DestinationCondition("http://collector.example")
+    signals: tuple[Signal, ...] = ("traces", "logs")
+    made = [
+        Channel(
+            ScriptedExporter([REFUSED, ACCEPTED], signal=signal),
+            condition,
+            capacity=5,
+            batch_size=5,
+            delay=1.0,
+            wake=lambda: None,
+        )
+        for signal in signals
+    ]
+    for _ in range(2):
+        for each in made:
+            each.offer(1)
+            each.pump(each.next_due + 60.0, 1.0)
+    assert len(caplog.records) == 2
+
+
+def test_same_refusal_is_said_once(caplog: pytest.LogCaptureFixture) -> None:
+    made, _ = channel(Delivery("rejected", "401 Unauthorized"))
+    for number in range(50):
+        made.offer(number)
+    made.pump(time.monotonic(), 1.0)
+    assert len(caplog.records) == 1
+    assert "401 Unauthorized" in caplog.text
+    assert made.tally.lost == {"rejected": 50}
+
+
+def test_item_waits_no_longer_than_the_delay_and_a_full_batch_not_at_all() -> None:
+    exporter = ScriptedExporter([ACCEPTED])
+    condition = DestinationCondition(exporter.destination)
+    worker = ExportWorker(condition, 1.0)
+    made = Channel(exporter, condition, capacity=100, batch_size=5, delay=30.0, wake=worker.wake)
+    worker.add(made)
+    worker.start()
+    for number in range(5):
+        made.offer(number)
+    deadline = time.monotonic() + 5.0
+    while len(exporter.sent) < 5 and time.monotonic() < deadline:
+        time.sleep(0.01)
+    assert exporter.sent == list(range(5))
+    made.offer("rest")
+    assert worker.drain(time.monotonic() + 5.0, final=True)
+    assert exporter.sent[-1] == "rest"
