@@ -455,3 +455,19 @@ def unwrap_aiosqlite_calls() -> None:
     from opentelemetry.instrumentation.utils import unwrap
 
     unwrap(Connection, "_execute")
+
+
+# --- CPython: the status of a program that Ctrl-C ended
+
+
+def remember_keyboard_interrupt() -> None:
+    """Have CPython still end by SIGINT after a `KeyboardInterrupt` that nobody caught.
+
+    The interpreter notes that the last code it ran from text was interrupted, and forgets it when anything else
+    is run from text before the end (a named tuple that is made at import is enough, and sending imports). Without
+    the note the status is 1, and a shell does not stop its script.
+    """
+    try:
+        exec("raise KeyboardInterrupt")  # noqa: S102 - a constant; this sets the note again
+    except KeyboardInterrupt:
+        pass

@@ -16,11 +16,14 @@ import atexit
 import logging
 import os
 import signal
+import sys
 import threading
 import time
 from typing import TYPE_CHECKING, Any, Protocol
 
 import wrapt
+
+from otel_kpi import _compat
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -62,7 +65,7 @@ class Lifecycle:
 
     def install(self) -> None:
         """Take part in exit, signals, forks and `multiprocessing`."""
-        atexit.register(self.end)
+        atexit.register(self._at_exit)
         if hasattr(os, "register_at_fork"):
             # Registered after the providers' own hooks, and so run after them: what we set stays.
             os.register_at_fork(after_in_child=self._after_fork_in_child)
@@ -93,6 +96,12 @@ class Lifecycle:
                 _logger.exception("telemetry was not sent; the application is not affected")
                 done = False
         return done
+
+    def _at_exit(self) -> None:
+        interrupted = getattr(sys, "last_type", None) is KeyboardInterrupt
+        self.end()
+        if interrupted:
+            _compat.remember_keyboard_interrupt()
 
     # --- signals
 
