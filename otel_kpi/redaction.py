@@ -187,13 +187,13 @@ RULES: tuple[Rule, ...] = (
     Rule(
         "cookie header",
         ("cookie",),
-        re.compile(r"(?i)(\bcookie2?[\"']?\s*[:=]\s*(?![\[{(])[\"']?)[^\r\n\"']+"),
+        re.compile(r"(?i)(\bcookie2?[\"']?\s*[:=]\s*+(?![\[{(])[\"']?)[^\r\n\"']+"),
         rf"\1{REDACTED}",
     ),
     Rule(
         "bearer token",
         ("bearer",),
-        re.compile(r"(?i)(\bbearer[\s:=]+)[^\s\"',;<>)}\]]+"),
+        re.compile(r"(?i)(\bbearer[\s:=]+)(?:\[redacted\]|[^\s\"',;<>)}\]]+)"),
         rf"\1{REDACTED}",
     ),
     Rule(

@@ -1,0 +1,175 @@
+"""Errors of a FastAPI application under uvicorn, received over a socket."""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import httpx
+import pytest
+
+from tests.unit.sentry_receiver import Receiver, error_text, trace_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+TRACE = "0af7651916cd43dd8448eb211c80319c"
+PARENT = {"traceparent": f"00-{TRACE}-b7ad6b7169203331-01", "baggage": "tenant=acme"}
+
+
+@dataclass
+class Shop:
+    receiver: Receiver
+    client: httpx.Client
+    spans_file: Path
+    process: subprocess.Popen[str]
+
+    def spans(self) -> list[dict[str, Any]]:
+        return [json.loads(line) for line in self.spans_file.read_text().splitlines()]
+
+    def get(self, path: str, **headers: str) -> httpx.Response:
+        # A connection of its own: uvicorn closes one after an error, now and then under the next request.
+        return self.client.get(path, headers={**PARENT, "Connection": "close", **headers})
+
+
+@pytest.fixture
+def shop(tmp_path: Path) -> Iterator[Shop]:
+    spans = tmp_path / "spans"
+    spans.touch()
+    script = Path(__file__).with_name("sentry_storefront.py")
+    with Receiver() as receiver:
+        process = subprocess.Popen(
+            [sys.executable, str(script), receiver.dsn, str(spans)], stdout=subprocess.PIPE, text=True
+        )
+        try:
+            assert process.stdout is not None
+            port = int(process.stdout.readline())
+            with httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=20) as client:
+                yield Shop(receiver, client, spans, process)
+        finally:
+            process.send_signal(signal.SIGTERM)
+            process.wait(10)
+            if process.stdout is not None:
+                process.stdout.close()
+
+
+def test_unhandled_error_is_one_event_of_the_callers_trace(shop: Shop) -> None:
+    assert shop.get("/unhandled").status_code == 500
+    (event,) = shop.receiver.wait_for_events(1)
+    assert error_text(event) == "ValueError: card declined"
+    assert event["contexts"]["trace"]["trace_id"] == TRACE
+    assert event["tags"]["otel.sampled"] == "true"
+    assert (event["release"], event["environment"]) == ("shop@1.2.3", "test")
+    assert event["transaction"] == "/unhandled"
+    server = next(span for span in shop.spans() if span["name"] == "GET /unhandled")
+    assert trace_of(event) == (TRACE, server["span_id"])
+
+
+def test_error_is_linked_to_the_innermost_span_that_recorded_it(shop: Shop) -> None:
+    shop.get("/inner")
+    (event,) = shop.receiver.wait_for_events(1)
+    charge = next(span for span in shop.spans() if span["name"] == "charge")
+    assert trace_of(event) == (TRACE, charge["span_id"])
+
+
+def test_error_that_is_logged_and_raised_in_a_thread_pool_is_one_event(shop: Shop) -> None:
+    assert shop.get("/unhandled-in-thread-pool").status_code == 500
+    (event,) = shop.receiver.wait_for_events(1)
+    assert error_text(event) == "KeyError: 'k'"
+    assert event["contexts"]["trace"]["trace_id"] == TRACE
+
+
+def test_chained_exceptions_are_one_event(shop: Shop) -> None:
+    shop.get("/chained")
+    (event,) = shop.receiver.wait_for_events(1)
+    assert [value["type"] for value in event["exception"]["values"]] == ["KeyError", "RuntimeError"]
+    assert event["contexts"]["trace"]["trace_id"] == TRACE
+
+
+def test_answers_below_500_are_not_errors_and_a_503_is_one(shop: Shop) -> None:
+    for status in (400, 401, 403, 404, 422, 503):
+        assert shop.get(f"/status/{status}").status_code == status
+    assert shop.get("/nowhere").status_code == 404
+    (event,) = shop.receiver.wait_for_events(1)
+    assert event["exception"]["values"][-1]["type"] == "HTTPException"
+    assert event["contexts"]["trace"]["trace_id"] == TRACE
+
+
+@pytest.mark.parametrize(
+    ("path", "expected"), [("/background", "LookupError"), ("/thread", "ArithmeticError")]
+)
+def test_error_outside_the_endpoint_is_linked(shop: Shop, path: str, expected: str) -> None:
+    shop.get(path)
+    (event,) = shop.receiver.wait_for_events(1)
+    assert event["exception"]["values"][-1]["type"] == expected
+    assert event["contexts"]["trace"]["trace_id"] == TRACE
+
+
+def test_logged_error_is_one_linked_event_and_exporters_complaints_are_none(shop: Shop) -> None:
+    shop.get("/logged")
+    (event,) = shop.receiver.wait_for_events(1)
+    assert event["logentry"]["formatted"] == "stock is low"
+    assert event["contexts"]["trace"]["trace_id"] == TRACE
+
+
+def test_what_is_captured_by_hand_is_linked(shop: Shop) -> None:
+    shop.get("/handled")
+    error, message = shop.receiver.wait_for_events(2)
+    assert error_text(error) == "ConnectionError: handled by hand"
+    assert (message["message"], message["level"]) == ("a message", "warning")
+    assert {error["contexts"]["trace"]["trace_id"], message["contexts"]["trace"]["trace_id"]} == {TRACE}
+
+
+def test_breadcrumbs_stay_with_their_request(shop: Shop) -> None:
+    for number in (1, 2, 3):
+        shop.get(f"/crumb/{number}")
+    events = shop.receiver.wait_for_events(3)
+    crumbs = [[crumb["message"] for crumb in event["breadcrumbs"]["values"]] for event in events]
+    assert crumbs == [["crumb 1"], ["crumb 2"], ["crumb 3"]]
+
+
+def test_outgoing_headers_are_w3c_only(shop: Shop) -> None:
+    received = shop.get("/outgoing").json()
+    assert received["traceparent"].split("-")[1] == TRACE
+    assert received["baggage"] == "tenant=acme"
+    assert "sentry-trace" not in received
+
+
+def test_sending_to_sentry_leaves_no_span(shop: Shop) -> None:
+    shop.get("/unhandled")
+    shop.receiver.wait_for_events(1)
+    shop.get("/headers")
+    assert {span["scope"] for span in shop.spans()} == {"fastapi"}
+
+
+SECRETS = {
+    "a": "S01-local", "b": "S02-nested", "c": "S03-address", "d": "S04-tag", "e": "S05-context", "f": "S06-extra",
+    "g": "S07-crumb", "h": "S08-crumbquery", "i": "S10-logparam", "card": "4242424242424242",
+}  # fmt: skip
+HEADERS = {
+    "Authorization": "Bearer S11-authorization",
+    "Cookie": "sessionid=S12-cookie",
+    "X-Api-Key": "S14-apikey",
+    "X-Custom": "S15-custom",
+    "X-Forwarded-For": "203.0.113.77",
+}
+
+
+def test_no_planted_secret_is_in_the_bytes_received(shop: Shop) -> None:
+    shop.client.post("/secrets?token=S16-query&page=3", json=SECRETS, headers=HEADERS)
+    shop.receiver.wait_for_events(2)
+    raw = shop.receiver.raw
+    planted = [*SECRETS.values(), "S09-repr", "S13-bearer-text", "S11-", "S12-", "S14-", "S15-", "S16-"]
+    assert [secret for secret in planted if secret in raw] == []
+    request = shop.receiver.events[-1]["request"]
+    assert request["headers"]["x-forwarded-for"] == "[redacted]"
+    assert not {"data", "cookies"} & set(request)
+    # What helps to find the error is still there.
+    assert "page=3" in raw
+    assert "db.internal" in raw
+    assert "retries=3" in raw
