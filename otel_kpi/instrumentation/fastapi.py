@@ -5,6 +5,10 @@ applications made before, and it takes the place of a later `instrument_app(app,
 The stack is built once, at the first message of the server, when all of that has been decided. Around what
 upstream builds, two things are put right: the route of a mounted application, and the context in which the
 request begins.
+
+FastAPI has spans of its own since it depends on opentelemetry-api (seen in 0.165): it keeps silent when it finds
+upstream's middleware in the stack, which it looks for along attributes named `app`. Upstream's is kept for every
+version alike: it knows the user's `OTEL_PYTHON_FASTAPI_*` and header settings, and records exceptions on the span.
 """
 
 from __future__ import annotations
@@ -52,7 +56,7 @@ def _build_middleware_stack(wrapped: Any, app: Any, args: Any, kwargs: Any) -> A
     from opentelemetry.instrumentation.asgi import OpenTelemetryMiddleware
     from opentelemetry.instrumentation.fastapi import FastAPIInstrumentor
 
-    if _instrumented_by_hand(app, OpenTelemetryMiddleware):
+    if _instrumented_by_hand(app):
         return wrapped(*args, **kwargs)
     try:
         FastAPIInstrumentor.instrument_app(
@@ -69,12 +73,12 @@ def _build_middleware_stack(wrapped: Any, app: Any, args: Any, kwargs: Any) -> A
     return stack
 
 
-def _instrumented_by_hand(app: Any, middleware: type) -> bool:
-    """Say whether the user instrumented this application, or upstream's pass of ours is on its way."""
+def _instrumented_by_hand(app: Any) -> bool:
+    """Say whether the user instrumented this application, or our own call of upstream is on its way."""
     if getattr(app, "_is_instrumented_by_opentelemetry", False):
         return True
     classes = (getattr(entry, "cls", None) for entry in app.user_middleware)
-    return any(isinstance(cls, type) and issubclass(cls, middleware) for cls in classes)
+    return any(getattr(cls, "__name__", "") == "OpenTelemetryMiddleware" for cls in classes)
 
 
 class _Boundary:
@@ -85,8 +89,8 @@ class _Boundary:
     take that for the parent, and the caller's `traceparent` for nothing.
     """
 
-    def __init__(self, traced: App, plain: App) -> None:
-        self._traced = traced
+    def __init__(self, app: App, plain: App) -> None:
+        self.app = app  # public, and so named: see the module's docstring
         self._plain = plain
 
     async def __call__(self, scope: Scope, receive: Any, send: Any) -> None:
@@ -99,11 +103,11 @@ class _Boundary:
             return
         scope[_INSIDE] = True
         if current is trace.INVALID_SPAN or current.is_recording():
-            await self._traced(scope, receive, send)
+            await self.app(scope, receive, send)
             return
         token = context.attach(context.Context())
         try:
-            await self._traced(scope, receive, send)
+            await self.app(scope, receive, send)
         finally:
             context.detach(token)
 
