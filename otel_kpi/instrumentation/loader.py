@@ -204,7 +204,7 @@ class Loader:
 
 
 def _is_upstream(row: Row) -> bool:
-    return row.instrumentor.startswith("opentelemetry.")
+    return not row.instrumentor.startswith("otel_kpi.")
 
 
 def _tested_by_us(row: Row) -> bool:
