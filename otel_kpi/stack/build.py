@@ -2,24 +2,25 @@
 
 from __future__ import annotations
 
-import contextlib
+import errno
 import os
+import selectors
 import shutil
 import signal
 import subprocess
 import tempfile
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import IO, TYPE_CHECKING, cast
 
 from otel_kpi.stack import toolchain
 from otel_kpi.stack.directories import Cache, remove_tree
 from otel_kpi.stack.errors import StackError
-from otel_kpi.stack.files import shipped_directory
 from otel_kpi.stack.locks import locked
 from otel_kpi.stack.progress import elapsed
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
 
     from otel_kpi.stack.modules import GoModule
     from otel_kpi.stack.progress import Progress
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
 _POLL_SECONDS = 0.25
 _LINES_SHOWN = 12
 _MIB = 1 << 20
-# ENOSPC and EFBIG in the words of Go and of the linker; the third is what a killed tool leaves behind.
+# ENOSPC, EFBIG and EDQUOT in the words of Go, of its tools and of the shell.
 _DISK_FULL = ("no space left on device", "file too large", "file size limit exceeded", "disk quota exceeded")
 
 
@@ -89,6 +90,8 @@ def build(module: GoModule, cache: Cache, progress: Progress, go: Path) -> Path:
             _compile(module, cache, progress, go, workplace)
             (workplace / "bin").replace(target)
         except OSError as error:
+            if error.errno in {errno.ENOSPC, errno.EFBIG, errno.EDQUOT}:
+                raise StackError(_disk_full(module, cache)) from error
             raise StackError(f"building {module.name} failed: {error}") from error
         finally:
             remove_tree(workplace)
@@ -106,45 +109,84 @@ def _require_space(module: GoModule, cache: Cache) -> None:
 
 def _compile(module: GoModule, cache: Cache, progress: Progress, go: Path, workplace: Path) -> None:
     source, results, temporary = workplace / "src", workplace / "bin", workplace / "tmp"
-    with shipped_directory(*module.directory) as directory:
+    with module.sources() as directory:
         shutil.copytree(directory, source)
     results.mkdir()
     temporary.mkdir()
-    output = results / module.executables[0] if len(module.executables) == 1 else results
+    target = str(results / module.executables[0]) if len(module.executables) == 1 else f"{results}{os.sep}"
     command = [
         str(go), "build", "-v", "-trimpath",
         "-tags", ",".join(module.tags),
         "-ldflags", f"-s -w {module.linker_flags}".strip(),
-        "-o", f"{output}{os.sep if output is results else ''}",
+        "-o", target,
         *module.packages,
     ]  # fmt: skip
-    log = cache.logs / f"{module.name}.log"
     title = f"building {module.name} {module.version}"
+    output = _Output()
     progress.begin(f"{title} (once; minutes)")
-    with log.open("wb") as stream:
-        # A session of its own: the compilers that `go` starts end with it.
-        process = subprocess.Popen(
-            command,
-            cwd=source,
-            env=_environment(cache, temporary),
-            stdin=subprocess.DEVNULL,
-            stdout=stream,
-            stderr=subprocess.STDOUT,
-            start_new_session=True,
-        )
-        try:
-            while process.poll() is None:
-                progress.tick(f"{title}: {_stage(module, log)}")
-                with contextlib.suppress(subprocess.TimeoutExpired):
-                    process.wait(_POLL_SECONDS)
-        finally:
-            if process.poll() is None:
-                os.killpg(process.pid, signal.SIGKILL)
-                process.wait()
+    # A session of its own: the compilers that `go` starts end with it.
+    process = subprocess.Popen(
+        command,
+        cwd=source,
+        env=_environment(cache, temporary),
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        start_new_session=True,
+    )
+    try:
+        for _ in output.read(process):
+            progress.tick(f"{title}: {output.stage(module)}")
+    finally:
+        if process.poll() is None:
+            os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
     if process.returncode != 0:
-        raise StackError(_failure(module, cache, log))
+        raise StackError(_failure(module, cache, output))
     size = sum(path.stat().st_size for path in results.iterdir())
     progress.say(f"built {module.name} {module.version} in {elapsed(progress.seconds)} ({size // _MIB} MiB)")
+
+
+@dataclass(slots=True)
+class _Output:
+    """What `go build -v` says: a line for each module that it downloads and each package that it compiles.
+
+    It is kept in memory, because the log cannot be written when the disk is full.
+    """
+
+    lines: list[str] = field(default_factory=list[str])
+    downloads: int = 0
+    _rest: bytes = b""
+
+    def read(self, process: subprocess.Popen[bytes]) -> Iterator[None]:
+        """Collect until the process ends, yielding at least four times a second."""
+        stream = cast("IO[bytes]", process.stdout)
+        with stream, selectors.DefaultSelector() as selector:
+            selector.register(stream, selectors.EVENT_READ)
+            while True:
+                if selector.select(_POLL_SECONDS):
+                    read = os.read(stream.fileno(), 1 << 16)
+                    if not read:
+                        break
+                    self._add(read)
+                yield
+        process.wait()
+
+    def _add(self, read: bytes) -> None:
+        *whole, self._rest = (self._rest + read).split(b"\n")
+        for line in whole:
+            text = line.decode(errors="replace")
+            self.downloads += text.startswith("go: downloading")
+            self.lines.append(text)
+
+    def stage(self, module: GoModule) -> str:
+        """What the compiler is doing, for people."""
+        compiled = len(self.lines) - self.downloads
+        if compiled:
+            return f"{compiled} of about {max(module.packages_compiled, compiled)} packages"
+        if self.downloads:
+            return f"{self.downloads} modules downloaded"
+        return "reading the modules"
 
 
 def _environment(cache: Cache, temporary: Path) -> dict[str, str]:
@@ -166,26 +208,21 @@ def _environment(cache: Cache, temporary: Path) -> dict[str, str]:
     }
 
 
-def _stage(module: GoModule, log: Path) -> str:
-    """What the compiler is doing, told from the lines that it has written."""
-    with contextlib.suppress(OSError):
-        lines = log.read_bytes().splitlines()
-        downloads = sum(line.startswith(b"go: downloading") for line in lines)
-        compiled = len(lines) - downloads
-        if compiled:
-            return f"{compiled} of about {max(module.packages_compiled, compiled)} packages"
-        if downloads:
-            return f"{downloads} modules downloaded"
-    return "reading the modules"
-
-
-def _failure(module: GoModule, cache: Cache, log: Path) -> str:
-    text = log.read_text(encoding="utf-8", errors="replace")
+def _failure(module: GoModule, cache: Cache, output: _Output) -> str:
+    text = "\n".join(output.lines)
     if any(sign in text.lower() for sign in _DISK_FULL):
-        free = shutil.disk_usage(cache.root).free
-        return (
-            f"the disk was full while building {module.name}: {cache.root} has {free // _MIB} MiB left and about "
-            f"{module.disk_bytes // _MIB} MiB are needed; make room, or set OTEL_KPI_CACHE to another disk"
-        )
-    lines = [line for line in text.splitlines() if not line.startswith("go: downloading")]
+        return _disk_full(module, cache)
+    log = cache.logs / f"{module.name}.log"
+    log.write_text(text, encoding="utf-8")
+    lines = [line for line in output.lines if not line.startswith("go: downloading")]
     return "\n".join([f"building {module.name} failed (all output: {log}):", *lines[-_LINES_SHOWN:]])
+
+
+def _disk_full(module: GoModule, cache: Cache) -> str:
+    free = shutil.disk_usage(cache.root).free
+    # Go's half-made objects are what fills it, and no later build could use them.
+    remove_tree(cache.go)
+    return (
+        f"the disk was full while building {module.name}: {cache.root} had {free // _MIB} MiB left and about "
+        f"{module.disk_bytes // _MIB} MiB are needed; make room, or set OTEL_KPI_CACHE to another disk"
+    )

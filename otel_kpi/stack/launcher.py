@@ -193,8 +193,10 @@ def down(home: Home, progress: Progress) -> int:
 
 def _stop(home: Home, supervisor: Supervisor) -> int:
     found = members.members(home)
-    supervisor.shutdown()
-    _, alive = psutil.wait_procs(found, timeout=_DOWN_SECONDS)
+    alive = found
+    if supervisor.is_running():
+        supervisor.shutdown()
+        _, alive = psutil.wait_procs(found, timeout=_DOWN_SECONDS)
     # Looked up again: a service may have been restarted in the moment between.
     left = members.end([*alive, *(process for process in members.members(home) if process not in alive)], 5.0)
     if left:

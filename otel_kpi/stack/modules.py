@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import platform
 import re
@@ -14,7 +15,7 @@ from typing import TYPE_CHECKING
 from otel_kpi.stack.files import shipped_directory
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Generator, Mapping
 
     from otel_kpi.stack.directories import Cache
 
@@ -56,10 +57,16 @@ class GoModule:
         """What a cold build needs at most."""
         return self.disk_mib * _MIB
 
+    @contextlib.contextmanager
+    def sources(self) -> Generator[Path]:
+        """The module's files, for the duration of the block."""
+        with shipped_directory(*self.directory) as directory:
+            yield directory
+
     def key(self, go_version: tuple[int, int]) -> str:
         """Changes with anything that changes the result: sources, flags, compiler, platform."""
         digest = hashlib.sha256()
-        with shipped_directory(*self.directory) as directory:
+        with self.sources() as directory:
             for path in sorted(directory.iterdir()):
                 if path.suffix in {".go", ".mod", ".sum"}:
                     digest.update(f"{path.name}\0".encode())

@@ -34,6 +34,7 @@ class Service:
         environment: Beside what every service gets.
         ready_url: Answers 200 once it serves.
         stop_seconds: How long it may take to end before it is killed.
+        priority: Lower ones start first and stop last: the Collector empties its queues into stores that live.
     """
 
     name: str
@@ -41,6 +42,7 @@ class Service:
     environment: Mapping[str, str]
     ready_url: str
     stop_seconds: int = 10
+    priority: int = 100
 
 
 def define(settings: StackSettings, home: Home, servers: Mapping[str, Path]) -> list[Service]:
@@ -96,7 +98,7 @@ def _collector(data: Path, number: Mapping[str, int], executable: Path) -> Servi
     if dsn := os.environ.get(_SENTRY_DSN):
         command += ["--config", _copy(data / "sentry.yaml", "collector", "sentry.yaml")]
         environment |= _sentry_destination(dsn)
-    return Service("collector", tuple(command), environment, _url(number["collector_health"]))
+    return Service("collector", tuple(command), environment, _url(number["collector_health"]), priority=200)
 
 
 def _sentry_destination(dsn: str) -> dict[str, str]:
@@ -156,7 +158,8 @@ def _bugsink(home: Home, number: Mapping[str, int], interpreter: Path) -> Servic
             "--bind", _address(number["bugsink"]),
             "--workers", "1",
             "--threads", "8",
-            "--graceful-timeout", "5",
+            "--no-control-socket",
+            "--graceful-timeout", "2",
             "bugsink.wsgi",
         ),
         environment=bugsink.environment(home, number["bugsink"]),

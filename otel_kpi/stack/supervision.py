@@ -62,6 +62,7 @@ def _program(service: Service, home: Home) -> str:
 command={shlex.join(service.command).replace("%", "%%")}
 environment={environment}
 directory={str(home.data / service.name).replace("%", "%%")}
+priority={service.priority}
 autostart=true
 autorestart=true
 startsecs=1
@@ -82,6 +83,9 @@ def configuration(services: Iterable[Service], home: Home) -> str:
     def path(value: Path) -> str:
         return str(value).replace("%", "%%")
 
+    # Said in so many words, or the supervisor complains in its log that nobody has dropped root's privileges.
+    user = "user=root\n" if os.getuid() == 0 else ""
+
     return f"""; Written by `otel-kpi stack up`; do not edit, it is written again at each start.
 [unix_http_server]
 file={path(home.socket)}
@@ -95,7 +99,7 @@ pidfile={path(home.run / "supervisor.pid")}
 childlogdir={path(home.logs)}
 umask=077
 strip_ansi=true
-
+{user}
 [rpcinterface:supervisor]
 supervisor.rpcinterface_factory=supervisor.rpcinterface:make_main_rpcinterface
 
