@@ -154,6 +154,7 @@ def create_pipeline(settings: Settings) -> Pipeline:
         )
         logger_provider.add_log_record_processor(LogQueue(channel, plan.drain))
 
+    plan.say_what_is_left_out()
     return Pipeline(
         service=service,
         instance_base=base,
@@ -174,9 +175,15 @@ class _Plan:
         self._conditions: dict[str, DestinationCondition] = {}
         self._transports: dict[str, Any] = {}
         self.foreign_readers: list[MetricReader] = []
+        self._left_out: dict[tuple[str, str], list[Signal]] = {}
 
     def drain(self, deadline: float) -> bool:
         return drain_together(self.workers.values(), deadline)
+
+    def say_what_is_left_out(self) -> None:
+        """One line for each reason, however many signals it concerns."""
+        for (name, reason), signals in self._left_out.items():
+            _logger.warning("%s are not exported by %r: %s", ", ".join(signals), name, reason)
 
     def exporters(self, signal: Signal) -> list[Exporter]:
         exporters: list[Exporter] = []
@@ -186,7 +193,7 @@ class _Plan:
             try:
                 exporter = self._otlp(signal) if name == "otlp" else self._foreign(signal, name)
             except Exception as error:
-                _logger.warning("%s are not exported by %r: %s", signal, name, error)
+                self._left_out.setdefault((name, str(error)), []).append(signal)
                 continue
             if exporter is not None:
                 exporters.append(exporter)

@@ -8,6 +8,7 @@ from __future__ import annotations
 import logging
 import os
 import threading
+import time
 from typing import TYPE_CHECKING, Any
 
 from otel_kpi.config import Settings, load
@@ -30,6 +31,22 @@ class _Process:
 
 
 _process = _Process()
+
+
+class _SentryDrain:
+    """Sentry's own sender, within the budget of the process."""
+
+    def __init__(self) -> None:
+        self._deadline = 0.0
+
+    def begin_drain(self, deadline: float, *, final: bool) -> None:  # noqa: ARG002 - Sentry sends the same way
+        self._deadline = deadline
+
+    def end_drain(self) -> bool:
+        from otel_kpi import sentry
+
+        sentry.flush(max(0.0, self._deadline - time.monotonic()))
+        return True
 
 
 def configure_process(**code: Any) -> None:
@@ -182,4 +199,4 @@ def _start_sentry(settings: Settings) -> None:
         sample_rate=settings.sentry_sample_rate,
     )
     if _process.lifecycle is not None:
-        _process.lifecycle.add(sentry.Drain())
+        _process.lifecycle.add(_SentryDrain())

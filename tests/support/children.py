@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Generator
 
 BIN = Path(sys.executable).parent
 INSTRUMENT = (str(BIN / "opentelemetry-instrument"),)
@@ -59,7 +59,7 @@ def free_port() -> int:
 @contextlib.contextmanager
 def running(
     command: list[str], env: dict[str, str], cwd: Path | None = None
-) -> Iterator[subprocess.Popen[str]]:
+) -> Generator[subprocess.Popen[str]]:
     """A process in a session of its own; what is left of it at the end is killed."""
     with subprocess.Popen(
         command,

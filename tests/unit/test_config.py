@@ -62,20 +62,26 @@ def test_headers_are_decoded_and_lowered() -> None:
         (
             "OTEL_EXPORTER_OTLP_PROTOCOL",
             "carrier-pigeon",
-            "OTEL_EXPORTER_OTLP_PROTOCOL='carrier-pigeon' is not used: one of http/protobuf, http/json, grpc; "
-            "using http/protobuf",
+            (
+                "OTEL_EXPORTER_OTLP_PROTOCOL='carrier-pigeon' is not used: one of http/protobuf, http/json, grpc; "
+                "using http/protobuf"
+            ),
         ),
         (
             "OTEL_EXPORTER_OTLP_ENDPOINT",
             "localhost:4318",
-            "OTEL_EXPORTER_OTLP_ENDPOINT='localhost:4318' is not used: an http:// or https:// address; "
-            "using http://localhost:4318",
+            (
+                "OTEL_EXPORTER_OTLP_ENDPOINT='localhost:4318' is not used: an http:// or https:// address; "
+                "using http://localhost:4318"
+            ),
         ),
         (
             "OTEL_EXPORTER_OTLP_HEADERS",
             "hunter2",
-            "OTEL_EXPORTER_OTLP_HEADERS='…' is not used: name=value pairs separated by commas, percent-encoded; "
-            "using nothing",
+            (
+                "OTEL_EXPORTER_OTLP_HEADERS='…' is not used: name=value pairs separated by commas, percent-encoded; "
+                "using nothing"
+            ),
         ),
         (
             "OTEL_SDK_DISABLED",
