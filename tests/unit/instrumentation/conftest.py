@@ -4,62 +4,25 @@ from __future__ import annotations
 
 import logging
 import os
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from opentelemetry import _logs, metrics, trace
 from opentelemetry.sdk._logs import LoggerProvider
-from opentelemetry.sdk._logs.export import InMemoryLogRecordExporter, SimpleLogRecordProcessor
+from opentelemetry.sdk._logs.export import SimpleLogRecordProcessor
 from opentelemetry.sdk.metrics import MeterProvider
-from opentelemetry.sdk.metrics.export import InMemoryMetricReader
 from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
-from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
+from support.captured import Captured
 
 from otel_kpi import instrumentation
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterator
 
-    from opentelemetry.sdk.trace import ReadableSpan
-
 # Upstream reads it once per process, before the first instrumentor.
 os.environ["OTEL_SEMCONV_STABILITY_OPT_IN"] = "http,database"
-
-
-@dataclass
-class Captured:
-    """What left the application in this test."""
-
-    span_exporter: InMemorySpanExporter = field(default_factory=InMemorySpanExporter)
-    log_exporter: InMemoryLogRecordExporter = field(default_factory=InMemoryLogRecordExporter)
-    reader: InMemoryMetricReader = field(default_factory=InMemoryMetricReader)
-
-    def spans(self, kind: trace.SpanKind | None = None) -> list[ReadableSpan]:
-        return [span for span in self.span_exporter.get_finished_spans() if kind is None or span.kind is kind]
-
-    def span(self, kind: trace.SpanKind) -> ReadableSpan:
-        [span] = self.spans(kind)
-        return span
-
-    def logs(self) -> list[Any]:
-        return [data.log_record for data in self.log_exporter.get_finished_logs()]
-
-    def scopes(self) -> list[str]:
-        return [data.instrumentation_scope.name for data in self.log_exporter.get_finished_logs()]
-
-    def points(self, name: str) -> list[Any]:
-        data = self.reader.get_metrics_data()
-        return [
-            point
-            for resource in (data.resource_metrics if data else ())
-            for scope in resource.scope_metrics
-            for metric in scope.metrics
-            if metric.name == name
-            for point in metric.data.data_points
-        ]
 
 
 @pytest.hookimpl(wrapper=True)

@@ -15,7 +15,7 @@ from otel_kpi import instrumentation
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
-    from conftest import Captured
+    from support.captured import Captured
 
 _TRACE = "4bf92f3577b34da6a3ce929d0e0e4736"
 _PARENT = "00f067aa0ba902b7"
@@ -78,7 +78,9 @@ class Shop(FastAPI):
 
 
 @pytest.mark.parametrize("cls", [FastAPI, fastapi.FastAPI, fastapi.applications.FastAPI, Shop])
-def test_request_is_one_server_span_with_its_route_and_a_metric(cls: type[FastAPI], captured: Captured) -> None:
+def test_request_is_one_server_span_with_its_route_and_a_metric(
+    cls: type[FastAPI], captured: Captured
+) -> None:
     app = with_item(cls())
     assert get(app, "/items/7") == 200
     [span] = captured.spans()
@@ -170,7 +172,9 @@ def test_paths_that_only_look_like_health_are_traced(path: str, captured: Captur
     assert len(captured.spans()) == 1
 
 
-def test_users_excluded_urls_win_over_the_default(captured: Captured, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_users_excluded_urls_win_over_the_default(
+    captured: Captured, monkeypatch: pytest.MonkeyPatch
+) -> None:
     import opentelemetry.instrumentation.fastapi as upstream
     from opentelemetry.util.http import get_excluded_urls
 

@@ -160,7 +160,9 @@ def test_version_outside_of_what_we_tested_is_one_line(
     loader.install(frozenset())
     assert importlib.import_module("kpi_lib_h").instrumented == []
     assert states(loader) == {"kpi_lib_h": "skipped"}
-    assert warnings_of(caplog) == [f"kpi_lib_h {pytest.__version__} is not instrumented: our tests cover <0.1"]
+    assert warnings_of(caplog) == [
+        f"kpi_lib_h {pytest.__version__} is not instrumented: our tests cover <0.1"
+    ]
 
 
 @pytest.mark.parametrize(("specifier", "state"), [(">=5", "loaded"), (None, "skipped")])

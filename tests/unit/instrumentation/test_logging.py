@@ -16,7 +16,7 @@ from opentelemetry.sdk._logs import LogRecordProcessor
 from otel_kpi.instrumentation.logging import severity, translate
 
 if TYPE_CHECKING:
-    from conftest import Captured
+    from support.captured import Captured
 
 
 @pytest.fixture
@@ -38,9 +38,7 @@ def test_record_leaves_with_trace_place_and_extra_fields(captured: Captured, roo
     assert record.attributes["order_id"] == "A7"
     assert record.attributes["rows"] == 3
     assert record.attributes["code.file.path"] == __file__
-    assert record.attributes["code.function.name"] == (
-        "test_record_leaves_with_trace_place_and_extra_fields"
-    )
+    assert record.attributes["code.function.name"] == ("test_record_leaves_with_trace_place_and_extra_fields")
     assert set(record.attributes) == {
         "order_id",
         "rows",
@@ -216,9 +214,7 @@ def test_our_own_and_opentelemetrys_records_never_leave(captured: Captured, root
     assert captured.scopes() == ["otel_kpi_customer"]
 
 
-def test_exporter_that_logs_while_it_sends_does_not_recurse(
-    captured: Captured, root: logging.Logger
-) -> None:
+def test_exporter_that_logs_while_it_sends_does_not_recurse(captured: Captured, root: logging.Logger) -> None:
     from opentelemetry._logs import get_logger_provider
 
     class Chatty(LogRecordProcessor):
@@ -272,7 +268,7 @@ def test_users_own_opentelemetry_handler_is_not_doubled(captured: Captured, root
 def test_handler_that_raises_raises_as_without_us(captured: Captured, root: logging.Logger) -> None:
     class Broken(logging.Handler):
         def emit(self, record: logging.LogRecord) -> None:
-            raise ZeroDivisionError
+            raise ZeroDivisionError(record.name)
 
     root.addHandler(Broken())
     with pytest.raises(ZeroDivisionError):

@@ -16,8 +16,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from conftest import Captured
     from sqlalchemy import Engine
+    from support.captured import Captured
 
 _METADATA = MetaData()
 _ITEMS = Table("items", _METADATA, Column("id", Integer, primary_key=True), Column("name", String(40)))
@@ -234,7 +234,9 @@ def test_statements_of_async_tasks_have_their_own_parents_and_no_driver_spans(
 
 
 def test_cancelled_statement_ends_its_span(tmp_path: Path, captured: Captured) -> None:
-    slow = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n LIMIT 3000000) SELECT max(i) FROM n"
+    slow = (
+        "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n LIMIT 3000000) SELECT max(i) FROM n"
+    )
 
     async def run() -> None:
         engine = create_async_engine(f"sqlite+aiosqlite:///{tmp_path}/async.db")

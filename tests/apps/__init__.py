@@ -1,0 +1,1 @@
+"""Small applications that process tests start as a person would."""

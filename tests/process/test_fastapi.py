@@ -1,0 +1,92 @@
+"""A FastAPI application under uvicorn: one SERVER span a request, its statement inside, its records with both."""
+
+from __future__ import annotations
+
+import http.client
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from support.children import INSTRUMENT, RUN, environment, free_port, get, running, stop
+from support.receiver import Received, Receiver
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+TESTS = Path(__file__).parents[1]
+SERVER_KIND, CLIENT_KIND = 2, 3
+
+
+@pytest.fixture
+def receiver() -> Iterator[Receiver]:
+    with Receiver() as started:
+        yield started
+
+
+def of_kind(receiver: Receiver, kind: int) -> list[Received]:
+    return [span for span in receiver.spans if span.item.kind == kind]
+
+
+def trace_ids(items: list[Received]) -> list[str]:
+    return [item.item.trace_id.hex() for item in items]
+
+
+@pytest.mark.parametrize("launcher", [INSTRUMENT, RUN], ids=["opentelemetry-instrument", "otel-kpi run"])
+def test_requests_on_one_connection_are_traces_of_their_own(
+    receiver: Receiver, launcher: tuple[str, ...]
+) -> None:
+    """Each in the trace that came in, with its statement and its log records, none the child of an earlier one."""
+    port = free_port()
+    command = [*launcher, "uvicorn", "--port", str(port), "apps.shop:app"]
+    incoming = [f"{number:032x}" for number in range(1, 11)]
+    with running(command, environment(receiver.url), TESTS) as process:
+        assert get(f"http://127.0.0.1:{port}/health") == 200
+        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
+        for number, trace_id in enumerate(incoming):
+            path = f"/items/{number}" if number % 2 else f"/api/items/{number}"
+            connection.request("GET", path, headers={"traceparent": f"00-{trace_id}-{1:016x}-01"})
+            response = connection.getresponse()
+            assert response.status == 200
+            response.read()
+        connection.request("GET", "/boom")
+        assert connection.getresponse().status == 500
+        connection.close()
+        output = stop(process)
+    servers = of_kind(receiver, SERVER_KIND)
+    assert trace_ids(servers)[:10] == incoming
+    assert [span.item.name for span in servers] == [
+        "GET /api/items/{item_id}",
+        "GET /items/{item_id}",
+    ] * 5 + ["GET /boom"]
+    assert len(receiver.spans) == 11 + 10
+    statements = of_kind(receiver, CLIENT_KIND)
+    assert sorted(trace_ids(statements)) == incoming
+    parents = {span.item.span_id for span in servers}
+    assert {span.item.parent_span_id for span in statements} <= parents
+    assert_error(servers[-1])
+    assert_logs(receiver, incoming)
+    durations = [point for point in receiver.points if point.metric == "http.server.request.duration"]
+    assert {point.attributes["http.route"] for point in durations} == {
+        "/items/{item_id}",
+        "/api/items/{item_id}",
+        "/boom",
+    }
+    assert "not instrumented" not in output
+
+
+def assert_error(span: Received) -> None:
+    assert span.item.status.code == 2
+    [event] = span.item.events
+    attributes: dict[str, Any] = Received(event, {}, "").attributes
+    assert attributes["exception.type"] == "LookupError"
+
+
+def assert_logs(receiver: Receiver, incoming: list[str]) -> None:
+    application = [log for log in receiver.logs if log.scope == "shop"]
+    assert trace_ids(application) == incoming
+    access = [log for log in receiver.logs if log.scope == "uvicorn.access"]
+    assert len(access) == 12  # the probe and the error too
+    errors = [
+        log for log in receiver.logs if log.scope == "uvicorn.error" and "exception.type" in log.attributes
+    ]
+    assert [log.attributes["exception.type"] for log in errors] == ["LookupError"]
