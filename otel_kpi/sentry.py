@@ -117,6 +117,8 @@ def _start(dsn: str, release: str | None, environment: str | None, options: dict
         LoggingIntegration(),
         *options.get("integrations", ()),
     ]
+    # Ctrl-C is how a person ends a script, not an error of it.
+    options.setdefault("ignore_errors", [KeyboardInterrupt])
     options["before_send"] = _sentry_events.scrubber(options.get("before_send"))
     options |= {
         "dsn": dsn,

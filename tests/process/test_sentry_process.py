@@ -199,6 +199,24 @@ def test_applications_own_init_wins_and_its_errors_are_linked(order: str) -> Non
     assert event["contexts"]["trace"]["trace_id"] == done.stdout.strip()
 
 
+def test_interrupt_from_the_keyboard_is_not_an_error() -> None:
+    code = """
+        import atexit, sys
+        from otel_kpi import sentry
+        sentry.start(dsn=sys.argv[1], release=None, environment=None)
+        atexit.register(sentry.flush, 5.0)
+        sentry.capture_message("last")
+        raise KeyboardInterrupt
+    """
+    with Receiver() as receiver:
+        subprocess.run(
+            [sys.executable, "-c", textwrap.dedent(code), receiver.dsn], capture_output=True, check=False
+        )
+        (event,) = receiver.wait_for_events(1)
+    assert event["message"] == "last"
+    assert "release" not in event
+
+
 def test_crash_of_a_script_arrives_and_is_linked() -> None:
     code = """
         import atexit, sys
