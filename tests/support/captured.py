@@ -33,7 +33,8 @@ class Captured:
         return [data.log_record for data in self.log_exporter.get_finished_logs()]
 
     def scopes(self) -> list[str]:
-        return [data.instrumentation_scope.name for data in self.log_exporter.get_finished_logs()]
+        scopes = (data.instrumentation_scope for data in self.log_exporter.get_finished_logs())
+        return [scope.name for scope in scopes if scope is not None]
 
     def points(self, name: str) -> list[Any]:
         data = self.reader.get_metrics_data()
