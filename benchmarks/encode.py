@@ -107,7 +107,7 @@ def main() -> None:
     for name, result in results.items():
         print(
             f"{name:<20}{result['us_per_span']:>9.2f}{result['bytes_per_span']:>9.0f}"
-            f"{result['times_upstream']:>8.1f}×"
+            f"{result['times_upstream']:>8.1f}x"
         )
 
 

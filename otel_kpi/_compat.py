@@ -260,7 +260,7 @@ def sentry_transport(lost: Callable[[str, int], None], outcome: Callable[[str | 
     return Transport
 
 
-def sentry_frameworks(active: Callable[[], bool]) -> None:
+def sentry_frameworks(active: Callable[[], bool], entered: Callable[[], None]) -> None:
     """Switch on Sentry's integration of a framework once the application has imported the framework.
 
     `auto_enabling_integrations` imports every framework that is installed (1.2 s with Django, FastAPI and
@@ -268,6 +268,7 @@ def sentry_frameworks(active: Callable[[], bool]) -> None:
 
     Args:
         active: Whether the current client is ours; an application's own client is left alone.
+        entered: Called when a request has reached its endpoint, in the context of its span.
     """
 
     def add(make: Callable[[], Any]) -> None:
@@ -279,8 +280,8 @@ def sentry_frameworks(active: Callable[[], bool]) -> None:
                 "A framework integration of Sentry is off (%s: %s)", type(error).__name__, error
             )
 
-    after_import("starlette.applications", lambda _module: add(_starlette_integration))
-    after_import("fastapi", lambda _module: add(_fastapi_integration))
+    after_import("starlette.applications", lambda _module: add(lambda: _starlette_integration(entered)))
+    after_import("fastapi", lambda _module: add(lambda: _fastapi_integration(entered)))
     after_import("flask", lambda _module: add(_flask_integration))
     after_import("celery.app.trace", lambda _module: add(_celery_integration))
     after_import(
@@ -312,20 +313,33 @@ def _before_load_middleware(module: Any, action: Callable[[], None]) -> None:
     module.BaseHandler.load_middleware = load_middleware
 
 
-def _starlette_integration() -> Any:
+def _call_when_entered(module: Any, entered: Callable[[], None]) -> None:
+    # The one thing that the integrations do for each request when the endpoint is known.
+    original = module._set_transaction_name_and_source
+
+    def set_transaction_name_and_source(*args: Any, **kwargs: Any) -> None:
+        entered()
+        original(*args, **kwargs)
+
+    module._set_transaction_name_and_source = set_transaction_name_and_source
+
+
+def _starlette_integration(entered: Callable[[], None]) -> Any:
     load_without("sentry_sdk.integrations._wsgi_common", "django")
     from sentry_sdk.integrations import starlette
 
     if "jinja2" not in sys.modules:
         # It would import Jinja2, to offer templates the headers of a tracing that is off.
         starlette.patch_templates = lambda: None
+    _call_when_entered(starlette, entered)
     return starlette.StarletteIntegration()
 
 
-def _fastapi_integration() -> Any:
-    from sentry_sdk.integrations.fastapi import FastApiIntegration
+def _fastapi_integration(entered: Callable[[], None]) -> Any:
+    from sentry_sdk.integrations import fastapi
 
-    return FastApiIntegration()
+    _call_when_entered(fastapi, entered)
+    return fastapi.FastApiIntegration()
 
 
 def _flask_integration() -> Any:

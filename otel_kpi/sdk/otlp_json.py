@@ -13,23 +13,22 @@ from typing import TYPE_CHECKING, Any
 from typing_extensions import override
 
 from otel_kpi.sdk.otlp_values import INT64_MAX, INT64_MIN, plain, text
-from otel_kpi.sdk.otlp_writer import Field, Writer
+from otel_kpi.sdk.otlp_writer import Field, Memory, Writer
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
-_REMEMBERED = 2048
-"""Attribute keys that are kept encoded."""
-
-_LONGEST_REMEMBERED = 128
-"""Characters; longer keys are data, not names."""
+_SPAN_HEAD = (
+    '"traceId":"%032x","spanId":"%016x","flags":%d,"name":%s,"kind":%d,'
+    '"startTimeUnixNano":"%d","endTimeUnixNano":"%d"'
+)
 
 
 class JsonWriter(Writer[str]):
     """Writes ``http/json``."""
 
     def __init__(self) -> None:
-        self._keys: dict[str, str] = {}
+        self._memory = Memory[str]()
 
     @override
     def join(self, pieces: Iterable[str]) -> str:
@@ -45,34 +44,28 @@ class JsonWriter(Writer[str]):
     ) -> str:
         if (trace_id >> 128) | (span_id >> 64) | (start >> 64) | (end >> 64):
             raise OverflowError("a number of the span does not fit its field")
-        return (
-            f'"traceId":"{trace_id:032x}","spanId":"{span_id:016x}","flags":{flags:d},'
-            f'"name":{_quote(name)},"kind":{kind:d},'
-            f'"startTimeUnixNano":"{start:d}","endTimeUnixNano":"{end:d}"'
-        )
+        return _SPAN_HEAD % (trace_id, span_id, flags, _quote(name), kind, start, end)
 
     @override
     def attributes(self, field: Field, attributes: Mapping[str, Any]) -> str:
         pieces: list[str] = []
-        keys = self._keys
+        keys = self._memory.keys
         for key, value in attributes.items():
-            start = keys.get(key) or self._remember(key)
+            opening, texts = keys.get(key) or self._remember(key)
             kind = type(value)
             if kind is str:
-                pieces.append(f'{start}"stringValue":{_quote(value)}}}}}')
+                piece = texts.get(value)
+                if piece is None:
+                    piece = self._memory.text(texts, value, f'{opening}"stringValue":{_quote(value)}}}}}')
+                pieces.append(piece)
             elif kind is int and INT64_MIN <= value <= INT64_MAX:
-                pieces.append(f'{start}"intValue":"{value}"}}}}')
+                pieces.append(f'{opening}"intValue":"{value}"}}}}')
             else:
-                pieces.append(f"{start}{_plain_value(plain(value))}}}}}")
+                pieces.append(f"{opening}{_plain_value(plain(value))}}}}}")
         return f"{field.member}[{','.join(pieces)}]"
 
-    def _remember(self, key: object) -> str:
-        encoded = f'{{"key":{encode_basestring(text(key))},"value":{{'
-        if type(key) is str and len(key) <= _LONGEST_REMEMBERED:
-            if len(self._keys) >= _REMEMBERED:
-                self._keys.clear()
-            self._keys[key] = encoded
-        return encoded
+    def _remember(self, key: object) -> tuple[str, dict[str, str]]:
+        return self._memory.key(key, f'{{"key":{encode_basestring(text(key))},"value":{{')
 
     @override
     def any_value(self, field: Field, value: object) -> str:
@@ -164,7 +157,7 @@ def _double(value: float) -> str:
     return float.__repr__(number)
 
 
-def _plain_value(value: Any) -> str:
+def _plain_value(value: Any) -> str:  # noqa: PLR0911 - one for each type
     """The one member of an ``AnyValue``, or none at all, from a value that ``plain`` returned."""
     if value is None:
         return ""

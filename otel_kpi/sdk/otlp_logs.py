@@ -23,7 +23,9 @@ _OBSERVED_TIME = Field(11, "observed_time_unix_nano")
 _EVENT_NAME = Field(12, "event_name")
 
 
-def encode_log(writer: Writer[Piece], record: ReadableLogRecord | ReadWriteLogRecord) -> Piece:
+def encode_log(  # noqa: C901 - one branch for each field that may be absent
+    writer: Writer[Piece], record: ReadableLogRecord | ReadWriteLogRecord
+) -> Piece:
     """The content of a ``LogRecord``.
 
     Raises:
@@ -36,7 +38,9 @@ def encode_log(writer: Writer[Piece], record: ReadableLogRecord | ReadWriteLogRe
     if log.observed_timestamp:
         pieces.append(writer.fixed64(_OBSERVED_TIME, log.observed_timestamp))
     if log.severity_number is not None:
-        pieces.append(writer.uint32(_SEVERITY_NUMBER, log.severity_number.value))
+        pieces.append(
+            writer.uint32(_SEVERITY_NUMBER, getattr(log.severity_number, "value", log.severity_number))
+        )
     if log.severity_text:
         pieces.append(writer.string(_SEVERITY_TEXT, log.severity_text))
     if log.body is not None:

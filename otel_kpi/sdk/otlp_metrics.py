@@ -78,19 +78,10 @@ def encode_metric(writer: Writer[Piece], metric: Metric) -> tuple[Piece | None, 
     No content means that no data point is in it.
     """
     data: Any = metric.data
-    encode_point: Callable[[Writer[Piece], Any], Piece]
-    facts: list[Piece] = []
-    if isinstance(data, Sum):
-        kind, encode_point = _SUM, _sum_point
-        facts.append(writer.boolean(_IS_MONOTONIC, value=data.is_monotonic))
-    elif isinstance(data, Gauge):
-        kind, encode_point = _GAUGE, _gauge_point
-    elif isinstance(data, Histogram):
-        kind, encode_point = _HISTOGRAM, _histogram_point
-    elif isinstance(data, ExponentialHistogram):
-        kind, encode_point = _EXPONENTIAL_HISTOGRAM, _exponential_point
-    else:
+    kind = _KINDS.get(type(data))
+    if kind is None:
         return None, 0, len(data.data_points)
+    encode_point: Callable[[Writer[Piece], Any], Piece] = _POINTS[kind]
     points: list[Piece] = []
     skipped = 0
     for point in data.data_points:
@@ -100,6 +91,9 @@ def encode_metric(writer: Writer[Piece], metric: Metric) -> tuple[Piece | None, 
             skipped += 1
     if not points:
         return None, 0, skipped
+    facts: list[Piece] = []
+    if kind is _SUM:
+        facts.append(writer.boolean(_IS_MONOTONIC, value=data.is_monotonic))
     if kind is not _GAUGE:
         facts.append(writer.uint32(_TEMPORALITY, int(data.aggregation_temporality)))
     facts.append(writer.messages(_DATA_POINTS, points))
@@ -213,3 +207,18 @@ def _value(writer: Writer[Piece], as_int: Field, as_double: Field, value: float)
     if isinstance(value, int) and INT64_MIN <= value <= INT64_MAX:
         return writer.sfixed64(as_int, value)
     return writer.double(as_double, float(value))
+
+
+_KINDS: dict[type[Any], Field] = {
+    Sum: _SUM,
+    Gauge: _GAUGE,
+    Histogram: _HISTOGRAM,
+    ExponentialHistogram: _EXPONENTIAL_HISTOGRAM,
+}
+
+_POINTS: dict[Field, Callable[[Writer[Any], Any], Any]] = {
+    _SUM: _sum_point,
+    _GAUGE: _gauge_point,
+    _HISTOGRAM: _histogram_point,
+    _EXPONENTIAL_HISTOGRAM: _exponential_point,
+}

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from typing_extensions import override
 
 from otel_kpi.sdk.otlp_values import INT64_MAX, INT64_MIN, plain, text
-from otel_kpi.sdk.otlp_writer import ONE_BYTE, SEVEN_BITS, Field, Writer, varint
+from otel_kpi.sdk.otlp_writer import ONE_BYTE, SEVEN_BITS, Field, Memory, Writer, varint
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -29,22 +29,18 @@ _SPAN_HEAD = Struct("<2s16s2s8ssBsQsQ2sI").pack
 # size is one byte, and the four bytes before the text come from a table.
 _SHORT = 124
 _SHORT_STRING = [bytes((0x12, size + 2, 0x0A, size)) for size in range(_SHORT)]
+_TWO_BYTE_INT = Struct("<HBBB").pack  # tag and size of the value, tag of the integer, the integer
+FOURTEEN_BITS = 1 << 14
 _TRUE = b"\x12\x02\x10\x01"
 _FALSE = b"\x12\x02\x10\x00"
 _WORD = (1 << 64) - 1
-
-_REMEMBERED = 2048
-"""Attribute keys that are kept encoded."""
-
-_LONGEST_REMEMBERED = 128
-"""Characters; longer keys are data, not names."""
 
 
 class ProtobufWriter(Writer[bytes]):
     """Writes ``http/protobuf``."""
 
     def __init__(self) -> None:
-        self._keys: dict[str, bytes] = {}
+        self._memory = Memory[bytes]()
 
     @override
     def join(self, pieces: Iterable[bytes]) -> bytes:
@@ -86,43 +82,49 @@ class ProtobufWriter(Writer[bytes]):
     @override
     def attributes(self, field: Field, attributes: Mapping[str, Any]) -> bytes:
         pieces: list[bytes] = []
-        tag = field.as_length
-        keys = self._keys
+        keys = self._memory.keys
         for key, value in attributes.items():
-            encoded_key = keys.get(key) or self._remember(key)
+            encoded_key, texts = keys.get(key) or self._remember(key)
             kind = type(value)
             if kind is str:
-                try:
-                    content = value.encode()
-                except UnicodeEncodeError:
-                    content = text(value).encode()
-                size = len(content)
-                if size < _SHORT:
-                    content = _SHORT_STRING[size] + content
-                else:
-                    length = varint(size)
-                    content = b"\x12" + varint(size + 1 + len(length)) + b"\x0a" + length + content
-            elif kind is int and 0 <= value < SEVEN_BITS:
+                piece = texts.get(value)
+                if piece is None:
+                    piece = self._text_attribute(encoded_key, texts, value)
+                pieces.append(piece)
+                continue
+            if kind is int and 0 <= value < SEVEN_BITS:
                 content = b"\x12\x02\x18" + ONE_BYTE[value]
+            elif kind is int and 0 <= value < FOURTEEN_BITS:
+                content = _TWO_BYTE_INT(0x0312, 0x18, value & 0x7F | 0x80, value >> 7)
             elif kind is bool:
                 content = _TRUE if value else _FALSE
             else:
                 content = _any_value(value)
                 content = b"\x12" + varint(len(content)) + content
             size = len(encoded_key) + len(content)
-            pieces.append(
-                tag + (ONE_BYTE[size] if size < SEVEN_BITS else varint(size)) + encoded_key + content
-            )
-        return b"".join(pieces)
+            pieces.append((ONE_BYTE[size] if size < SEVEN_BITS else varint(size)) + encoded_key + content)
+        tag = field.as_length
+        return tag + tag.join(pieces)
 
-    def _remember(self, key: object) -> bytes:
+    def _text_attribute(self, encoded_key: bytes, texts: dict[str, bytes], value: str) -> bytes:
+        """The size and content of a ``KeyValue`` whose value is a string."""
+        try:
+            content = value.encode()
+        except UnicodeEncodeError:
+            content = text(value).encode()
+        size = len(content)
+        if size < _SHORT:
+            content = _SHORT_STRING[size] + content
+        else:
+            length = varint(size)
+            content = b"\x12" + varint(size + 1 + len(length)) + b"\x0a" + length + content
+        size = len(encoded_key) + len(content)
+        piece = (ONE_BYTE[size] if size < SEVEN_BITS else varint(size)) + encoded_key + content
+        return self._memory.text(texts, value, piece)
+
+    def _remember(self, key: object) -> tuple[bytes, dict[str, bytes]]:
         label = text(key).encode()
-        encoded = b"\x0a" + varint(len(label)) + label
-        if type(key) is str and len(key) <= _LONGEST_REMEMBERED:
-            if len(self._keys) >= _REMEMBERED:
-                self._keys.clear()
-            self._keys[key] = encoded
-        return encoded
+        return self._memory.key(key, b"\x0a" + varint(len(label)) + label)
 
     @override
     def any_value(self, field: Field, value: object) -> bytes:
@@ -201,7 +203,7 @@ def _any_value(value: Any) -> bytes:
     return _plain_value(plain(value))
 
 
-def _plain_value(value: Any) -> bytes:
+def _plain_value(value: Any) -> bytes:  # noqa: C901, PLR0911 - one for each type
     if value is None:
         return b""
     if value is True:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from opentelemetry.trace import SpanKind
+from opentelemetry.trace import DEFAULT_TRACE_STATE, StatusCode
 
+from otel_kpi._compat import span_parts
 from otel_kpi.sdk.otlp_values import pairs
 from otel_kpi.sdk.otlp_writer import Field, Piece, Writer
 
@@ -38,55 +39,60 @@ _LINK_ATTRIBUTES = Field(4, "attributes")
 _LINK_DROPPED_ATTRIBUTES = Field(5, "dropped_attributes_count")
 _LINK_FLAGS = Field(6, "flags")
 
-_KINDS = {
-    SpanKind.INTERNAL: 1,
-    SpanKind.SERVER: 2,
-    SpanKind.CLIENT: 3,
-    SpanKind.PRODUCER: 4,
-    SpanKind.CONSUMER: 5,
-}
-
 # opentelemetry.proto.trace.v1.SpanFlags
 _HAS_IS_REMOTE = 0x100
 _IS_REMOTE = 0x200
 
 
-def encode_span(writer: Writer[Piece], span: ReadableSpan) -> Piece:
+def encode_span(  # noqa: C901 - one branch for each field that may be absent
+    writer: Writer[Piece], span: ReadableSpan
+) -> Piece:
     """The content of a ``Span``.
 
     Raises:
         Exception: The span is broken beyond use: it has no context, or a time that is not a number.
     """
-    trace_id, span_id, _, trace_flags, trace_state, _ = span.context
-    parent = span.parent
-    flags = int(trace_flags) | _HAS_IS_REMOTE
-    if parent is not None and parent.is_remote:
-        flags |= _IS_REMOTE
-    pieces = [
-        writer.span_head(
-            span.name, trace_id, span_id, _KINDS[span.kind], span.start_time or 0, span.end_time or 0, flags
-        )
-    ]
-    attributes = pairs(span.attributes)
+    (
+        name,
+        context,
+        parent,
+        kind,
+        status,
+        start,
+        end,
+        attributes,
+        events,
+        links,
+        dropped_attributes,
+        dropped_events,
+        dropped_links,
+    ) = span_parts(span)
+    trace_id, span_id, _, trace_flags, trace_state, _ = context
+    flags = trace_flags | _HAS_IS_REMOTE
+    parent_id = 0
+    if parent is not None:
+        _, parent_id, is_remote, _, _, _ = parent
+        if is_remote:
+            flags |= _IS_REMOTE
+    pieces = [writer.span_head(name, trace_id, span_id, kind + 1, start or 0, end or 0, flags)]
     if attributes:
         pieces.append(writer.attributes(_ATTRIBUTES, attributes))
-    if parent is not None and parent.span_id:
-        pieces.append(writer.span_id(_PARENT_SPAN_ID, parent.span_id))
-    if trace_state:
+    if parent_id:
+        pieces.append(writer.span_id(_PARENT_SPAN_ID, parent_id))
+    if trace_state is not DEFAULT_TRACE_STATE and trace_state:
         pieces.append(writer.string(_TRACE_STATE, trace_state.to_header()))
-    if events := span.events:
+    if events:
         pieces.append(writer.messages(_EVENTS, [_event(writer, event) for event in events]))
-    if links := span.links:
+    if links:
         pieces.append(writer.messages(_LINKS, [_link(writer, link) for link in links]))
-    status = span.status
-    if status.status_code.value:
+    if status.status_code is not StatusCode.UNSET:
         pieces.append(writer.message(_STATUS, _status(writer, status)))
-    if dropped := span.dropped_attributes:
-        pieces.append(writer.uint32(_DROPPED_ATTRIBUTES, dropped))
-    if dropped := span.dropped_events:
-        pieces.append(writer.uint32(_DROPPED_EVENTS, dropped))
-    if dropped := span.dropped_links:
-        pieces.append(writer.uint32(_DROPPED_LINKS, dropped))
+    if dropped_attributes:
+        pieces.append(writer.uint32(_DROPPED_ATTRIBUTES, dropped_attributes))
+    if dropped_events:
+        pieces.append(writer.uint32(_DROPPED_EVENTS, dropped_events))
+    if dropped_links:
+        pieces.append(writer.uint32(_DROPPED_LINKS, dropped_links))
     return writer.join(pieces)
 
 

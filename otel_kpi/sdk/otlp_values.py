@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-Plain: TypeAlias = "None | bool | str | int | float | bytes | list[Plain] | dict[str, Plain]"
+Plain: TypeAlias = "bool | str | int | float | bytes | list[Plain] | dict[str, Plain] | None"
 
 INT64_MIN = -(1 << 63)
 INT64_MAX = (1 << 63) - 1
@@ -85,7 +85,7 @@ def plain(value: object) -> Plain:
     return _plain(value, _Budget())
 
 
-def _plain(value: Any, budget: _Budget) -> Plain:
+def _plain(value: Any, budget: _Budget) -> Plain:  # noqa: PLR0911 - one for each type
     try:
         if value is None or value is True or value is False:
             return value

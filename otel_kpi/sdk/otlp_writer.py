@@ -58,6 +58,46 @@ class Field:
         self.as_fixed32 = varint(number << 3 | 5)
 
 
+class Memory(Generic[Piece]):
+    """What an application repeats, kept encoded: attribute keys, and for each of them its common texts.
+
+    Bounded to about a megabyte. When it is full it begins anew: what is really repeated is back within
+    one batch.
+
+    Attributes:
+        keys: By attribute key, its encoded form and the encoded attributes by text value.
+    """
+
+    ENTRIES = 4096
+    TEXTS_OF_A_KEY = 32  # methods and routes repeat, paths and ids do not
+    LONGEST = 128  # characters; what is longer seldom repeats
+
+    def __init__(self) -> None:
+        self.keys: dict[str, tuple[Piece, dict[str, Piece]]] = {}
+        self._entries = 0
+
+    def key(self, key: object, encoded: Piece) -> tuple[Piece, dict[str, Piece]]:
+        """Remember a key, unless it is not one that repeats."""
+        texts: dict[str, Piece] = {}
+        if type(key) is str and len(key) <= self.LONGEST:
+            self._count()
+            self.keys[key] = (encoded, texts)
+        return encoded, texts
+
+    def text(self, texts: dict[str, Piece], value: str, encoded: Piece) -> Piece:
+        """Remember one text of a key, unless it is long or the key has many."""
+        if len(texts) < self.TEXTS_OF_A_KEY and len(value) <= self.LONGEST:
+            self._count()
+            texts[value] = encoded
+        return encoded
+
+    def _count(self) -> None:
+        if self._entries >= self.ENTRIES:
+            self.keys.clear()
+            self._entries = 0
+        self._entries += 1
+
+
 class Writer(ABC, Generic[Piece]):
     """Writes single fields. A message is the ``join`` of its fields; an absent field is no piece at all.
 
@@ -73,7 +113,7 @@ class Writer(ABC, Generic[Piece]):
         """The content of the outermost message as the body of a request."""
 
     @abstractmethod
-    def span_head(
+    def span_head(  # noqa: PLR0913, PLR0917 - a call for each field would cost more than the encoding
         self, name: str, trace_id: int, span_id: int, kind: int, start: int, end: int, flags: int
     ) -> Piece:
         """The fields that every span has, in one go: times in nanoseconds, ids as integers."""

@@ -9,10 +9,9 @@ This module imports urllib3, so only the first request imports this module.
 from __future__ import annotations
 
 import io
-import os
-import socket
 import ssl
 import time
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
@@ -23,6 +22,7 @@ from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
 from urllib3.util import Timeout, make_headers
 
 if TYPE_CHECKING:
+    import socket
     from collections.abc import Mapping
 
     from typing_extensions import Buffer
@@ -141,7 +141,7 @@ def connection_manager(
         ConnectionCls = Plain
 
     class EncryptedPool(HTTPSConnectionPool):
-        ConnectionCls = Encrypted
+        ConnectionCls = Encrypted  # pyright: ignore[reportAssignmentType] - as urllib3 does it itself
 
     parts = urlsplit(url)
     settings: dict[str, Any] = {"num_pools": 1, "maxsize": 1}
@@ -157,7 +157,8 @@ def connection_manager(
                 proxy_basic_auth=f"{credentials.username}:{credentials.password or ''}"
             )
         manager = urllib3.ProxyManager(proxy, **settings)
-    manager.pool_classes_by_scheme = {"http": PlainPool, "https": EncryptedPool}
+    pools: dict[str, Any] = {"http": PlainPool, "https": EncryptedPool}
+    manager.pool_classes_by_scheme = pools
     return manager
 
 
@@ -201,7 +202,10 @@ def _bounded(sock: Any, deadline: Deadline) -> Any:
 def _proxy(scheme: str, host: str) -> str | None:
     if is_loopback(host):
         return None
-    from urllib.request import getproxies_environment, proxy_bypass_environment
+    from urllib.request import (
+        getproxies_environment,
+        proxy_bypass_environment,  # pyright: ignore[reportAttributeAccessIssue, reportUnknownVariableType]
+    )
 
     proxies = getproxies_environment()
     proxy = proxies.get(scheme) or proxies.get("all")
@@ -213,6 +217,9 @@ def _proxy(scheme: str, host: str) -> str | None:
 def _ssl_context(
     certificate: str | None, client_key: str | None, client_certificate: str | None
 ) -> ssl.SSLContext:
+    for path in (certificate, client_key, client_certificate):
+        if path is not None:
+            Path(path).open("rb").close()  # an error that names the file, which those of ssl do not
     context = ssl.create_default_context(cafile=certificate)
     if certificate is None and not _system_has_authorities():
         import certifi
@@ -226,9 +233,11 @@ def _ssl_context(
 def _system_has_authorities() -> bool:
     """Minimal container images have no certificates of their own."""
     paths = ssl.get_default_verify_paths()
-    if paths.cafile is not None:
+    cafile: str | None = paths.cafile
+    capath: str | None = paths.capath  # the stub says str for both; they are None when they do not exist
+    if cafile:
         return True
     try:
-        return paths.capath is not None and bool(os.listdir(paths.capath))
+        return bool(capath) and any(Path(capath).iterdir())
     except OSError:
         return False
