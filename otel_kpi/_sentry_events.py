@@ -156,6 +156,24 @@ def link(event: Event, hint: Mapping[str, Any] | None) -> Event | None:
             error.__dict__[_CAPTURED] = ids[0]
         except Exception:
             unlinked[type(error).__name__] += 1
+    return _linked(event, ids)
+
+
+def unsampled_fallback() -> Callable[[Event, Any], Event] | None:
+    """A step that links what `link` could not, for the request of an unsampled span; None for any other."""
+    span = trace.get_current_span()
+    context = span.get_span_context()
+    if span.is_recording() or not context.is_valid:
+        return None
+    ids = _ids(context)
+
+    def fallback(event: Event, _: Any) -> Event:
+        return event if "otel.sampled" in event.get("tags", {}) else _linked(event, ids)
+
+    return fallback
+
+
+def _linked(event: Event, ids: tuple[int, int, bool]) -> Event:
     trace_id, span_id = _hexadecimal(ids)
     event.setdefault("contexts", {})["trace"] = {"trace_id": trace_id, "span_id": span_id}
     tags = event.setdefault("tags", {})

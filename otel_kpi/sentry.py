@@ -78,7 +78,7 @@ def start(*, dsn: str, release: str | None, environment: str | None, **options: 
     try:
         from otel_kpi import _compat
 
-        _compat.sentry_frameworks(is_current)
+        _compat.sentry_frameworks(is_current, _remember_unsampled)
         _chain_thread_errors()
         if hasattr(os, "register_at_fork"):
             os.register_at_fork(after_in_child=_after_fork)
@@ -177,6 +177,18 @@ def is_current() -> bool:
     import sentry_sdk
 
     return sentry_sdk.get_client() is _client
+
+
+def _remember_unsampled() -> None:
+    """Keep the ids of an unsampled span with its request: such a span records, and so stamps, no exception."""
+    try:
+        fallback = _sentry_events.unsampled_fallback()
+        if fallback is not None:
+            import sentry_sdk
+
+            sentry_sdk.get_isolation_scope().add_event_processor(cast("Any", fallback))
+    except Exception:
+        _logger.debug("A request was not remembered for its errors", exc_info=True)
 
 
 def flush(timeout: float) -> None:

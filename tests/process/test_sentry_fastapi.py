@@ -70,6 +70,14 @@ def test_unhandled_error_is_one_event_of_the_callers_trace(shop: Shop) -> None:
     assert trace_of(event) == (TRACE, server["span_id"])
 
 
+def test_unhandled_error_of_an_unsampled_trace_is_linked_and_says_so(shop: Shop) -> None:
+    shop.get("/unhandled", traceparent=PARENT["traceparent"][:-1] + "0")
+    (event,) = shop.receiver.wait_for_events(1)
+    assert event["contexts"]["trace"]["trace_id"] == TRACE
+    assert event["tags"]["otel.sampled"] == "false"
+    assert shop.spans() == []
+
+
 def test_error_is_linked_to_the_innermost_span_that_recorded_it(shop: Shop) -> None:
     shop.get("/inner")
     (event,) = shop.receiver.wait_for_events(1)
