@@ -195,7 +195,7 @@ def _start_sentry(settings: Settings) -> None:
     sentry.start(
         dsn=settings.sentry_dsn or "",
         release=f"{attributes.get('service.name')}@{version}" if version else None,
-        environment=settings.environment,
+        environment=str(attributes.get("deployment.environment.name") or settings.environment or "") or None,
         sample_rate=settings.sentry_sample_rate,
     )
     if _process.lifecycle is not None:
