@@ -17,51 +17,24 @@ from typing import Any, cast
 REDACTED = "[redacted]"
 
 # Words that make a name secret wherever they stand in it: `http.request.header.set-cookie`.
-_ANYWHERE = frozenset(
-    ["authorization", "cookie", "cookies", "password", "passwd", "passphrase", "pwd", "secret", "secrets", "credential", "credentials", "apikey", "csrf", "xsrf", "csrftoken", "csrfmiddlewaretoken", "sessionid", "phpsessid", "jwt", "cvv", "cvc"]
-)  # fmt: skip
+_ANYWHERE = frozenset((
+    "authorization", "cookie", "cookies", "password", "passwd", "passphrase", "pwd", "secret", "secrets",
+    "credential", "credentials", "apikey", "csrf", "xsrf", "csrftoken", "csrfmiddlewaretoken", "sessionid",
+    "phpsessid", "jwt", "cvv", "cvc",
+))  # fmt: skip
 # Pairs of neighbouring words that do the same: `x-api-key`, `aws_secret_access_key`, `cardNumber`.
-_PAIRS = frozenset(
-    (first, second)
-    for line in (
-        "api key",
-        "access key",
-        "private key",
-        "encryption key",
-        "signing key",
-        "account key",
-        "shared key",
-        "session key",
-        "session token",
-        "session cookie",
-        "card number",
-        "credit card",
-        "connect sid",
-    )
-    for first, second in (line.split(),)
-)
+_PAIRS = frozenset((
+    ("api", "key"), ("access", "key"), ("private", "key"), ("encryption", "key"), ("signing", "key"),
+    ("account", "key"), ("shared", "key"), ("session", "key"), ("session", "token"), ("session", "cookie"),
+    ("card", "number"), ("credit", "card"), ("connect", "sid"),
+))  # fmt: skip
 # Words that are secret only as the last one: `access_token` is, `gen_ai.token.type` and `session.id` are not.
 _LAST = frozenset({"token", "session", "auth"})
 # A name that ends like this speaks about a secret and does not carry it: `token_count`, `password.policy`.
-_ABOUT = frozenset(
-    [
-        "count",
-        "type",
-        "length",
-        "limit",
-        "policy",
-        "expires",
-        "expiry",
-        "expired",
-        "enabled",
-        "required",
-        "valid",
-        "at",
-        "url",
-        "uri",
-        "endpoint",
-    ]
-)
+_ABOUT = frozenset((
+    "count", "type", "length", "limit", "policy", "expires", "expiry", "expired", "enabled", "required", "valid",
+    "at", "url", "uri", "endpoint",
+))  # fmt: skip
 # The same words written together: `dbpassword`, `accesstoken`.
 _INSIDE = ("password", "passwd", "passphrase", "apikey", "privatekey", "accesskey", "secretkey", "authtoken",
            "accesstoken", "refreshtoken", "clientsecret", "cardnumber")  # fmt: skip
