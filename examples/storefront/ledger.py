@@ -26,7 +26,9 @@ class Ledger:
     def to_json(self) -> str:
         """Return the books with a total each."""
         books: dict[str, Counter[str]] = {each.name: getattr(self, each.name) for each in fields(self)}
-        return json.dumps({name: {"total": book.total(), "of": book} for name, book in books.items()}, indent=2)
+        return json.dumps(
+            {name: {"total": book.total(), "of": book} for name, book in books.items()}, indent=2
+        )
 
     @classmethod
     def from_json(cls, text: str) -> "Ledger":

@@ -8,7 +8,7 @@ import sys
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -20,7 +20,11 @@ from storefront.shop import database
 
 HERE = Path(__file__).resolve().parent
 VERSION = "1.0.0"
-LAUNCHERS = {"otel-kpi": ("otel-kpi", "run"), "opentelemetry-instrument": ("opentelemetry-instrument",), "bare": ()}
+LAUNCHERS = {
+    "otel-kpi": ("otel-kpi", "run"),
+    "opentelemetry-instrument": ("opentelemetry-instrument",),
+    "bare": (),
+}
 READY_WITHIN = 60.0  # seconds
 STOPPED_WITHIN = 45.0  # seconds; a service waits for the requests and jobs that it has begun
 
@@ -82,14 +86,25 @@ def launch(launcher: str) -> tuple[str, ...]:
     beside = Path(sys.executable).parent / words[0]
     program = str(beside) if beside.exists() else shutil.which(words[0])
     if program is None:
-        raise SystemExit(f"{words[0]} is not installed in this environment; --launcher bare starts without it")
+        raise SystemExit(
+            f"{words[0]} is not installed in this environment; --launcher bare starts without it"
+        )
     return (program, *words[1:])
 
 
 def services(system: System) -> list[Service]:
     """Return the services in the order in which they start; they end in the opposite one."""
     python = sys.executable
-    uvicorn = (python, "-m", "uvicorn", "--host", "127.0.0.1", "--timeout-keep-alive", "75", "--no-access-log")
+    uvicorn = (
+        python,
+        "-m",
+        "uvicorn",
+        "--host",
+        "127.0.0.1",
+        "--timeout-keep-alive",
+        "75",
+        "--no-access-log",
+    )
     gunicorn = (python, "-m", "gunicorn", "--worker-class", "gthread", "--threads", "4", "--keep-alive", "75")
     return [
         Service(
@@ -106,7 +121,14 @@ def services(system: System) -> list[Service]:
         ),
         Service(
             SHOP,
-            (*uvicorn, "--port", str(system.first_port), "--workers", str(system.workers), "storefront.shop.app:app"),
+            (
+                *uvicorn,
+                "--port",
+                str(system.first_port),
+                "--workers",
+                str(system.workers),
+                "storefront.shop.app:app",
+            ),
             HERE.parent,
             f"{system.url(0)}/health",
         ),
@@ -134,7 +156,7 @@ def prepare(system: System) -> None:
 
 
 @contextmanager
-def running(system: System) -> Iterator[dict[str, subprocess.Popen[bytes]]]:
+def running(system: System) -> Generator[dict[str, subprocess.Popen[bytes]]]:
     """Run the services for the length of the block; at its end they get SIGTERM and time to finish."""
     processes: dict[str, subprocess.Popen[bytes]] = {}
     variables = system.variables()
@@ -178,7 +200,9 @@ def _await_ready(service: Service, process: subprocess.Popen[bytes], log: Path) 
                 return
         except (urllib.error.URLError, TimeoutError, ConnectionError):
             time.sleep(0.1)
-    raise SystemExit(f"{service.name} did not answer at {service.health} within {READY_WITHIN:.0f} s:\n{_tail(log)}")
+    raise SystemExit(
+        f"{service.name} did not answer at {service.health} within {READY_WITHIN:.0f} s:\n{_tail(log)}"
+    )
 
 
 def _tail(log: Path) -> str:

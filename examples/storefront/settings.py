@@ -20,7 +20,9 @@ class Settings:
     @property
     def async_database_url(self) -> str:
         """The shop's database through an asyncio driver."""
-        return _with_scheme(self.database_url, {"sqlite": "sqlite+aiosqlite", "postgresql": "postgresql+asyncpg"})
+        return _with_scheme(
+            self.database_url, {"sqlite": "sqlite+aiosqlite", "postgresql": "postgresql+asyncpg"}
+        )
 
     @property
     def sync_database_url(self) -> str:
@@ -44,7 +46,9 @@ def _with_scheme(url: str, drivers: dict[str, str]) -> str:
     scheme, separator, rest = url.partition("://")
     dialect = scheme.partition("+")[0]
     if dialect not in drivers:
-        raise SystemExit(f"STOREFRONT_DATABASE_URL={_without_password(url)!r}: sqlite:/// or postgresql:// is accepted")
+        raise SystemExit(
+            f"STOREFRONT_DATABASE_URL={_without_password(url)!r}: sqlite:/// or postgresql:// is accepted"
+        )
     return f"{drivers[dialect]}{separator}{rest}"
 
 

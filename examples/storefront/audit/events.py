@@ -59,4 +59,6 @@ def _read(data: dict[str, Any], environment: str) -> Event | None:
     service, _, version = str(data.get("release", "")).partition("@")
     values = data.get("exception", {}).get("values") or [{"type": data.get("level", "message")}]
     context = data.get("contexts", {}).get("trace", {})
-    return Event(service, version, str(values[-1]["type"]), context.get("trace_id", ""), context.get("span_id", ""))
+    return Event(
+        service, version, str(values[-1]["type"]), context.get("trace_id", ""), context.get("span_id", "")
+    )

@@ -75,7 +75,9 @@ def in_bugsink(addresses: Addresses, plan: Ledger, environment: str, within: flo
 def in_collector(addresses: Addresses, plan: Ledger, environment: str, within: float) -> Finding:
     """Log records."""
     file = Path(addresses.logs_file)
-    return _agree("Collector's log file", plan, ("log_records",), lambda: records.count(file, environment), within)
+    return _agree(
+        "Collector's log file", plan, ("log_records",), lambda: records.count(file, environment), within
+    )
 
 
 def _agree(

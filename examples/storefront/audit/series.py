@@ -15,11 +15,15 @@ def count(prometheus: str, environment: str) -> Ledger:
     books = Ledger()
     chosen = f'environment="{environment}"'
     by = "app, http_request_method, http_route, http_response_status_code"
-    for labels, value in query(prometheus, f"sum by ({by}) (http_server_request_duration_seconds_count{{{chosen}}})"):
+    for labels, value in query(
+        prometheus, f"sum by ({by}) (http_server_request_duration_seconds_count{{{chosen}}})"
+    ):
         route = labels.get("http_route", "")
         if f"/{route.lstrip('/')}" not in UNCOUNTED:
             status = int(labels.get("http_response_status_code", 0))
-            books.requests[ledger.request(labels["app"], labels["http_request_method"], route, status)] += value
+            books.requests[ledger.request(labels["app"], labels["http_request_method"], route, status)] += (
+                value
+            )
     statements = f'{chosen}, span_kind="SPAN_KIND_CLIENT", span_name=~"(SELECT|INSERT|UPDATE|DELETE).*"'
     for labels, value in query(prometheus, f"sum by (app) (traces_span_metrics_calls_total{{{statements}}})"):
         books.statements[labels["app"]] += value
@@ -29,7 +33,9 @@ def count(prometheus: str, environment: str) -> Ledger:
 
 def by_service(books: Ledger) -> Ledger:
     """Return the same books with statements added up for each service: span metrics know no more."""
-    result = Ledger(books.requests, errors=books.errors, log_records=books.log_records, etl_records=books.etl_records)
+    result = Ledger(
+        books.requests, errors=books.errors, log_records=books.log_records, etl_records=books.etl_records
+    )
     for key, number in books.statements.items():
         result.statements[key.split()[0]] += number
     return result
@@ -43,7 +49,9 @@ def query(prometheus: str, expression: str) -> list[tuple[dict[str, str], int]]:
 
 def without_labels(prometheus: str, environment: str) -> list[dict[str, str]]:
     """Return the series of this system that lack one of the four labels, or have it empty."""
-    answer: Any = get(f"{prometheus}/api/v1/query", {"query": f'{{app=~"storefront-.*", environment="{environment}"}}'})
+    answer: Any = get(
+        f"{prometheus}/api/v1/query", {"query": f'{{app=~"storefront-.*", environment="{environment}"}}'}
+    )
     found: list[dict[str, str]] = [series["metric"] for series in answer["data"]["result"]]
     if not found:
         return [{"": "no series at all"}]
@@ -55,7 +63,9 @@ def _count_etl(prometheus: str, chosen: str, books: Ledger) -> None:
     by = "kpi_etl_stage_type, kpi_etl_record_status"
     for labels, value in query(prometheus, f"sum by ({by}) (kpi_etl_records_processed_total{selected})"):
         books.etl_records[f"{labels['kpi_etl_stage_type']} {labels['kpi_etl_record_status']}"] += value
-    for labels, value in query(prometheus, f"sum by (error_type) (kpi_etl_validation_errors_total{selected})"):
+    for labels, value in query(
+        prometheus, f"sum by (error_type) (kpi_etl_validation_errors_total{selected})"
+    ):
         books.etl_records[f"rejected for {labels['error_type']}"] += value
     for _, value in query(prometheus, f"sum (kpi_etl_pipeline_run_duration_seconds_count{selected})"):
         books.etl_records["runs"] += value

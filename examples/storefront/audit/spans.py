@@ -1,5 +1,7 @@
 """Spans as Jaeger's API returns them, and what can be counted on them."""
 
+import json
+import time
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -12,6 +14,7 @@ from storefront.ledger import ASSISTANT, BACKOFFICE, ETL, SHOP, Ledger
 PAGE = 1000  # traces in one answer: Jaeger silently leaves out what is beyond the limit
 SHORTEST = 1000  # microseconds: a window that cannot be halved any more
 ROWS = ("SELECT", "INSERT", "UPDATE", "DELETE")
+RUN_ID = "kpi.etl.run.id"
 UNCOUNTED = {"/health", "/health/"}
 
 
@@ -76,17 +79,17 @@ def of_trace(jaeger: str, trace_id: str) -> list[Span]:
     return sorted(read(get(f"{jaeger}/api/traces/{trace_id}")["data"][0]), key=lambda span: span.start)
 
 
-def with_attribute(jaeger: str, service: str, key: str, value: str, begin: float, end: float) -> list[Span]:
-    """Return the spans of a service that carry an attribute: Jaeger's own search."""
+def of_run(jaeger: str, run_id: str, begin: float) -> list[Span]:
+    """Return the spans that carry a run's id, found by Jaeger's own search for an attribute."""
     parameters: dict[str, str | int] = {
-        "service": service,
-        "tags": f'{{"{key}":"{value}"}}',
+        "service": ETL,
+        "tags": json.dumps({RUN_ID: run_id}),
         "start": int(begin * 1e6),
-        "end": int(end * 1e6),
+        "end": int(time.time() * 1e6),
         "limit": PAGE,
     }
     traces = get(f"{jaeger}/api/traces", parameters)["data"]
-    return [span for trace in traces for span in read(trace) if span.attributes.get(key) == value]
+    return [span for trace in traces for span in read(trace) if span.attributes.get(RUN_ID) == run_id]
 
 
 def read(trace: dict[str, Any]) -> list[Span]:
@@ -122,7 +125,10 @@ def _entry(span: Span) -> str | None:
 
 
 def _etl_records(span: Span) -> Counter[str]:
-    number = {name: int(span.attributes.get(f"kpi.etl.records.{name}", 0)) for name in ("read", "written", "rejected")}
+    number = {
+        name: int(span.attributes.get(f"kpi.etl.records.{name}", 0))
+        for name in ("read", "written", "rejected")
+    }
     match span.attributes.get("kpi.etl.stage.name"):
         case "extract":
             return Counter({"extract read": number["read"]})
@@ -139,7 +145,9 @@ def _read_span(span: dict[str, Any], resource: dict[str, Any]) -> Span:
     links: list[tuple[str, str]] = []
     for reference in span["references"]:
         # A link inside the same trace would look like a parent of the other type; this system has none.
-        (parents if reference["refType"] == "CHILD_OF" else links).append((reference["traceID"], reference["spanID"]))
+        (parents if reference["refType"] == "CHILD_OF" else links).append(
+            (reference["traceID"], reference["spanID"])
+        )
     return Span(
         trace_id=span["traceID"],
         span_id=span["spanID"],

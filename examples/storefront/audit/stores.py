@@ -51,5 +51,3 @@ def get(url: str, parameters: dict[str, str | int] | None = None, *, token: str 
     answer = httpx.get(url, params=parameters, headers=headers, timeout=60, trust_env=False)
     answer.raise_for_status()
     return answer.json()
-
-

@@ -6,7 +6,7 @@ observation. Names follow the release candidate `cicd.pipeline.*`, under `kpi.et
 
 import os
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Generator, Mapping
 from contextlib import contextmanager
 
 from opentelemetry import metrics, propagate, trace
@@ -41,7 +41,7 @@ quality = _meter.create_gauge(
 
 
 @contextmanager
-def run(run_id: str) -> Iterator[Span]:
+def run(run_id: str) -> Generator[Span]:
     """A run: a trace of its own, linked to whatever triggered it.
 
     The trigger's context comes in the environment as `TRACEPARENT`, `TRACESTATE` and `BAGGAGE`.
@@ -64,7 +64,7 @@ def run(run_id: str) -> Iterator[Span]:
 
 
 @contextmanager
-def stage(name: str) -> Iterator[Span]:
+def stage(name: str) -> Generator[Span]:
     """A stage of the run: extract, validate, transform or load."""
     attributes = {"kpi.etl.pipeline.name": PIPELINE, "kpi.etl.stage.name": name, "kpi.etl.stage.type": name}
     begun = time.perf_counter()
@@ -91,12 +91,13 @@ def processed(stage_type: str, counts: Mapping[str, int]) -> None:
     """Add up records of a stage by status: one report for the whole stage, none for a record."""
     for status, count in counts.items():
         records.add(
-            count, {"model_name": MODEL_NAME, "kpi.etl.stage.type": stage_type, "kpi.etl.record.status": status}
+            count,
+            {"model_name": MODEL_NAME, "kpi.etl.stage.type": stage_type, "kpi.etl.record.status": status},
         )
 
 
 @contextmanager
-def _result(span: Span) -> Iterator[dict[str, str]]:
+def _result(span: Span) -> Generator[dict[str, str]]:
     """Write how it ended on the span, and into the dictionary for the metric."""
     result = {"kpi.etl.result": "success"}
     try:

@@ -1,6 +1,6 @@
 """The shop's database: one engine for each process, one transaction for each `async with begin()`."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 
 from sqlalchemy import Engine, create_engine, event
@@ -26,7 +26,7 @@ def open_sync(settings: Settings) -> Engine:
 
 
 @asynccontextmanager
-async def begin(engine: AsyncEngine) -> AsyncIterator[AsyncSession]:
+async def begin(engine: AsyncEngine) -> AsyncGenerator[AsyncSession]:
     """One transaction: committed at the end of the block, rolled back when it raises."""
     async with AsyncSession(engine, expire_on_commit=False) as session, session.begin():
         yield session

@@ -4,6 +4,7 @@ import logging
 
 from fastapi import APIRouter, HTTPException, Request
 from fastapi.responses import JSONResponse
+from httpx import codes
 from pydantic import BaseModel, Field
 from sqlalchemy import update
 
@@ -48,7 +49,7 @@ async def checkout(request: Request, basket: Basket) -> JSONResponse:
     answer = await request.app.state.backoffice.post(
         "/shipments/", json={"sku": product.sku, "quantity": order.quantity, "order": order.id}
     )
-    if answer.status_code == 409:
+    if answer.status_code == codes.CONFLICT:
         status = "refused"
     else:
         answer.raise_for_status()
@@ -57,9 +58,9 @@ async def checkout(request: Request, basket: Basket) -> JSONResponse:
         await session.execute(update(Order).where(Order.id == order.id).values(status=status))
     if status == "refused":
         log.warning("order %d refused: %s is sold out", order.id, product.sku)
-        return JSONResponse({"id": order.id, "status": status}, status_code=409)
+        return JSONResponse({"id": order.id, "status": status}, status_code=codes.CONFLICT)
     log.info("order %d shipped", order.id)
-    return JSONResponse({"id": order.id, "status": status, **answer.json()}, status_code=201)
+    return JSONResponse({"id": order.id, "status": status, **answer.json()}, status_code=codes.CREATED)
 
 
 async def place(request: Request, basket: Basket) -> tuple[Order, Product]:

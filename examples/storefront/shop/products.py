@@ -28,9 +28,8 @@ async def catalogue(request: Request) -> list[dict[str, object]]:
 async def product(request: Request, product_id: int) -> dict[str, object]:
     """One SELECT, one log record; a price that is no number is an error that nobody handles."""
     found = await find(request, product_id)
-    answer = {"id": found.id, "name": found.name, "price": str(found.price)}
-    log.info("product %s shown", found.sku)
-    return answer
+    log.info("product %s found", found.sku)
+    return {"id": found.id, "name": found.name, "price": str(found.price)}
 
 
 @router.get("/{product_id}/stock")

@@ -16,7 +16,9 @@ def main() -> int:
     parser.add_argument("--rate", type=int, default=50, help="requests per second")
     parser.add_argument("--duration", type=int, default=60, help="seconds")
     parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--plan", action="store_true", help="print what the traffic will cause, and send nothing")
+    parser.add_argument(
+        "--plan", action="store_true", help="print what the traffic will cause, and send nothing"
+    )
     given = parser.parse_args()
     requests = script.requests(given.rate, given.duration, given.seed)
     plan = script.plan(requests)

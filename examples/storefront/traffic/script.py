@@ -6,7 +6,6 @@ instrumentation makes spans of them.
 """
 
 import random
-from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -65,7 +64,9 @@ def _path(template: str) -> Callable[[random.Random], tuple[str, None]]:
     return lambda chance: (template.format(chance.randint(1, CATALOGUE_SIZE)), None)
 
 
-def _basket(path: str, product_id: int | None = None, quantity: int = 1) -> Callable[[random.Random], tuple[str, dict[str, object]]]:
+def _basket(
+    path: str, product_id: int | None = None, quantity: int = 1
+) -> Callable[[random.Random], tuple[str, dict[str, object]]]:
     return lambda chance: (
         path,
         {"product_id": product_id or chance.randint(1, CATALOGUE_SIZE), "quantity": quantity},
@@ -80,7 +81,15 @@ _DJANGO_LOG = {f"{BACKOFFICE} django.request": 1}  # Django's own line for each 
 KINDS = (
     Kind("GET", "/products", 200, 240, _path("/products"), {SHOP: 1}, _SHOP_LOG),
     Kind("GET", "/products/{product_id}", 200, 300, _path("/products/{}"), {SHOP: 1}, _SHOP_LOG),
-    Kind("GET", "/products/{product_id}", 404, 30, lambda _: (f"/products/{NO_PRODUCT}", None), {SHOP: 1}, _SHOP_LOG),
+    Kind(
+        "GET",
+        "/products/{product_id}",
+        404,
+        30,
+        lambda _: (f"/products/{NO_PRODUCT}", None),
+        {SHOP: 1},
+        _SHOP_LOG,
+    ),
     Kind(
         "GET",
         "/products/{product_id}",
@@ -88,7 +97,7 @@ KINDS = (
         10,
         lambda _: (f"/products/{CORRUPT_PRICE}", None),
         {SHOP: 1},
-        {},
+        _SHOP_LOG,
         errors=(f"{SHOP} InvalidOperation",),
     ),
     Kind(
@@ -167,7 +176,11 @@ def requests(rate: int, duration: int, seed: int = 1) -> list[Request]:
     """
     chance = random.Random(seed)
     imports = [rate * second + rate // 2 for second in range(0, duration, SECONDS_BETWEEN_IMPORTS)]
-    kinds = [kind for kind, count in zip(KINDS, _shares(rate * duration - len(imports)), strict=True) for _ in range(count)]
+    kinds = [
+        kind
+        for kind, count in zip(KINDS, _shares(rate * duration - len(imports)), strict=True)
+        for _ in range(count)
+    ]
     chance.shuffle(kinds)
     drawn = [Request(kind, *kind.make(chance)) for kind in kinds]
     names = sorted(feed.FEEDS)

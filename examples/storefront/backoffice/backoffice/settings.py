@@ -23,83 +23,83 @@ BASE_DIR = Path(__file__).resolve().parent.parent
 # See https://docs.djangoproject.com/en/5.2/howto/deployment/checklist/
 
 # No secret is shipped: without one from outside, each start has its own.
-SECRET_KEY = os.environ.get('STOREFRONT_SECRET_KEY') or secrets.token_urlsafe(50)
+SECRET_KEY = os.environ.get("STOREFRONT_SECRET_KEY") or secrets.token_urlsafe(50)
 
 # Off, as in production: an unhandled error is logged and answered with a bare 500.
 DEBUG = False
 
-ALLOWED_HOSTS = ['127.0.0.1', 'localhost']
+ALLOWED_HOSTS = ["127.0.0.1", "localhost"]
 
 
 # Application definition
 
 INSTALLED_APPS = [
-    'django.contrib.admin',
-    'django.contrib.auth',
-    'django.contrib.contenttypes',
-    'django.contrib.sessions',
-    'django.contrib.messages',
-    'django.contrib.staticfiles',
-    'warehouse',
+    "django.contrib.admin",
+    "django.contrib.auth",
+    "django.contrib.contenttypes",
+    "django.contrib.sessions",
+    "django.contrib.messages",
+    "django.contrib.staticfiles",
+    "warehouse",
 ]
 
 MIDDLEWARE = [
-    'django.middleware.security.SecurityMiddleware',
-    'django.contrib.sessions.middleware.SessionMiddleware',
-    'django.middleware.common.CommonMiddleware',
-    'django.middleware.csrf.CsrfViewMiddleware',
-    'django.contrib.auth.middleware.AuthenticationMiddleware',
-    'django.contrib.messages.middleware.MessageMiddleware',
-    'django.middleware.clickjacking.XFrameOptionsMiddleware',
+    "django.middleware.security.SecurityMiddleware",
+    "django.contrib.sessions.middleware.SessionMiddleware",
+    "django.middleware.common.CommonMiddleware",
+    "django.middleware.csrf.CsrfViewMiddleware",
+    "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "django.contrib.messages.middleware.MessageMiddleware",
+    "django.middleware.clickjacking.XFrameOptionsMiddleware",
 ]
 
-ROOT_URLCONF = 'backoffice.urls'
+ROOT_URLCONF = "backoffice.urls"
 
 TEMPLATES = [
     {
-        'BACKEND': 'django.template.backends.django.DjangoTemplates',
-        'DIRS': [],
-        'APP_DIRS': True,
-        'OPTIONS': {
-            'context_processors': [
-                'django.template.context_processors.request',
-                'django.contrib.auth.context_processors.auth',
-                'django.contrib.messages.context_processors.messages',
+        "BACKEND": "django.template.backends.django.DjangoTemplates",
+        "DIRS": [],
+        "APP_DIRS": True,
+        "OPTIONS": {
+            "context_processors": [
+                "django.template.context_processors.request",
+                "django.contrib.auth.context_processors.auth",
+                "django.contrib.messages.context_processors.messages",
             ],
         },
     },
 ]
 
-WSGI_APPLICATION = 'backoffice.wsgi.application'
+WSGI_APPLICATION = "backoffice.wsgi.application"
 
 
 # Database
 # https://docs.djangoproject.com/en/5.2/ref/settings/#databases
 
 # SQLite in the example's data folder, or the PostgreSQL server that STOREFRONT_DATABASE_URL names.
-DATA = Path(os.environ.get('STOREFRONT_DATA', BASE_DIR))
-_url = urlsplit(os.environ.get('STOREFRONT_DATABASE_URL', ''))
+DATA = Path(os.environ.get("STOREFRONT_DATA", BASE_DIR))
+_url = urlsplit(os.environ.get("STOREFRONT_DATABASE_URL", ""))
 
-if _url.scheme.startswith('postgresql'):
+if _url.scheme.startswith("postgresql"):
     DATABASES = {
-        'default': {
-            'ENGINE': 'django.db.backends.postgresql',
-            'NAME': _url.path.lstrip('/'),
-            'USER': unquote(_url.username or ''),
-            'PASSWORD': unquote(_url.password or ''),
-            'HOST': _url.hostname or '',
-            'PORT': _url.port or '',
-            'CONN_MAX_AGE': None,
+        "default": {
+            "ENGINE": "django.db.backends.postgresql",
+            "NAME": _url.path.lstrip("/"),
+            "USER": unquote(_url.username or ""),
+            "PASSWORD": unquote(_url.password or ""),
+            "HOST": _url.hostname or "",
+            "PORT": _url.port or "",
+            "CONN_MAX_AGE": None,
         }
     }
 else:
     DATABASES = {
-        'default': {
-            'ENGINE': 'django.db.backends.sqlite3',
-            'NAME': DATA / 'backoffice.db',
-            'CONN_MAX_AGE': None,
+        "default": {
+            "ENGINE": "django.db.backends.sqlite3",
+            "NAME": DATA / "backoffice.db",
+            "CONN_MAX_AGE": None,
             # A transaction that will write takes the lock at its beginning, and waits for it.
-            'OPTIONS': {'timeout': 30, 'transaction_mode': 'IMMEDIATE'},
+            "OPTIONS": {"timeout": 30, "transaction_mode": "IMMEDIATE"},
         }
     }
 
@@ -109,16 +109,16 @@ else:
 
 AUTH_PASSWORD_VALIDATORS = [
     {
-        'NAME': 'django.contrib.auth.password_validation.UserAttributeSimilarityValidator',
+        "NAME": "django.contrib.auth.password_validation.UserAttributeSimilarityValidator",
     },
     {
-        'NAME': 'django.contrib.auth.password_validation.MinimumLengthValidator',
+        "NAME": "django.contrib.auth.password_validation.MinimumLengthValidator",
     },
     {
-        'NAME': 'django.contrib.auth.password_validation.CommonPasswordValidator',
+        "NAME": "django.contrib.auth.password_validation.CommonPasswordValidator",
     },
     {
-        'NAME': 'django.contrib.auth.password_validation.NumericPasswordValidator',
+        "NAME": "django.contrib.auth.password_validation.NumericPasswordValidator",
     },
 ]
 
@@ -126,9 +126,9 @@ AUTH_PASSWORD_VALIDATORS = [
 # Internationalization
 # https://docs.djangoproject.com/en/5.2/topics/i18n/
 
-LANGUAGE_CODE = 'en-us'
+LANGUAGE_CODE = "en-us"
 
-TIME_ZONE = 'UTC'
+TIME_ZONE = "UTC"
 
 USE_I18N = True
 
@@ -138,26 +138,26 @@ USE_TZ = True
 # Static files (CSS, JavaScript, Images)
 # https://docs.djangoproject.com/en/5.2/howto/static-files/
 
-STATIC_URL = 'static/'
+STATIC_URL = "static/"
 
 # Default primary key field type
 # https://docs.djangoproject.com/en/5.2/ref/settings/#default-auto-field
 
-DEFAULT_AUTO_FIELD = 'django.db.models.BigAutoField'
+DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
 
 # Logging: everything to standard error, through the root logger.
 # https://docs.djangoproject.com/en/5.2/topics/logging/
 
 LOGGING = {
-    'version': 1,
-    'disable_existing_loggers': False,
-    'formatters': {'line': {'format': '%(asctime)s %(levelname)s %(name)s %(message)s'}},
-    'handlers': {'console': {'class': 'logging.StreamHandler', 'formatter': 'line'}},
-    'root': {'handlers': ['console'], 'level': 'INFO'},
+    "version": 1,
+    "disable_existing_loggers": False,
+    "formatters": {"line": {"format": "%(asctime)s %(levelname)s %(name)s %(message)s"}},
+    "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "line"}},
+    "root": {"handlers": ["console"], "level": "INFO"},
 }
 
 
 # The language model that writes a note for each parcel.
 
-ASSISTANT_URL = os.environ.get('STOREFRONT_ASSISTANT_URL', 'http://127.0.0.1:8003')
+ASSISTANT_URL = os.environ.get("STOREFRONT_ASSISTANT_URL", "http://127.0.0.1:8003")

@@ -39,13 +39,13 @@ def create_shipment(request: HttpRequest) -> JsonResponse:
         return _refused(found)
     note = packing_note(found.sku, quantity)  # before the transaction: no lock waits for a model
     with transaction.atomic():
-        taken = Stock.objects.filter(pk=found.pk, quantity__gte=quantity).update(quantity=F("quantity") - quantity)
-        if taken:
-            shipment = Shipment.objects.create(
-                stock=found, order_number=int(wanted["order"]), quantity=quantity, note=note
-            )
-    if not taken:
-        return _refused(found)
+        if not Stock.objects.filter(pk=found.pk, quantity__gte=quantity).update(
+            quantity=F("quantity") - quantity
+        ):
+            return _refused(found)
+        shipment = Shipment.objects.create(
+            stock=found, order_number=int(wanted["order"]), quantity=quantity, note=note
+        )
     log.info("shipment %d leaves for order %d", shipment.pk, shipment.order_number)
     return JsonResponse({"shipment": shipment.pk, "note": note}, status=201)
 

@@ -5,31 +5,42 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-
     initial = True
 
-    dependencies = [
-    ]
+    dependencies = []
 
     operations = [
         migrations.CreateModel(
-            name='Stock',
+            name="Stock",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('sku', models.CharField(max_length=20, unique=True)),
-                ('quantity', models.PositiveIntegerField()),
-                ('place', models.CharField(max_length=20)),
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                ("sku", models.CharField(max_length=20, unique=True)),
+                ("quantity", models.PositiveIntegerField()),
+                ("place", models.CharField(max_length=20)),
             ],
         ),
         migrations.CreateModel(
-            name='Shipment',
+            name="Shipment",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('order_number', models.PositiveBigIntegerField()),
-                ('quantity', models.PositiveIntegerField()),
-                ('note', models.CharField(max_length=200)),
-                ('created_at', models.DateTimeField(auto_now_add=True)),
-                ('stock', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, to='warehouse.stock')),
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                ("order_number", models.PositiveBigIntegerField()),
+                ("quantity", models.PositiveIntegerField()),
+                ("note", models.CharField(max_length=200)),
+                ("created_at", models.DateTimeField(auto_now_add=True)),
+                (
+                    "stock",
+                    models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, to="warehouse.stock"),
+                ),
             ],
         ),
     ]
