@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from otel_kpi.sdk.otlp_values import pairs
 from otel_kpi.sdk.otlp_writer import Field, Piece, Writer
@@ -37,10 +37,9 @@ def encode_log(  # noqa: C901 - one branch for each field that may be absent
         pieces.append(writer.fixed64(_TIME, log.timestamp))
     if log.observed_timestamp:
         pieces.append(writer.fixed64(_OBSERVED_TIME, log.observed_timestamp))
-    if log.severity_number is not None:
-        pieces.append(
-            writer.uint32(_SEVERITY_NUMBER, getattr(log.severity_number, "value", log.severity_number))
-        )
+    severity: Any = log.severity_number
+    if severity is not None:
+        pieces.append(writer.uint32(_SEVERITY_NUMBER, getattr(severity, "value", severity)))
     if log.severity_text:
         pieces.append(writer.string(_SEVERITY_TEXT, log.severity_text))
     if log.body is not None:

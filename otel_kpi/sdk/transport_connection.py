@@ -138,7 +138,7 @@ def connection_manager(
             self.sock = _bounded(self.sock, deadline)
 
     class PlainPool(HTTPConnectionPool):
-        ConnectionCls = Plain
+        ConnectionCls = Plain  # pyright: ignore[reportAssignmentType] - as urllib3 does it itself
 
     class EncryptedPool(HTTPSConnectionPool):
         ConnectionCls = Encrypted  # pyright: ignore[reportAssignmentType] - as urllib3 does it itself
