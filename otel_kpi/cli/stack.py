@@ -6,6 +6,7 @@ import argparse
 import importlib.util
 import json
 import os
+import signal
 import sys
 import time
 from collections import deque
@@ -83,6 +84,8 @@ def main(args: argparse.Namespace) -> int:
         "urls": _urls,
         "clean": _clean,
     }
+    # A build that is told to end takes the compilers with it.
+    signal.signal(signal.SIGTERM, _exit)
     try:
         return commands[args.stack_command](args)
     except StackError as error:
@@ -91,6 +94,10 @@ def main(args: argparse.Namespace) -> int:
     except KeyboardInterrupt:
         print("otel-kpi stack: interrupted", file=sys.stderr)
         return 130
+
+
+def _exit(number: int, _: object) -> None:
+    sys.exit(128 + number)
 
 
 def _up(args: argparse.Namespace) -> int:
@@ -173,11 +180,14 @@ def _logs(args: argparse.Namespace) -> int:
         return 1
     prefixed = len(files) > 1
     ends = {file: _print_tail(file, args.lines, prefixed=prefixed) for file in files}
-    while args.follow:
-        for file in files:
-            ends[file] = _print_news(file, ends[file], prefixed=prefixed)
-        sys.stdout.flush()
-        time.sleep(_FOLLOW_SECONDS)
+    try:
+        while args.follow:
+            for file in files:
+                ends[file] = _print_news(file, ends[file], prefixed=prefixed)
+            sys.stdout.flush()
+            time.sleep(_FOLLOW_SECONDS)
+    except KeyboardInterrupt:
+        pass  # how one stops to follow
     return 0
 
 

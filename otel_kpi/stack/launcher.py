@@ -90,6 +90,8 @@ def up(home: Home, cache: Cache, wanted: Sequence[str], offset: int | None, prog
         ports.require_free(missing, settings.port_offset)
         defined = services.define(settings, home, servers)
         settings.save(home)
+        if missing:
+            progress.begin(f"starting {', '.join(missing)}")
         try:
             if not supervisor.is_running():
                 supervisor.start(defined)
@@ -145,8 +147,6 @@ def _await_ready(
 ) -> None:
     waiting = {service.name: service for service in defined}
     deadline = time.monotonic() + _READY_SECONDS
-    if started:
-        progress.begin(f"starting {', '.join(started)}")
     while waiting:
         states = {state.name: state for state in supervisor.states()}
         for service in list(waiting.values()):

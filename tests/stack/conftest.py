@@ -5,7 +5,7 @@ import random
 import subprocess
 import sys
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import pytest
@@ -28,20 +28,19 @@ class Stack:
 
     home: Home
     offset: int
-    environment: dict[str, str] = field(default_factory=dict[str, str])
 
     def run(self, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(
+        with self.start(*arguments, **environment) as process:
+            output, errors = process.communicate()
+        return subprocess.CompletedProcess(arguments, process.returncode, output, errors)
+
+    def start(self, *arguments: str, **environment: str) -> subprocess.Popen[str]:
+        return subprocess.Popen(
             [*COMMAND, *arguments],
-            env={
-                **os.environ,
-                "OTEL_KPI_STACK_HOME": str(self.home.root),
-                **self.environment,
-                **environment,
-            },
-            capture_output=True,
+            env={**os.environ, "OTEL_KPI_STACK_HOME": str(self.home.root), **environment},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
             text=True,
-            check=False,
         )
 
     def up(self, *arguments: str, **environment: str) -> str:

@@ -5,12 +5,14 @@ import io
 import os
 import resource
 import shutil
+import signal
 import subprocess
 import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import psutil
 import pytest
 
 from otel_kpi.stack import build, toolchain
@@ -175,6 +177,30 @@ print(build.build(module, Cache(Path({str(tmp_path / "cache")!r})), Progress(sys
     assert [builder.returncode for builder in builders] == [0, 0]
     assert answers[0][0] == answers[1][0]
     assert sum("built small" in errors for _, errors in answers) == 1
+
+
+def test_build_that_is_told_to_end_takes_the_compilers_with_it(
+    make_stack: Callable[[str], Any], tmp_path: Path, eventually: Callable[..., None]
+) -> None:
+    """A fake `go` that never ends stands for a long build."""
+    stack, cache = make_stack("home"), tmp_path / "cache"
+    fake = tmp_path / "bin" / "go"
+    fake.parent.mkdir()
+    fake.write_text(
+        '#!/bin/sh\n[ "$1" = env ] && { echo go1.26.0; exit 0; }\n'
+        f"sleep 600 &\necho $$ $! > {tmp_path}/pids.new; mv {tmp_path}/pids.new {tmp_path}/pids\nwait\n",
+        encoding="utf-8",
+    )
+    fake.chmod(0o755)
+    variables = {"PATH": f"{fake.parent}:/usr/bin:/bin", "OTEL_KPI_CACHE": str(cache)}
+    offset = str(stack.offset)
+    with stack.start("up", "--only", "collector", "--port-offset", offset, **variables) as command:
+        eventually((tmp_path / "pids").exists)
+        pids = [int(word) for word in (tmp_path / "pids").read_text(encoding="utf-8").split()]
+        command.terminate()
+    assert command.returncode == 128 + signal.SIGTERM
+    eventually(lambda: not any(psutil.pid_exists(pid) for pid in pids))
+    assert list((cache / "build").iterdir()) == []
 
 
 def test_missing_toolchain_is_one_line_that_says_what_to_do(

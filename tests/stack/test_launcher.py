@@ -207,6 +207,15 @@ def test_logs_show_what_a_service_has_written(stack: Any) -> None:
     assert "Everything is ready" in result.stdout
 
 
+def test_followed_logs_show_what_is_written_from_now_on(stack: Any) -> None:
+    stack.up("--only", "collector")
+    with stack.start("logs", "collector", "-f", "-n", "0") as follower:
+        assert stack.run("restart", "collector").returncode == 0
+        assert any("Everything is ready" in line for line in iter(follower.stdout.readline, ""))
+        follower.send_signal(signal.SIGINT)
+    assert follower.returncode == 0
+
+
 def test_secrets_are_private_differ_between_homes_and_are_on_no_command_line(make_stack: MakeStack) -> None:
     secrets: list[set[str]] = []
     for name in ("one", "two"):
