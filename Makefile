@@ -26,10 +26,13 @@ $(UV):
 setup: .venv/.ready  ## a Python environment with everything that tests and demo need
 
 demo: setup  ## real Collector, Jaeger, Prometheus, Bugsink; a small shop; some traffic; where to look
-	@$(RUN) python -m examples.demo
+	@$(RUN) otel-kpi stack up
+	@PYTHONPATH=examples $(RUN) python -m storefront demo --data "$(CACHE)/storefront"
+	@echo "the stack goes on; 'make demo-stop' stops it and removes what it stored"
 
-demo-stop: setup  ## stop what the demo left running
-	@$(RUN) python -m examples.demo --stop
+demo-stop: setup  ## stop what the demo left running, and remove it
+	@$(RUN) otel-kpi stack clean
+	@rm -rf "$(CACHE)/storefront"
 
 check: setup  ## style, types, arrows between modules, generated files
 	@$(RUN) ruff check

@@ -1,0 +1,19 @@
+"""Run every benchmark: `python -m benchmarks [name …]`."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+
+NAMES = ("startup", "span", "encode", "storefront")
+
+
+def main() -> None:
+    """Run the named benchmarks, or all."""
+    for name in sys.argv[1:] or NAMES:
+        print(f"\n=== {name}", flush=True)
+        importlib.import_module(f"benchmarks.{name}").main([])
+
+
+if __name__ == "__main__":
+    main()
