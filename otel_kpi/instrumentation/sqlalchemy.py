@@ -43,15 +43,21 @@ class _Statement:
 
     The flag is an object in the context whose truth ends with the statement. A listener of the application that
     raises leaves the context as it is; a plain `True` would then silence that thread for good.
+
+    Attributes:
+        span: Ours; `None` when upstream's listener, which comes after ours, makes one.
+        attributes: Those of the span.
     """
 
     __slots__ = ("__weakref__", "attributes", "context", "running", "span", "start", "token")
 
-    def __init__(self, span: trace.Span, attributes: dict[str, AttributeValue]) -> None:
+    def __init__(
+        self, execution: Any, span: trace.Span | None, attributes: dict[str, AttributeValue]
+    ) -> None:
         self.span = span
         self.attributes = attributes
         self.running = True
-        flag = _While(self)
+        flag = _While(self, None if span is not None else weakref.ref(execution))
         self.context = _compat.suppressed_context(flag)
         self.token = context.attach(self.context)
         self.start = time.perf_counter()
@@ -68,20 +74,24 @@ class _Statement:
     def __del__(self) -> None:
         if self.running:
             self.running = False
-            self.span.end()
+            if self.span is not None:
+                self.span.end()
 
 
 class _While:
-    """True as long as its statement runs."""
+    """True as long as its statement runs and has a span."""
 
-    __slots__ = ("_statement",)
+    __slots__ = ("_execution", "_statement")
 
-    def __init__(self, statement: _Statement) -> None:
+    def __init__(self, statement: _Statement, execution: weakref.ref[Any] | None) -> None:
         self._statement = weakref.ref(statement)
+        self._execution = execution
 
     def __bool__(self) -> bool:
         statement = self._statement()
-        return statement is not None and statement.running
+        if statement is None or not statement.running:
+            return False
+        return self._execution is None or _compat.has_upstream_span(self._execution())
 
 
 class _FailOpen:
@@ -126,7 +136,6 @@ class Instrumentor:
         """Register the listeners."""
         from sqlalchemy import event
         from sqlalchemy.engine import Engine
-        from sqlalchemy.pool import Pool
 
         schema_url = _compat.database_schema_url()
         self._tracer = trace.get_tracer(_SCOPE, __version__, schema_url=schema_url)
@@ -145,16 +154,15 @@ class Instrumentor:
             event.listen(Engine, name, listener)
         from wrapt import wrap_function_wrapper
 
-        wrap_function_wrapper(Pool, "connect", _connect_in_silence)
+        wrap_function_wrapper(Engine, "raw_connection", _connect_in_silence)
 
     def uninstrument(self) -> None:
         """Take the listeners back."""
         from opentelemetry.instrumentation.utils import unwrap
         from sqlalchemy import event
         from sqlalchemy.engine import Engine
-        from sqlalchemy.pool import Pool
 
-        unwrap(Pool, "connect")
+        unwrap(Engine, "raw_connection")
         for name, listener in self._listeners:
             event.remove(Engine, name, listener)
         self._listeners = []
@@ -164,7 +172,10 @@ class Instrumentor:
     def _before(  # noqa: PLR0913, PLR0917 -- SQLAlchemy's signature
         self, conn: Any, cursor: Any, statement: Any, parameters: Any, execution: Any, executemany: Any
     ) -> None:
-        if execution is None or not _compat.instrumentation_enabled() or _listens_already(conn.engine):
+        if execution is None or not _compat.instrumentation_enabled():
+            return
+        if _listens_already(conn.engine):
+            setattr(execution, _SLOT, _Statement(execution, None, {}))
             return
         names = self._names_of(conn.engine)
         name, attributes = _compat.sqlalchemy_name_and_attributes(names, conn, cursor, statement)
@@ -175,31 +186,19 @@ class Instrumentor:
         if executemany and len(parameters) > 1:
             attributes["db.operation.batch.size"] = len(parameters)
         span = self._tracer.start_span(name, kind=trace.SpanKind.CLIENT, attributes=attributes)
-        setattr(execution, _SLOT, _Statement(span, attributes))
+        setattr(execution, _SLOT, _Statement(execution, span, attributes))
 
     def _after(
         self, _conn: Any, _cursor: Any, _statement: Any, _parameters: Any, execution: Any, _many: Any
     ) -> None:
         running = _take(execution)
         if running is not None:
-            self._record(running, running.end(), None)
-            running.span.end()
+            self._end(running, running.end(), None)
 
     def _error(self, failure: Any) -> None:
         running = _take(failure.execution_context)
-        if running is None:
-            return
-        elapsed = running.end()
-        error: BaseException = failure.original_exception
-        kind = _error_type(error)
-        if running.span.is_recording():
-            running.span.set_attribute("error.type", kind)
-            code = getattr(error, "sqlstate", None) or getattr(error, "pgcode", None)
-            if isinstance(code, str):
-                running.span.set_attribute("db.response.status_code", code)
-            running.span.set_status(trace.StatusCode.ERROR, _first_line(error))
-        self._record(running, elapsed, kind)
-        running.span.end()
+        if running is not None:
+            self._end(running, running.end(), failure.original_exception)
 
     # --- parts
 
@@ -209,14 +208,22 @@ class Instrumentor:
             names = self._names[engine] = _compat.sqlalchemy_names(engine)
         return names
 
-    def _record(self, running: _Statement, elapsed: float, error: str | None) -> None:
-        if self._duration is None:
+    def _end(self, running: _Statement, elapsed: float, error: BaseException | None) -> None:
+        span = running.span
+        if span is None:
             return
         attributes = {key: running.attributes[key] for key in _METRIC_KEYS if key in running.attributes}
         if error is not None:
-            attributes["error.type"] = error
-        # In the context of the span, so that an exemplar leads to it.
-        self._duration.record(elapsed, attributes, context=trace.set_span_in_context(running.span))
+            attributes["error.type"] = _error_type(error)
+            span.set_attribute("error.type", attributes["error.type"])
+            code = getattr(error, "sqlstate", None) or getattr(error, "pgcode", None)
+            if isinstance(code, str):
+                span.set_attribute("db.response.status_code", code)
+            span.set_status(trace.StatusCode.ERROR, _first_line(error))
+        span.end()
+        if self._duration is not None:
+            # In the context of the span, so that an exemplar leads to it.
+            self._duration.record(elapsed, attributes, context=trace.set_span_in_context(span))
 
 
 def _take(execution: Any) -> _Statement | None:
@@ -234,7 +241,7 @@ def _listens_already(engine: Any) -> bool:
     )
 
 
-def _connect_in_silence(wrapped: Any, _pool: Any, args: Any, kwargs: Any) -> Any:
+def _connect_in_silence(wrapped: Any, _engine: Any, args: Any, kwargs: Any) -> Any:
     """Take a connection while drivers make no spans: what a dialect asks on connecting is nobody's statement."""
     silence = _Silence()
     silenced = _compat.suppressed_context(silence)

@@ -103,7 +103,7 @@ TABLE: Final = (
         waits_for=(f"{_UPSTREAM}.sqlalchemy",),
     ),
     _upstream("httpx", "httpx", "HTTPXClientInstrumentor", "httpx", ">=0.27,<1"),
-    _upstream("requests", "requests", "RequestsInstrumentor", "requests", ">=2.28,<3"),
+    _upstream("requests", "requests", "RequestsInstrumentor", "requests", ">=2.30,<3"),
     Row("logging", "logging", "otel_kpi.instrumentation.logging:Instrumentor", when="now"),
     Row("aiosqlite", "aiosqlite", "otel_kpi.instrumentation.aiosqlite:Instrumentor", "aiosqlite", ">=0.19"),
     # Upstream's, as they are: our tests have not been over them yet.

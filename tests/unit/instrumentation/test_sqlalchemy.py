@@ -90,6 +90,12 @@ def test_executemany_is_one_span_with_its_batch_size(engine: Engine, captured: C
     assert span.attributes["db.operation.batch.size"] == 3
 
 
+def test_what_a_dialect_asks_on_connecting_is_nobodys_statement(captured: Captured) -> None:
+    with create_engine("sqlite://").connect() as connection:
+        connection.execute(text("SELECT 1"))
+    assert captured.span(SpanKind.CLIENT).name.startswith("SELECT")
+
+
 def test_failing_statement_ends_its_span_with_error_and_type(engine: Engine, captured: Captured) -> None:
     with engine.connect() as connection, pytest.raises(OperationalError):
         connection.execute(text("SELECT * FROM missing"))
@@ -119,6 +125,7 @@ def test_duration_is_a_metric_with_the_span_names(engine: Engine, captured: Capt
 def test_engine_that_the_user_instrumented_is_left_alone(engine: Engine, captured: Captured) -> None:
     from opentelemetry.instrumentation.sqlalchemy import SQLAlchemyInstrumentor
 
+    engine.dispose()  # the next connection is one of the instrumented driver
     instrumentor = SQLAlchemyInstrumentor()
     instrumentor.instrument(engine=engine, skip_dep_check=True)
     try:

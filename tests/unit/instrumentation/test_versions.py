@@ -70,9 +70,9 @@ def run(python: Path, *arguments: str) -> None:
             ("django~=4.2.0", "gunicorn", "uvicorn"), "tests/process/test_django.py", id="django 4.2"
         ),
         pytest.param(
-            ("httpx==0.27.0", "requests==2.28.2", "urllib3<2", "aiosqlite==0.19.0"),
+            ("httpx==0.27.0", "requests==2.30.0", "aiosqlite==0.19.0"),
             f"{UNIT}/test_clients.py",
-            id="httpx 0.27, requests 2.28",
+            id="httpx 0.27, requests 2.30",
         ),
     ],
 )
