@@ -415,6 +415,11 @@ def sqlalchemy_names(engine: Any) -> Any:
     return names
 
 
+def has_upstream_span(execution: Any) -> bool:
+    """Say whether upstream's `EngineTracer` has started its span of an execution; it leaves it there."""
+    return getattr(execution, "_otel_span", None) is not None
+
+
 def sqlalchemy_name_and_attributes(
     names: Any, conn: Any, cursor: Any, statement: str
 ) -> tuple[str, dict[str, Any]]:
