@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 SUMMARY = "run Collector, Jaeger, Prometheus and Bugsink on this machine"
 
 _SERVICES = ("collector", "jaeger", "prometheus", "bugsink")
+_OFFSET = "OTEL_KPI_PORT_OFFSET"
 _FOLLOW_SECONDS = 0.2
 _MIB = 1 << 20
 _NOT_UP = 3  # as `systemctl status` has it
@@ -36,7 +37,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     up = commands.add_parser("up", help="start the services and wait until they are ready")
     up.add_argument("--only", type=_names, metavar="NAMES", help=f"of {services}; default: all")
     up.add_argument("--without", type=_names, default=(), metavar="NAMES", help="all but these")
-    up.add_argument("--port-offset", type=int, metavar="N", help="add N to every port")
+    up.add_argument(
+        "--port-offset", type=int, metavar="N", help=f"add N to every port; default: ${_OFFSET}, else 0"
+    )
 
     commands.add_parser("down", help="stop every process of the stack")
 
@@ -109,8 +112,14 @@ def _up(args: argparse.Namespace) -> int:
     if not wanted:
         print("otel-kpi stack: --only and --without leave no service", file=sys.stderr)
         return 1
+    offset: int | None = args.port_offset
+    if offset is None and (text := os.environ.get(_OFFSET)):
+        if not text.isdigit():
+            print(f"otel-kpi stack: {_OFFSET}={text} is not a whole number", file=sys.stderr)
+            return 1
+        offset = int(text)
     home, cache = Home.from_environment(), Cache.from_environment()
-    found = launcher.up(home, cache, wanted, args.port_offset, Progress(sys.stderr))
+    found = launcher.up(home, cache, wanted, offset, Progress(sys.stderr))
     _print_urls(found, home)
     return 0
 

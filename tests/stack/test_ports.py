@@ -66,6 +66,15 @@ def test_offset_beyond_the_range_of_ports_is_refused(stack: Any) -> None:
     )
 
 
+def test_offset_in_the_environment_counts_like_the_option(stack: Any) -> None:
+    assert "--port-offset 60000 is out of range" in stack.run("up", OTEL_KPI_PORT_OFFSET="60000").stderr
+    result = stack.run("up", OTEL_KPI_PORT_OFFSET="many")
+    assert (result.returncode, result.stderr) == (
+        1,
+        "otel-kpi stack: OTEL_KPI_PORT_OFFSET=many is not a whole number\n",
+    )
+
+
 def test_no_two_ports_are_the_same() -> None:
     assert len({port.default for port in ports.PORTS}) == len(ports.PORTS)
 
