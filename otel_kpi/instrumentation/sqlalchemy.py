@@ -17,6 +17,7 @@ from opentelemetry import context, metrics, trace
 
 from otel_kpi import _compat
 from otel_kpi._version import __version__
+from otel_kpi.instrumentation.silence import release_drivers, silence_drivers
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -152,17 +153,14 @@ class Instrumentor:
         ]
         for name, listener in self._listeners:
             event.listen(Engine, name, listener)
-        from wrapt import wrap_function_wrapper
-
-        wrap_function_wrapper(Engine, "raw_connection", _connect_in_silence)
+        silence_drivers()
 
     def uninstrument(self) -> None:
         """Take the listeners back."""
-        from opentelemetry.instrumentation.utils import unwrap
         from sqlalchemy import event
         from sqlalchemy.engine import Engine
 
-        unwrap(Engine, "raw_connection")
+        release_drivers()
         for name, listener in self._listeners:
             event.remove(Engine, name, listener)
         self._listeners = []
@@ -239,31 +237,6 @@ def _listens_already(engine: Any) -> bool:
         type(getattr(listener, "__self__", None)).__module__ == _UPSTREAM_ENGINE
         for listener in engine.dispatch.before_cursor_execute
     )
-
-
-def _connect_in_silence(wrapped: Any, _engine: Any, args: Any, kwargs: Any) -> Any:
-    """Take a connection while drivers make no spans: what a dialect asks on connecting is nobody's statement."""
-    silence = _Silence()
-    silenced = _compat.suppressed_context(silence)
-    token = context.attach(silenced)
-    try:
-        return wrapped(*args, **kwargs)
-    finally:
-        silence.over = True
-        if context.get_current() is silenced:
-            context.detach(token)
-
-
-class _Silence:
-    """True until it is over."""
-
-    __slots__ = ("over",)
-
-    def __init__(self) -> None:
-        self.over = False
-
-    def __bool__(self) -> bool:
-        return not self.over
 
 
 def _stable(attributes: dict[str, AttributeValue]) -> dict[str, AttributeValue]:
