@@ -55,8 +55,8 @@ class ProtobufWriter(Writer[bytes]):
         self, name: str, trace_id: int, span_id: int, kind: int, start: int, end: int, flags: int
     ) -> bytes:
         try:
-            label = name.encode()
-        except (AttributeError, UnicodeEncodeError):
+            label = name.encode() if type(name) is str else text(name).encode()
+        except UnicodeEncodeError:
             label = text(name).encode()
         size = len(label)
         return (

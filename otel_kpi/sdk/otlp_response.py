@@ -59,7 +59,7 @@ def from_json(signal: Signal, body: bytes) -> PartialSuccess | None:
         partial = cast("dict[str, Any]", document["partialSuccess"])
         rejected = int(partial.get(_REJECTED[signal]) or 0)
         message = text(partial.get("errorMessage") or "")
-    except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
+    except Exception:
         return None
     return _partial_success(rejected, message)
 
@@ -132,7 +132,7 @@ def error_message(content_type: str, body: bytes) -> str:
         try:
             document: Any = json.loads(body)
             message = text(document.get("message") or "")
-        except (ValueError, TypeError, AttributeError, RecursionError):
+        except Exception:
             message = ""
     elif "text/plain" in content_type:
         message = body.decode("utf-8", "replace")
