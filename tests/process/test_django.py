@@ -59,3 +59,13 @@ def test_unchanged_startproject_answers_and_is_traced(
     assert span.resource["service.name"] == "mysite"
     assert "Traceback" not in output
     assert "otel_kpi" not in output
+
+
+def test_management_command_runs_with_a_span_for_each_statement(project: Path, receiver: Receiver) -> None:
+    """Django's own wrapping of cursors and connections goes through the instrumented driver."""
+    migrated = run(
+        [*RUN, sys.executable, "manage.py", "migrate", "--verbosity", "0"], environment(receiver.url), project
+    )
+    assert (migrated.returncode, migrated.stdout, migrated.stderr) == (0, "", "")
+    statements = [span.attributes.get("db.query.text", "") for span in receiver.spans]
+    assert any(text.startswith('CREATE TABLE "auth_user"') for text in statements)
