@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from typing_extensions import override
 
-from otel_kpi.sdk.otlp_values import INT64_MAX, INT64_MIN, plain, text
+from otel_kpi.sdk.otlp_values import plain, text
 from otel_kpi.sdk.otlp_writer import Field, Memory, Writer
 
 if TYPE_CHECKING:
@@ -51,20 +51,19 @@ class JsonWriter(Writer[str]):
         pieces: list[str] = []
         keys = self._memory.keys
         for key, value in attributes.items():
-            opening, texts = keys.get(key) or self._remember(key)
+            opening, values = keys.get(key) or self._remember(key)
             kind = type(value)
-            if kind is str:
-                piece = texts.get(value)
+            if kind is str or kind is int:  # by type: True and 1.0 would be found under 1
+                piece = values.get(value)
                 if piece is None:
-                    piece = self._memory.text(texts, value, f'{opening}"stringValue":{_quote(value)}}}}}')
-                pieces.append(piece)
-            elif kind is int and INT64_MIN <= value <= INT64_MAX:
-                pieces.append(f'{opening}"intValue":"{value}"}}}}')
+                    content = f'"stringValue":{_quote(value)}' if kind is str else _plain_value(plain(value))
+                    piece = self._memory.value(values, value, f"{opening}{content}}}}}")
             else:
-                pieces.append(f"{opening}{_plain_value(plain(value))}}}}}")
+                piece = f"{opening}{_plain_value(plain(value))}}}}}"
+            pieces.append(piece)
         return f"{field.member}[{','.join(pieces)}]"
 
-    def _remember(self, key: object) -> tuple[str, dict[str, str]]:
+    def _remember(self, key: object) -> tuple[str, dict[str | int, str]]:
         return self._memory.key(key, f'{{"key":{encode_basestring(text(key))},"value":{{')
 
     @override

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from typing_extensions import override
 
 from otel_kpi.sdk.otlp_values import INT64_MAX, INT64_MIN, plain, text
-from otel_kpi.sdk.otlp_writer import ONE_BYTE, SEVEN_BITS, Field, Memory, Writer, varint
+from otel_kpi.sdk.otlp_writer import SEVEN_BITS, Field, Memory, Writer, varint
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -25,14 +25,10 @@ _DOUBLE = Struct("<d").pack
 # trace_id, span_id, kind, start_time_unix_nano, end_time_unix_nano, flags.
 _SPAN_HEAD = Struct("<2s16s2s8ssBsQsQ2sI").pack
 
-# A KeyValue whose value is a string is `key 12 <n+2> 0a <n> text`. Up to this length each
-# size is one byte, and the four bytes before the text come from a table.
-_SHORT = 124
-_SHORT_STRING = [bytes((0x12, size + 2, 0x0A, size)) for size in range(_SHORT)]
-_TWO_BYTE_INT = Struct("<HBBB").pack  # tag and size of the value, tag of the integer, the integer
-FOURTEEN_BITS = 1 << 14
-_TRUE = b"\x12\x02\x10\x01"
-_FALSE = b"\x12\x02\x10\x00"
+# A KeyValue is `key 12 <size> value`, a value that is a text `0a <size> text`.
+_VALUE_HEAD = [bytes((0x12, size)) for size in range(SEVEN_BITS)]
+_TEXT_HEAD = [bytes((0x0A, size)) for size in range(SEVEN_BITS)]
+
 _WORD = (1 << 64) - 1
 
 
@@ -75,7 +71,7 @@ class ProtobufWriter(Writer[bytes]):
                 flags,
             )
             + b"*"
-            + (ONE_BYTE[size] if size < SEVEN_BITS else varint(size))
+            + varint(size)
             + label
         )
 
@@ -84,45 +80,20 @@ class ProtobufWriter(Writer[bytes]):
         pieces: list[bytes] = []
         keys = self._memory.keys
         for key, value in attributes.items():
-            encoded_key, texts = keys.get(key) or self._remember(key)
+            encoded_key, values = keys.get(key) or self._remember(key)
             kind = type(value)
-            if kind is str:
-                piece = texts.get(value)
+            if kind is str or kind is int:  # by type: True and 1.0 would be found under 1
+                piece = values.get(value)
                 if piece is None:
-                    piece = self._text_attribute(encoded_key, texts, value)
-                pieces.append(piece)
-                continue
-            if kind is int and 0 <= value < SEVEN_BITS:
-                content = b"\x12\x02\x18" + ONE_BYTE[value]
-            elif kind is int and 0 <= value < FOURTEEN_BITS:
-                content = _TWO_BYTE_INT(0x0312, 0x18, value & 0x7F | 0x80, value >> 7)
-            elif kind is bool:
-                content = _TRUE if value else _FALSE
+                    content = _text(value) if kind is str else _any_value(value)
+                    piece = self._memory.value(values, value, _key_value(encoded_key, content))
             else:
-                content = _any_value(value)
-                content = b"\x12" + varint(len(content)) + content
-            size = len(encoded_key) + len(content)
-            pieces.append((ONE_BYTE[size] if size < SEVEN_BITS else varint(size)) + encoded_key + content)
+                piece = _key_value(encoded_key, _any_value(value))
+            pieces.append(piece)
         tag = field.as_length
         return tag + tag.join(pieces)
 
-    def _text_attribute(self, encoded_key: bytes, texts: dict[str, bytes], value: str) -> bytes:
-        """The size and content of a ``KeyValue`` whose value is a string."""
-        try:
-            content = value.encode()
-        except UnicodeEncodeError:
-            content = text(value).encode()
-        size = len(content)
-        if size < _SHORT:
-            content = _SHORT_STRING[size] + content
-        else:
-            length = varint(size)
-            content = b"\x12" + varint(size + 1 + len(length)) + b"\x0a" + length + content
-        size = len(encoded_key) + len(content)
-        piece = (ONE_BYTE[size] if size < SEVEN_BITS else varint(size)) + encoded_key + content
-        return self._memory.text(texts, value, piece)
-
-    def _remember(self, key: object) -> tuple[bytes, dict[str, bytes]]:
+    def _remember(self, key: object) -> tuple[bytes, dict[str | int, bytes]]:
         label = text(key).encode()
         return self._memory.key(key, b"\x0a" + varint(len(label)) + label)
 
@@ -137,7 +108,7 @@ class ProtobufWriter(Writer[bytes]):
     @override
     def messages(self, field: Field, contents: Sequence[bytes]) -> bytes:
         tag = field.as_length
-        return b"".join([piece for content in contents for piece in (tag, varint(len(content)), content)])
+        return b"".join([tag + varint(len(content)) + content for content in contents])
 
     @override
     def string(self, field: Field, value: str) -> bytes:
@@ -191,6 +162,22 @@ class ProtobufWriter(Writer[bytes]):
     @override
     def doubles(self, field: Field, values: Sequence[float]) -> bytes:
         return self.message(field, Struct(f"<{len(values)}d").pack(*values))
+
+
+def _key_value(encoded_key: bytes, content: bytes) -> bytes:
+    """The size and content of a ``KeyValue``, from its key field and the content of its value."""
+    size = len(content)
+    head = _VALUE_HEAD[size] if size < SEVEN_BITS else b"\x12" + varint(size)
+    return varint(len(encoded_key) + len(head) + size) + encoded_key + head + content
+
+
+def _text(value: str) -> bytes:
+    try:
+        content = value.encode()
+    except UnicodeEncodeError:
+        content = text(value).encode()
+    size = len(content)
+    return (_TEXT_HEAD[size] if size < SEVEN_BITS else b"\x0a" + varint(size)) + content
 
 
 def _any_value(value: Any) -> bytes:

@@ -17,9 +17,7 @@ Piece = TypeVar("Piece", bytes, str)
 
 
 SEVEN_BITS = 0x80
-"""Numbers below this are one byte of a varint."""
-
-ONE_BYTE = [bytes((number,)) for number in range(SEVEN_BITS)]
+"""What one byte of a varint holds."""
 
 
 def varint(number: int) -> bytes:
@@ -28,14 +26,22 @@ def varint(number: int) -> bytes:
     Raises:
         ValueError: The number is negative.
     """
-    if 0 <= number < SEVEN_BITS:
-        return ONE_BYTE[number]
+    if 0 <= number < len(SHORT_VARINTS):
+        return SHORT_VARINTS[number]
+    return _varint(number)
+
+
+def _varint(number: int) -> bytes:
     result = bytearray()
     while number >= SEVEN_BITS:
         result.append(number & 0x7F | 0x80)
         number >>= 7
     result.append(number)  # a negative number raises here
     return bytes(result)
+
+
+SHORT_VARINTS = [_varint(number) for number in range(2048)]
+"""Nearly every size in a request."""
 
 
 class Field:
@@ -59,36 +65,36 @@ class Field:
 
 
 class Memory(Generic[Piece]):
-    """What an application repeats, kept encoded: attribute keys, and for each of them its common texts.
+    """What an application repeats, kept encoded: attribute keys, and for each of them its common values.
 
-    Bounded to about a megabyte. When it is full it begins anew: what is really repeated is back within
+    Bounded to a megabyte or two. When it is full it begins anew: what is really repeated is back within
     one batch.
 
     Attributes:
-        keys: By attribute key, its encoded form and the encoded attributes by text value.
+        keys: By attribute key, its encoded form and the encoded attributes by value, a text or an integer.
     """
 
     ENTRIES = 4096
-    TEXTS_OF_A_KEY = 32  # methods and routes repeat, paths and ids do not
-    LONGEST = 128  # characters; what is longer seldom repeats
+    VALUES_OF_A_KEY = 32  # methods and routes repeat, paths and ids do not
+    LONGEST = 256  # bytes of an encoded key or attribute; what is longer seldom repeats
 
     def __init__(self) -> None:
-        self.keys: dict[str, tuple[Piece, dict[str, Piece]]] = {}
+        self.keys: dict[str, tuple[Piece, dict[str | int, Piece]]] = {}
         self._entries = 0
 
-    def key(self, key: object, encoded: Piece) -> tuple[Piece, dict[str, Piece]]:
+    def key(self, key: object, encoded: Piece) -> tuple[Piece, dict[str | int, Piece]]:
         """Remember a key, unless it is not one that repeats."""
-        texts: dict[str, Piece] = {}
-        if type(key) is str and len(key) <= self.LONGEST:
+        values: dict[str | int, Piece] = {}
+        if type(key) is str and len(encoded) <= self.LONGEST:
             self._count()
-            self.keys[key] = (encoded, texts)
-        return encoded, texts
+            self.keys[key] = (encoded, values)
+        return encoded, values
 
-    def text(self, texts: dict[str, Piece], value: str, encoded: Piece) -> Piece:
-        """Remember one text of a key, unless it is long or the key has many."""
-        if len(texts) < self.TEXTS_OF_A_KEY and len(value) <= self.LONGEST:
+    def value(self, values: dict[str | int, Piece], value: str | int, encoded: Piece) -> Piece:
+        """Remember one value of a key, unless it is long or the key has many."""
+        if len(values) < self.VALUES_OF_A_KEY and len(encoded) <= self.LONGEST:
             self._count()
-            texts[value] = encoded
+            values[value] = encoded
         return encoded
 
     def _count(self) -> None:

@@ -8,14 +8,20 @@ from __future__ import annotations
 
 import socket
 import threading
+import time
 import zlib
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Self
+
+from otel_kpi.sdk.transport import Endpoint, Outcome, Transport
 
 if TYPE_CHECKING:
     import ssl
     from collections.abc import Callable
     from types import TracebackType
+
+
+PROTOBUF = "application/x-protobuf"
 
 
 @dataclass(frozen=True)
@@ -146,3 +152,25 @@ def _read(readline: Callable[[], bytes], read: Callable[[int], bytes]) -> Reques
         name, _, value = head.partition(":")
         headers[name.lower()] = value.strip()
     return Request(line, headers, read(int(headers.get("content-length", "0"))))
+
+
+def send(
+    transport: Transport, endpoint: Endpoint | str, body: bytes = b"payload", *, within: float = 5.0
+) -> Outcome:
+    if isinstance(endpoint, str):
+        endpoint = Endpoint(endpoint)
+    return transport.send(endpoint, body, PROTOBUF, deadline=time.monotonic() + within)
+
+
+def replies(data: bytes) -> Receiver:
+    return Receiver(lambda connection, _: connection.send(data))
+
+
+def drip(data: bytes) -> Receiver:
+    def script(connection: Connection, _: Request) -> None:
+        for byte in data:
+            connection.send(bytes((byte,)))
+            if connection.wait(0.05):
+                return
+
+    return Receiver(script)

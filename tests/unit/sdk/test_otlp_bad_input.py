@@ -323,5 +323,5 @@ def test_what_is_remembered_is_bounded() -> None:
     for number in range(Memory.ENTRIES * 2):
         writer.attributes(field, {f"key-{number}": "value", "path": f"/{number}", "m" * 1000: "n" * 1000})
         assert len(memory.keys) <= Memory.ENTRIES
-    assert len(memory.keys["path"][1]) <= Memory.TEXTS_OF_A_KEY
+    assert len(memory.keys["path"][1]) <= Memory.VALUES_OF_A_KEY
     assert "m" * 1000 not in memory.keys
