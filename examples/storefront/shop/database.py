@@ -10,7 +10,7 @@ from sqlalchemy.orm import Session
 from sqlalchemy.pool import ConnectionPoolEntry
 
 from storefront.settings import Settings
-from storefront.shop.models import Base, first_rows
+from storefront.shop.models import Base, first_orders, first_products
 
 LOCK_TIMEOUT = 30.0  # seconds that a writer waits for another one on SQLite
 
@@ -40,7 +40,9 @@ def create_tables(settings: Settings) -> None:
     Base.metadata.drop_all(engine)
     Base.metadata.create_all(engine)
     with Session(engine) as session, session.begin():
-        session.add_all(first_rows())
+        session.add_all(first_products())
+        session.flush()  # orders refer to products
+        session.add_all(first_orders())
     engine.dispose()
 
 

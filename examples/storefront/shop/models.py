@@ -52,20 +52,20 @@ class SupplierPrice(Base):
     cents: Mapped[int]
 
 
-def first_rows() -> list[Base]:
-    """Return the catalogue, three products that make trouble, and some orders.
-
-    Ids of products are written, because the traffic script names them; ids of orders are counted by the
-    database, which a PostgreSQL sequence needs.
-    """
+def first_products() -> list[Product]:
+    """Return the catalogue and three products that make trouble; the traffic script names them by id."""
     catalogue = [
         Product(id=i, sku=f"SKU-{i:03}", name=f"Lamp no. {i}", listed_price=f"{10 + i}.90")
         for i in range(1, CATALOGUE_SIZE + 1)
     ]
-    trouble = [
+    return [
+        *catalogue,
         Product(id=SOLD_OUT, sku="SKU-SOLD-OUT", name="Lamp that is sold out", listed_price="99.00"),
         Product(id=CORRUPT_PRICE, sku="SKU-CORRUPT", name="Lamp with a corrupt price", listed_price="12,9O"),
         Product(id=LOST_SHELF, sku="SKU-LOST", name="Lamp on no shelf", listed_price="15.00"),
     ]
-    orders = [Order(product_id=1 + i % CATALOGUE_SIZE, quantity=1) for i in range(FIRST_ORDERS)]
-    return [*catalogue, *trouble, *orders]
+
+
+def first_orders() -> list[Order]:
+    """Return orders without ids: the database counts them, from 1."""
+    return [Order(product_id=1 + i % CATALOGUE_SIZE, quantity=1) for i in range(FIRST_ORDERS)]

@@ -90,6 +90,8 @@ if _url.scheme.startswith("postgresql"):
             "HOST": _url.hostname or "",
             "PORT": _url.port or "",
             "CONN_MAX_AGE": None,
+            # Said when connecting, which saves each connection a statement.
+            "OPTIONS": {"options": "-c TimeZone=UTC"},
         }
     }
 else:
