@@ -119,7 +119,7 @@ TABLE: Final = (
         "threading",
         f"{_UPSTREAM}.threading:ThreadingInstrumentor",
         when="never",
-        reason="every process has threads, so that it would be paid for at each start",
+        reason="a thread that lives on would keep the context of the request that happened to start it",
     ),
     Row(
         "system_metrics",

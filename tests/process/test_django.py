@@ -69,3 +69,53 @@ def test_management_command_runs_with_a_span_for_each_statement(project: Path, r
     assert (migrated.returncode, migrated.stdout, migrated.stderr) == (0, "", "")
     statements = [span.attributes.get("db.query.text", "") for span in receiver.spans]
     assert any(text.startswith('CREATE TABLE "auth_user"') for text in statements)
+
+
+_BY_HAND = """
+from opentelemetry.instrumentation.django import DjangoInstrumentor
+
+def response_hook(span, request, response):
+    span.set_attribute("by.hand", True)
+
+import mysite.settings
+import os
+os.environ.setdefault("DJANGO_SETTINGS_MODULE", "mysite.settings")
+DjangoInstrumentor().instrument(response_hook=response_hook)
+from mysite.wsgi import application
+"""
+
+
+def test_django_that_the_user_instrumented_keeps_the_users_options(project: Path, receiver: Receiver) -> None:
+    (project / "by_hand.py").write_text(_BY_HAND)
+    port = free_port()
+    command = [*RUN, "gunicorn", "--bind", f"127.0.0.1:{port}", "by_hand"]
+    with running(command, environment(receiver.url), project) as process:
+        assert get(f"http://127.0.0.1:{port}/admin/login/") == 200
+        output = stop(process)
+    [span] = [span for span in receiver.spans if span.item.kind == SERVER_KIND]
+    assert span.attributes["by.hand"] is True
+    assert "already instrumented" not in output
+
+
+def test_health_path_is_not_traced_and_unhandled_error_is(project: Path, receiver: Receiver) -> None:
+    (project / "with_views.py").write_text(
+        "from mysite.settings import *\n"
+        "from django.http import HttpResponse\n"
+        "from django.urls import path\n"
+        "ROOT_URLCONF = __name__\n"
+        "def health(request):\n    return HttpResponse('ok')\n"
+        "def boom(request, number):\n    raise LookupError(number)\n"
+        "urlpatterns = [path('healthz', health), path('boom/<int:number>/', boom)]\n"
+    )
+    port = free_port()
+    env = environment(receiver.url, DJANGO_SETTINGS_MODULE="with_views")
+    with running([*RUN, *SERVERS["uvicorn"](port)], env, project) as process:
+        assert get(f"http://127.0.0.1:{port}/healthz") == 200
+        assert get(f"http://127.0.0.1:{port}/boom/7/") == 500
+        stop(process)
+    [span] = [span for span in receiver.spans if span.item.kind == SERVER_KIND]
+    assert span.item.name == "GET boom/<int:number>/"
+    assert span.item.status.code == 2
+    assert [event.name for event in span.item.events] == ["exception"]
+    records = [log for log in receiver.logs if log.scope == "django.request"]
+    assert [log.item.trace_id for log in records] == [span.item.trace_id]

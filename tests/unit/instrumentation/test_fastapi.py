@@ -1,12 +1,12 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import fastapi
 import fastapi.applications
 import pytest
-from fastapi import APIRouter, BackgroundTasks, FastAPI
+from fastapi import APIRouter, BackgroundTasks, FastAPI, WebSocket
 from opentelemetry import context, trace
 from opentelemetry.trace import SpanKind, StatusCode
 
@@ -158,6 +158,45 @@ def test_unhandled_error_is_recorded_and_is_still_the_servers(captured: Captured
     assert (span.attributes or {})["http.response.status_code"] == 500
     [event] = span.events
     assert (event.attributes or {})["exception.type"] == "LookupError"
+
+
+def test_websocket_is_one_span_for_its_connection(captured: Captured) -> None:
+    app = FastAPI()
+
+    @app.websocket("/feed/{topic}")
+    async def feed(socket: WebSocket, topic: str) -> None:
+        await socket.accept()
+        for _ in range(3):
+            await socket.send_text(topic)
+        await socket.close()
+
+    assert feed
+    sent: list[str] = []
+
+    async def connect() -> None:
+        async def receive() -> dict[str, str]:
+            return {"type": "websocket.connect"}
+
+        async def send(message: dict[str, str]) -> None:
+            sent.append(message["type"])
+
+        scope = {
+            "type": "websocket",
+            "asgi": {"version": "3.0"},
+            "scheme": "ws",
+            "path": "/feed/prices",
+            "raw_path": b"/feed/prices",
+            "query_string": b"",
+            "root_path": "",
+            "headers": [(b"host", b"shop.test")],
+            "subprotocols": [],
+        }
+        await cast("Any", app)(scope, receive, send)
+
+    asyncio.run(connect())
+    assert sent.count("websocket.send") == 3
+    [span] = captured.spans()
+    assert (span.kind, span.name) == (SpanKind.SERVER, "/feed/{topic}")
 
 
 @pytest.mark.parametrize("path", ["/health", "/healthz", "/health/live", "/readyz", "/metrics", "/-/healthy"])
