@@ -55,6 +55,30 @@ def empty_metric_state(provider: MeterProvider, reader: MetricReader) -> None:
     consumer.add_metric_reader(reader)
 
 
+# --- opentelemetry-api: values of attributes
+
+
+def guard_attribute_values() -> None:
+    """Have a value whose `__str__` raises become text instead of an exception in the application.
+
+    opentelemetry-api calls `str()` on values of other types, and lets what that raises through.
+    """
+    from opentelemetry import attributes
+
+    clean: Any = attributes._clean_attribute_value  # pyright: ignore[reportPrivateUsage]
+    if getattr(clean, "guarded", False):
+        return
+
+    def guarded(value: Any, *arguments: Any) -> Any:
+        try:
+            return clean(value, *arguments)
+        except Exception:
+            return f"<{type(value).__name__}>"
+
+    guarded.guarded = True  # pyright: ignore[reportFunctionMemberAccess]
+    attributes._clean_attribute_value = guarded  # pyright: ignore[reportPrivateUsage]
+
+
 # --- opentelemetry-sdk: components that are chosen by name
 
 

@@ -12,6 +12,7 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from otel_kpi.config import Settings, load
+from otel_kpi.plugins import drop_missing
 
 if TYPE_CHECKING:
     from otel_kpi.lifecycle import Lifecycle
@@ -99,10 +100,13 @@ def shutdown() -> None:
 
 
 def _configure(code: dict[str, Any]) -> None:
+    missing = drop_missing(os.environ)
     settings, problems = load(os.environ, **code)
     _process.settings = settings
-    for problem in problems:
+    for problem in (*missing, *problems):
         _logger.warning("%s", problem)
+        # OpenTelemetry's own modules read the environment when they are imported, and some raise.
+        os.environ.pop(problem.variable, None)
     if settings.sdk_disabled:
         return
     os.environ.setdefault("OTEL_SEMCONV_STABILITY_OPT_IN", ",".join(settings.semconv))
@@ -118,9 +122,11 @@ def _configure_pipeline(settings: Settings) -> None:
     from opentelemetry import metrics, trace
     from opentelemetry._logs import set_logger_provider
 
+    from otel_kpi import _compat
     from otel_kpi.lifecycle import Lifecycle
     from otel_kpi.pipeline import create_pipeline
 
+    _compat.guard_attribute_values()
     pipeline = create_pipeline(settings)
     metrics.set_meter_provider(pipeline.meter_provider)
     trace.set_tracer_provider(pipeline.tracer_provider)
@@ -163,8 +169,6 @@ def _set_propagators(settings: Settings) -> None:
             if kind is None:
                 kind = next(iter(entry_points(group="opentelemetry_propagator", name=name))).load()
             propagators.append(kind())
-        except StopIteration:
-            _logger.warning("OTEL_PROPAGATORS: no propagator %r is installed", name)
         except Exception as error:
             _logger.warning("OTEL_PROPAGATORS: %r is not used: %s", name, error)
     set_global_textmap(CompositePropagator(propagators))

@@ -79,8 +79,6 @@ def _detected(name: str) -> Resource:
     try:
         entry_point = next(iter(entry_points(group="opentelemetry_resource_detector", name=name)))
         return cast("ResourceDetector", entry_point.load()()).detect()
-    except StopIteration:
-        _logger.warning("OTEL_EXPERIMENTAL_RESOURCE_DETECTORS: no detector %r is installed", name)
     except Exception as error:
         _logger.warning("the resource detector %r failed: %s", name, error)
     return Resource.get_empty()

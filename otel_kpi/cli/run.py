@@ -12,6 +12,8 @@ import sys
 from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
+from otel_kpi.plugins import drop_missing
+
 if TYPE_CHECKING:
     import argparse
 
@@ -46,6 +48,9 @@ def execute(words: list[str]) -> int:
     environment = dict(os.environ)
     environment["PYTHONPATH"] = os.pathsep.join(_python_path(environment.get("PYTHONPATH", "")))
     environment["OTEL_PYTHON_DISTRO"] = "otel_kpi"
+    # A propagator that is not installed would end the start of telemetry before anything of ours runs.
+    for problem in drop_missing(environment):
+        print(problem, file=sys.stderr)
     sys.stdout.flush()
     sys.stderr.flush()
     try:

@@ -1,0 +1,146 @@
+"""Whatever is wrong with settings, receiver or values: one clear line, the program unharmed, the loss counted."""
+
+from __future__ import annotations
+
+import socket
+import sys
+import threading
+import time
+
+import pytest
+from support.children import RUN, environment, free_port, run
+from support.receiver import Receiver
+
+PROGRAM = """
+import time
+from opentelemetry import trace
+tracer = trace.get_tracer("program")
+for number in range(100):
+    with tracer.start_as_current_span("work"):
+        pass
+{more}
+print("done")
+"""
+
+
+def program(more: str = "") -> list[str]:
+    return [*RUN, sys.executable, "-c", PROGRAM.format(more=more)]
+
+
+@pytest.mark.parametrize(
+    ("variable", "value"),
+    [
+        ("OTEL_BSP_SCHEDULE_DELAY", "soon"),
+        ("OTEL_SPAN_ATTRIBUTE_COUNT_LIMIT", "many"),
+        ("OTEL_EXPORTER_OTLP_TIMEOUT", "-1"),
+        ("OTEL_METRICS_EXEMPLAR_FILTER", "sometimes"),
+        ("OTEL_TRACES_SAMPLER", "coin"),
+        ("OTEL_TRACES_EXPORTER", "pigeon,otlp"),
+        ("OTEL_PROPAGATORS", "smoke,tracecontext"),
+        ("OTEL_RESOURCE_ATTRIBUTES", "novalue"),
+        ("OTEL_EXPORTER_OTLP_HEADERS", "a b=c"),
+        ("OTEL_KPI_NONSENSE", "1"),
+        ("OTEL_PYTHON_ID_GENERATOR", "dice"),
+        ("OTEL_EXPERIMENTAL_RESOURCE_DETECTORS", "crystal"),
+    ],
+)
+def test_malformed_setting_is_one_line_and_the_program_is_seen(variable: str, value: str) -> None:
+    with Receiver() as receiver:
+        ended = run(program(), environment(receiver.url, **{variable: value}))
+        assert len(receiver.named("work")) == 100
+    assert ended.stdout == "done\n"
+    (line,) = ended.stderr.splitlines()
+    assert variable in line or value.partition(",")[0] in line
+
+
+@pytest.mark.parametrize("status", [400, 401, 403, 404, 413, 500])
+def test_refusal_is_said_once_and_counted(status: int) -> None:
+    with Receiver(status=status) as receiver:
+        ended = run(program(), environment(receiver.url, OTEL_BSP_MAX_EXPORT_BATCH_SIZE="10"))
+    assert (ended.returncode, ended.stdout) == (0, "done\n")
+    lines = [line for line in ended.stderr.splitlines() if "spans" in line]
+    assert len(lines) == 1
+    assert str(status) in lines[0]
+
+
+@pytest.mark.parametrize("status", [429, 502, 503, 504])
+def test_receiver_that_recovers_gets_everything(status: int) -> None:
+    with Receiver(status=status) as receiver:
+        threading.Timer(1.5, lambda: setattr(receiver, "status", 200)).start()
+        more = "time.sleep(4)"
+        ended = run(program(more), environment(receiver.url, OTEL_BSP_SCHEDULE_DELAY="100"))
+        assert len(receiver.named("work")) == 100
+    lines = ended.stderr.splitlines()
+    assert len(lines) == 2, ended.stderr
+    assert str(status) in lines[0]
+    assert lines[1].endswith("takes telemetry again; nothing was lost")
+
+
+def test_collector_that_starts_late_gets_everything() -> None:
+    port = free_port()
+    receiver = Receiver()
+    threading.Timer(1.5, lambda: receiver.start(port)).start()
+    ended = run(
+        program("time.sleep(4)"), environment(f"http://127.0.0.1:{port}", OTEL_BSP_SCHEDULE_DELAY="100")
+    )
+    receiver.stop()
+    assert len(receiver.named("work")) == 100
+    assert "connection refused" in ended.stderr.lower()
+    assert len(ended.stderr.splitlines()) == 2
+
+
+def test_half_open_connection_blocks_nothing() -> None:
+    """The receiver accepts, reads and closes in the middle of its answer, again and again."""
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        listener.listen()
+        listener.settimeout(20.0)
+
+        def half_answer() -> None:
+            while True:
+                try:
+                    connection, _ = listener.accept()
+                except OSError:
+                    return
+                with connection:
+                    connection.recv(65536)
+                    connection.sendall(b"HTTP/1.")
+
+        threading.Thread(target=half_answer, daemon=True).start()
+        started = time.monotonic()
+        ended = run(program(), environment(f"http://127.0.0.1:{listener.getsockname()[1]}"))
+    assert time.monotonic() - started < 6.0  # the figure is 2 s
+    assert ended.stdout == "done\n"
+    assert "100 spans" in ended.stderr
+
+
+def test_odd_attributes_leave_as_text_and_harm_nobody() -> None:
+    more = r"""
+class Odd:
+    def __str__(self): raise RuntimeError("odd")
+with tracer.start_as_current_span("odd \ud800") as span:
+    span.set_attribute("object", Odd())
+    span.set_attribute("surrogate", "a\ud800b")
+    span.set_attribute("bytes", b"\xff\xfe")
+    span.set_attribute("big", "x" * 1_000_000)
+    span.set_attribute("huge", 2 ** 80)
+    span.set_attribute("mixed", [1, "two", None, 3.0])
+    span.set_attribute("", "no name")
+    span.set_attribute("fine", "yes")
+    span.add_event("event", {"object": Odd()})
+"""
+    with Receiver() as receiver:
+        ended = run(program(more), environment(receiver.url, OTEL_ATTRIBUTE_VALUE_LENGTH_LIMIT="1000"))
+        assert ended.stdout == "done\n"
+        assert len(receiver.spans) == 101
+        (odd,) = (span for span in receiver.spans if span.item.name.startswith("odd"))
+    assert odd.attributes["fine"] == "yes"
+    assert len(odd.attributes["big"]) == 1000
+
+
+def test_full_queue_loses_the_newest_counts_them_and_blocks_nothing() -> None:
+    settings = {"OTEL_BSP_MAX_QUEUE_SIZE": "60", "OTEL_BSP_MAX_EXPORT_BATCH_SIZE": "60"}
+    port = free_port()
+    ended = run(program("time.sleep(0.5)"), environment(f"http://127.0.0.1:{port}", **settings))
+    assert ended.stdout == "done\n"
+    assert "does not take telemetry" in ended.stderr

@@ -1,0 +1,125 @@
+"""One call in code does what the launcher does; a second call changes who is speaking, and nothing else."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING
+
+import pytest
+from support.children import RUN, environment, run
+from support.receiver import Receiver
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+SPAN = """
+from opentelemetry import metrics, trace
+def work(name):
+    with trace.get_tracer("program").start_as_current_span(name):
+        metrics.get_meter("program").create_counter("work.done", "{item}").add(1)
+"""
+
+
+@pytest.fixture
+def receiver() -> Iterator[Receiver]:
+    with Receiver() as started:
+        yield started
+
+
+def python(receiver: Receiver, text: str, *launcher: str, **env: str) -> str:
+    ended = run([*launcher, sys.executable, "-c", text], environment(receiver.url, **env))
+    assert ended.returncode == 0, ended.stderr
+    return ended.stderr
+
+
+def test_call_in_code_names_application_version_and_environment(receiver: Receiver) -> None:
+    text = f"import otel_kpi\notel_kpi.configure(app_name='shop', version='1.4', environment='prod')\n{SPAN}\nwork('a')"
+    assert python(receiver, text) == ""
+    (span,) = receiver.named("a")
+    expected = {"service.name": "shop", "service.version": "1.4", "deployment.environment.name": "prod"}
+    assert expected.items() <= span.resource.items()
+    assert {
+        "service.instance.id",
+        "host.name",
+        "process.pid",
+        "telemetry.distro.name",
+    } <= span.resource.keys()
+
+
+def test_cell_of_a_notebook_that_is_run_again_configures_once(receiver: Receiver) -> None:
+    cell = "otel_kpi.configure(app_name='notebook')\nwork('cell')\n"
+    assert python(receiver, f"import otel_kpi\n{SPAN}\n{cell}{cell}{cell}") == ""
+    assert len(receiver.named("cell")) == 3
+    assert list(receiver.last("work.done").values()) == [3]
+
+
+def test_code_names_a_process_that_the_launcher_started(receiver: Receiver) -> None:
+    text = f"{SPAN}\nwork('before')\nimport otel_kpi\notel_kpi.configure(app_name='shop')\nwork('after')"
+    assert python(receiver, text, *RUN, OTEL_SERVICE_NAME="unnamed") == ""
+    assert receiver.named("before")[0].resource["service.name"] == "unnamed"
+    assert receiver.named("after")[0].resource["service.name"] == "shop"
+
+
+def test_call_in_a_thread_works(receiver: Receiver) -> None:
+    text = f"import otel_kpi, threading\nt = threading.Thread(target=otel_kpi.configure)\nt.start(); t.join()\n{SPAN}\nwork('a')"
+    assert python(receiver, text) == ""
+    assert len(receiver.named("a")) == 1
+
+
+def test_flush_sends_now_and_says_so(receiver: Receiver) -> None:
+    text = f"import otel_kpi, os\notel_kpi.configure()\n{SPAN}\nwork('a')\nassert otel_kpi.flush(5.0)\nos._exit(0)"
+    python(receiver, text)
+    assert len(receiver.named("a")) == 1
+    assert list(receiver.last("work.done").values()) == [1]
+
+
+def test_force_flush_of_the_provider_works_as_upstreams_does(receiver: Receiver) -> None:
+    text = f"{SPAN}\nimport os\nwork('a')\nassert trace.get_tracer_provider().force_flush(5000)\nos._exit(0)"
+    python(receiver, text, *RUN)
+    assert len(receiver.named("a")) == 1
+
+
+def test_sampler_of_the_environment_is_the_authority(receiver: Receiver) -> None:
+    python(receiver, f"{SPAN}\nwork('a')", *RUN, OTEL_TRACES_SAMPLER="always_off")
+    assert receiver.spans == []
+    assert list(receiver.last("work.done").values()) == [1]
+
+
+def test_json_is_what_protobuf_is(receiver: Receiver) -> None:
+    """Our receiver reads protobuf; the console exporter shows that other exporters are driven too."""
+    ended = run(
+        [*RUN, sys.executable, "-c", f"{SPAN}\nwork('a')"],
+        environment(receiver.url, OTEL_TRACES_EXPORTER="console,otlp"),
+    )
+    assert '"name": "a"' in ended.stdout
+    assert len(receiver.named("a")) == 1
+
+
+def test_users_sitecustomize_runs_too(receiver: Receiver, tmp_path: Path) -> None:
+    (tmp_path / "sitecustomize.py").write_text("import builtins\nbuiltins.chained = True\n")
+    text = f"{SPAN}\nassert chained\nwork('a')"
+    assert python(receiver, text, *RUN, PYTHONPATH=str(tmp_path)) == ""
+    assert len(receiver.named("a")) == 1
+
+
+def test_users_broken_sitecustomize_costs_nothing_but_its_own_error(
+    receiver: Receiver, tmp_path: Path
+) -> None:
+    (tmp_path / "sitecustomize.py").write_text("raise RuntimeError('mine')\n")
+    errors = python(receiver, f"{SPAN}\nwork('a')", *RUN, PYTHONPATH=str(tmp_path))
+    assert "RuntimeError: mine" in errors
+    assert len(receiver.named("a")) == 1
+
+
+def test_launcher_passes_every_option_through(receiver: Receiver) -> None:
+    """`opentelemetry-instrument` takes `--config` for one of its own and does not start the application."""
+    text = "import sys; print(sys.argv[1:])"
+    words = ["--config", "x.toml", "--version", "-h", "--traces_exporter", "none", "--"]
+    ended = run([*RUN, sys.executable, "-c", text, *words], environment(receiver.url))
+    assert ended.stdout == f"{words}\n"
+
+
+def test_launcher_says_when_there_is_no_such_command() -> None:
+    ended = run([*RUN, "no-such-command"], environment())
+    assert (ended.returncode, ended.stderr) == (127, "otel-kpi run: no-such-command: command not found\n")
