@@ -4,16 +4,23 @@ An unchanged `startproject` imports django before it names its settings. Upstrea
 runs `settings.configure()` with empty ones: no URLs, one middleware, every request fails.
 `BaseHandler.load_middleware` is the first moment at which settings must exist, for WSGI and ASGI alike, and the
 last at which the list of middlewares can still change.
+
+Django logs a response of 4xx after its middlewares, when upstream's has ended the span and left its context: the
+record is written in that context again.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
+
+from opentelemetry import context, trace
 
 from otel_kpi.instrumentation.excluded_urls import excluded_urls
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+_SPAN: Final = "_otel_kpi_span"
 
 
 def before_first_load_middleware(load: Callable[[], None]) -> None:
@@ -43,11 +50,32 @@ class Instrumentor:
 
     def instrument(self, **options: Any) -> None:
         """Put upstream's middleware into the project's settings."""
+        from wrapt import wrap_function_wrapper
+
         excluded = excluded_urls("DJANGO")
         if excluded is not None:
             options["excluded_urls"] = excluded
-        self._upstream.instrument(**options)
+        self._upstream.instrument(request_hook=_remember_span, **options)
+        wrap_function_wrapper("django.core.handlers.base", "log_response", _log_response)
 
     def uninstrument(self) -> None:
         """Take the middleware out of the settings; handlers that loaded it keep it."""
+        from opentelemetry.instrumentation.utils import unwrap
+
+        unwrap("django.core.handlers.base", "log_response")
         self._upstream.uninstrument()
+
+
+def _remember_span(span: trace.Span, request: Any) -> None:
+    setattr(request, _SPAN, span)
+
+
+def _log_response(wrapped: Any, _instance: Any, args: Any, kwargs: Any) -> Any:
+    span: trace.Span | None = getattr(kwargs.get("request"), _SPAN, None)
+    if span is None or trace.get_current_span() is not trace.INVALID_SPAN:
+        return wrapped(*args, **kwargs)
+    token = context.attach(trace.set_span_in_context(span))
+    try:
+        return wrapped(*args, **kwargs)
+    finally:
+        context.detach(token)

@@ -97,7 +97,10 @@ def test_django_that_the_user_instrumented_keeps_the_users_options(project: Path
     assert "already instrumented" not in output
 
 
-def test_health_path_is_not_traced_and_unhandled_error_is(project: Path, receiver: Receiver) -> None:
+@pytest.mark.parametrize("server", ["gunicorn", "uvicorn"])
+def test_errors_are_traced_with_their_records_and_health_is_not(
+    project: Path, receiver: Receiver, server: str
+) -> None:
     (project / "with_views.py").write_text(
         "from mysite.settings import *\n"
         "from django.http import HttpResponse\n"
@@ -109,13 +112,18 @@ def test_health_path_is_not_traced_and_unhandled_error_is(project: Path, receive
     )
     port = free_port()
     env = environment(receiver.url, DJANGO_SETTINGS_MODULE="with_views")
-    with running([*RUN, *SERVERS["uvicorn"](port)], env, project) as process:
+    with running([*RUN, *SERVERS[server](port)], env, project) as process:
         assert get(f"http://127.0.0.1:{port}/healthz") == 200
+        assert get(f"http://127.0.0.1:{port}/missing") == 404
         assert get(f"http://127.0.0.1:{port}/boom/7/") == 500
         stop(process)
-    [span] = [span for span in receiver.spans if span.item.kind == SERVER_KIND]
-    assert span.item.name == "GET boom/<int:number>/"
-    assert span.item.status.code == 2
-    assert [event.name for event in span.item.events] == ["exception"]
+    missing, boom = [span for span in receiver.spans if span.item.kind == SERVER_KIND]
+    assert missing.item.name == "GET"
+    assert missing.attributes["http.response.status_code"] == 404
+    assert boom.item.name == "GET boom/<int:number>/"
+    assert boom.item.status.code == 2
+    assert [event.name for event in boom.item.events] == ["exception"]
+    # Django logs a 4xx after the span has ended.
     records = [log for log in receiver.logs if log.scope == "django.request"]
-    assert [log.item.trace_id for log in records] == [span.item.trace_id]
+    assert [log.item.trace_id for log in records] == [missing.item.trace_id, boom.item.trace_id]
+    assert [log.item.span_id for log in records] == [missing.item.span_id, boom.item.span_id]
