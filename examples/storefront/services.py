@@ -3,6 +3,7 @@
 import os
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -160,6 +161,7 @@ def running(system: System) -> Generator[dict[str, subprocess.Popen[bytes]]]:
     """Run the services for the length of the block; at its end they get SIGTERM and time to finish."""
     processes: dict[str, subprocess.Popen[bytes]] = {}
     variables = system.variables()
+    _refuse_taken_ports(system)
     try:
         for service in services(system):
             with (system.data / "logs" / f"{service.name}.log").open("wb") as log:
@@ -188,6 +190,17 @@ def stop(process: subprocess.Popen[bytes]) -> int:
         except subprocess.TimeoutExpired:
             os.killpg(process.pid, signal.SIGKILL)
     return process.wait()
+
+
+def _refuse_taken_ports(system: System) -> None:
+    # Whoever has the port might answer /health as well, and the traffic would go there.
+    for port in range(system.first_port, system.first_port + 3):
+        with socket.socket() as listener:
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                listener.bind(("127.0.0.1", port))
+            except OSError:
+                raise SystemExit(f"port {port} is taken; --port chooses three others") from None
 
 
 def _await_ready(service: Service, process: subprocess.Popen[bytes], log: Path) -> None:
