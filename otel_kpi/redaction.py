@@ -11,6 +11,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from itertools import pairwise
 from typing import Any, cast
 
@@ -104,14 +105,12 @@ class Rule:
         name: What is found, for a person.
         markers: Lower-case pieces, one of which is in every text that the pattern can match. They are looked
             for first, because a substring costs a hundredth of a pattern.
-        pattern: What is replaced.
-        replacement: As in `re.sub`.
+        replace: Returns the text without what was found.
     """
 
     name: str
     markers: tuple[str, ...]
-    pattern: re.Pattern[str]
-    replacement: str | Callable[[re.Match[str]], str]
+    replace: Callable[[str], str]
 
 
 def _pair(match: re.Match[str]) -> str:
@@ -134,76 +133,108 @@ _NAME_MARKERS = (
     "sessid", "jwt", "cvv", "cvc", "card", "connect",
 )  # fmt: skip
 
+# A name and what stands between it and its value: its quotes (also escaped ones), an annotation of source code,
+# and `=` or `:`. Only behind a secret's name is the value looked for, so that a text inside another one's value
+# (`ValueError: password=…`, `message="token=…"`) is looked at too, and each character is looked at once.
+_NAME_BEFORE_VALUE = re.compile(
+    r"(?<![\w.\-])(?P<name>[\w.\-]{1,128})(?:\\*[\"'])?\]?\s*"
+    r"(?::\s*[A-Za-z_][\w.\[\]| ]{0,63}=(?!=)|[:=]{1,2}>?)\s*(?:[bfru]{1,2}(?=\\*[\"']))?",
+    re.IGNORECASE,
+)
+# The value: quoted with escapes, quoted and cut off, or a bare word with the scheme before it.
+_VALUE = re.compile(
+    r"(?P<quote>\\*[\"'])(?:(?:(?!(?P=quote))(?:\\.|[^\\]))*)(?:(?P=quote)|\Z)"
+    r"|(?:(?:basic|bearer|digest|negotiate|token|apikey)\s+)?(?:\[redacted\]|[^\s,;&\"'<>(){}\[\]]+)",
+    re.IGNORECASE | re.DOTALL,
+)
+
+
+def _pairs(text: str) -> str:
+    """Drop the value behind each `name=` or `name:` where the name is a secret's."""
+    pieces: list[str] = []
+    done = position = 0
+    while (found := _NAME_BEFORE_VALUE.search(text, position)) is not None:
+        value = _VALUE.match(text, found.end()) if is_secret_name(found["name"]) else None
+        if value is None:
+            position = found.end("name")
+            continue
+        quote = value["quote"] or ""
+        # An unfinished quotation has no closing quote to give back.
+        closing = quote if value[0].endswith(quote) else ""
+        pieces += (text[done : found.end()], quote, REDACTED, closing)
+        done = position = value.end()
+    return "".join((*pieces, text[done:])) if pieces else text
+
+
 RULES: tuple[Rule, ...] = (
     Rule(
         "user information in an address",
         ("://",),
         # A password may hold `@` and `/` unescaped; a port followed by a path must not be taken for one.
-        re.compile(r"(://)(?:[^\s/?#'\"<>]{0,1024}@|[^\s/:@'\"<>]{0,256}:(?!\d+[/?#])[^\s@'\"<>]{1,512}@)"),
-        rf"\1{REDACTED}@",
+        partial(
+            re.compile(
+                r"(://)(?:[^\s/?#'\"<>]{0,1024}@|[^\s/:@'\"<>]{0,256}:(?!\d+[/?#])[^\s@'\"<>]{1,512}@)"
+            ).sub,
+            rf"\1{REDACTED}@",
+        ),
     ),
     Rule(
         "query parameter",
         ("?", "&"),
-        re.compile(r"(?P<before>[?&;](?P<name>[\w.\-\[\]%]{1,128})=)[^\s&;#'\"<>]+"),
-        _parameter,
+        partial(re.compile(r"(?P<before>[?&;](?P<name>[\w.\-\[\]%]{1,128})=)[^\s&;#'\"<>]+").sub, _parameter),
     ),
     Rule(
         "private key",
         ("private key-----",),
-        re.compile(
-            r"-----BEGIN [A-Z ]*PRIVATE KEY-----.*?(?:-----END [A-Z ]*PRIVATE KEY-----|\Z)", re.DOTALL
+        partial(
+            re.compile(
+                r"-----BEGIN [A-Z ]*PRIVATE KEY-----.*?(?:-----END [A-Z ]*PRIVATE KEY-----|\Z)", re.DOTALL
+            ).sub,
+            REDACTED,
         ),
-        REDACTED,
     ),
-    Rule("JSON web token", ("eyj",), re.compile(r"\beyJ[\w\-]{8,}\.[\w\-]+(?:\.[\w\-]*)?"), REDACTED),
+    Rule(
+        "JSON web token",
+        ("eyj",),
+        partial(re.compile(r"\beyJ[\w\-]{8,}\.[\w\-]+(?:\.[\w\-]*)?").sub, REDACTED),
+    ),
     Rule(
         "cookie header",
         ("cookie",),
-        re.compile(r"(?i)(\bcookie2?[\"']?\s*[:=]\s*+(?![\[{(])[\"']?)[^\r\n\"']+"),
-        rf"\1{REDACTED}",
+        partial(
+            re.compile(r"(?i)(\bcookie2?[\"']?\s*[:=]\s*+(?![\[{(])[\"']?)[^\r\n\"']+").sub, rf"\1{REDACTED}"
+        ),
     ),
     Rule(
         "bearer token",
         ("bearer",),
-        re.compile(r"(?i)(\bbearer[\s:=]+)(?:\[redacted\]|[^\s\"',;<>)}\]]+)"),
-        rf"\1{REDACTED}",
+        partial(re.compile(r"(?i)(\bbearer[\s:=]+)(?:\[redacted\]|[^\s\"',;<>)}\]]+)").sub, rf"\1{REDACTED}"),
     ),
     Rule(
         "basic authorization",
         ("basic ",),
-        re.compile(r"\b([Bb]asic|BASIC) +(?=[a-z+/]*[A-Z0-9=])[A-Za-z0-9+/]{4,}={0,2}"),
-        rf"\1 {REDACTED}",
-    ),
-    Rule(
-        "name and value",
-        _NAME_MARKERS,
-        re.compile(
-            # The name, its quotes (also escaped ones), an annotation of source code, and `=` or `:`.
-            r"(?P<before>(?<![\w.\-])(?P<name>[\w.\-]{1,128})(?:\\*[\"'])?\]?\s*"
-            r"(?::\s*[A-Za-z_][\w.\[\]| ]{0,63}=(?!=)|[:=]{1,2}>?)\s*(?:[bfru]{1,2}(?=\\*[\"']))?)"
-            # The value: quoted with escapes, quoted and cut off, or a bare word with the scheme before it.
-            r"(?:(?P<quote>\\*[\"'])(?:(?:(?!(?P=quote))(?:\\.|[^\\]))*)(?:(?P=quote)|\Z)"
-            r"|(?:(?:basic|bearer|digest|negotiate|token|apikey)\s+)?(?:\[redacted\]|[^\s,;&\"'<>(){}\[\]]+))",
-            re.IGNORECASE | re.DOTALL,
+        partial(
+            re.compile(r"\b([Bb]asic|BASIC) +(?=[a-z+/]*[A-Z0-9=])[A-Za-z0-9+/]{4,}={0,2}").sub,
+            rf"\1 {REDACTED}",
         ),
-        _pair,
     ),
+    Rule("name and value", _NAME_MARKERS, _pairs),
     Rule(
         "pair of name and value",
         _NAME_MARKERS,
-        re.compile(
-            r"(?P<before>[(\[]\s*b?(?P<mark>[\"'])(?P<name>[\w.\-]{1,64})(?P=mark),\s*b?)"
-            r"(?P<quote>[\"'])(?:(?!(?P=quote))(?:\\.|[^\\]))*(?:(?P=quote)|\Z)",
-            re.DOTALL,
+        partial(
+            re.compile(
+                r"(?P<before>[(\[]\s*b?(?P<mark>[\"'])(?P<name>[\w.\-]{1,64})(?P=mark),\s*b?)"
+                r"(?P<quote>[\"'])(?:(?!(?P=quote))(?:\\.|[^\\]))*(?:(?P=quote)|\Z)",
+                re.DOTALL,
+            ).sub,
+            _pair,
         ),
-        _pair,
     ),
     Rule(
         "option and value",
         ("--",),
-        re.compile(r"(?P<before>--(?P<name>[\w\-]{1,64})[\s\"',]+)(?!-)[^\s\"',]+"),
-        _parameter,
+        partial(re.compile(r"(?P<before>--(?P<name>[\w\-]{1,64})[\s\"',]+)(?!-)[^\s\"',]+").sub, _parameter),
     ),
 )
 
@@ -229,7 +260,7 @@ def _apply(text: str) -> str:
     for rule in RULES:
         for marker in rule.markers:
             if marker in lower:
-                result = rule.pattern.sub(rule.replacement, result)
+                result = rule.replace(result)
                 break
     return text if result == text else result
 

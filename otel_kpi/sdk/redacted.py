@@ -22,19 +22,19 @@ if TYPE_CHECKING:
 
 def redacted_span(span: ReadableSpan) -> ReadableSpan:
     """The span, or a copy of it without secrets in its name, status, attributes, events and links."""
-    original = span.attributes
+    original, all_events, all_links = span.attributes, span.events, span.links  # each read builds a tuple
     name = redact_text(span.name)
     attributes = redact_attributes(original) if original else original
-    events = _events(span.events) if span.events else span.events
-    links = _links(span.links) if span.links else span.links
+    events = _events(all_events) if all_events else all_events
+    links = _links(all_links) if all_links else all_links
     description = span.status.description
     status = span.status
     if description and (clean := redact_text(description)) != description:
         status = Status(status.status_code, clean)
     unchanged = (
         attributes is original
-        and events is span.events
-        and links is span.links
+        and events is all_events
+        and links is all_links
         and status is span.status
         and name == span.name
     )
