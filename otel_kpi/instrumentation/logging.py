@@ -94,7 +94,6 @@ class Emitter:
         self.errors = 0
         self._provider: LoggerProvider | None = None
         self._scopes: dict[str, Logger] = {}
-        self._service_name: str | None = None
 
     def handle(self, logger: logging.Logger, record: logging.LogRecord) -> None:
         """Stamp a record and send it once."""
@@ -115,7 +114,7 @@ class Emitter:
         """Set the attributes that upstream's logging instrumentor sets, for the application's own formats."""
         span_context = trace.get_current_span().get_span_context()
         fields = record.__dict__
-        fields.setdefault("otelServiceName", self._service())
+        fields.setdefault("otelServiceName", _service_name())
         if span_context.is_valid:
             fields.setdefault("otelTraceID", f"{span_context.trace_id:032x}")
             fields.setdefault("otelSpanID", f"{span_context.span_id:016x}")
@@ -139,7 +138,6 @@ class Emitter:
         if provider is not self._provider:
             self._provider = provider
             self._scopes = {}
-            self._service_name = None
         scope = self._scopes.get(name)
         if scope is None:
             # Providers keep every scope for good; names made per object would grow without bound.
@@ -150,13 +148,10 @@ class Emitter:
                 scope = self._scopes[name] = provider.get_logger(name)
         return scope
 
-    def _service(self) -> str:
-        if self._service_name is None:
-            resource = getattr(trace.get_tracer_provider(), "resource", None)
-            if resource is None:
-                return ""
-            self._service_name = str(resource.attributes.get("service.name", ""))
-        return self._service_name
+
+def _service_name() -> str:
+    resource = getattr(trace.get_tracer_provider(), "resource", None)
+    return "" if resource is None else str(resource.attributes.get("service.name", ""))
 
 
 def translate(record: logging.LogRecord) -> LogRecord:

@@ -73,10 +73,14 @@ class _Statement:
         return elapsed
 
     def __del__(self) -> None:
-        if self.running:
-            self.running = False
+        if not self.running:
+            return
+        self.running = False
+        try:
             if self.span is not None:
                 self.span.end()
+        except Exception:
+            pass  # nobody could be told: the interpreter may be ending
 
 
 class _While:
