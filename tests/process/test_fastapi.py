@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import http.client
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from support.children import INSTRUMENT, RUN, environment, free_port, get, running, stop
+from support.children import INSTRUMENT, RUN, environment, free_port, get, run, running, stop
 from support.receiver import Received, Receiver
 
 if TYPE_CHECKING:
@@ -90,3 +91,48 @@ def assert_logs(receiver: Receiver, incoming: list[str]) -> None:
         log for log in receiver.logs if log.scope == "uvicorn.error" and "exception.type" in log.attributes
     ]
     assert [log.attributes["exception.type"] for log in errors] == ["LookupError"]
+
+
+_NOTEBOOK = """
+import threading, time, urllib.request
+import sqlalchemy, uvicorn
+from fastapi import FastAPI
+
+app = FastAPI()
+
+@app.get("/items/{item_id}")
+async def item(item_id: int) -> int:
+    return item_id
+
+engine = sqlalchemy.create_engine("sqlite://")
+with engine.connect() as connection:
+    connection.execute(sqlalchemy.text("SELECT 0"))
+
+import otel_kpi
+otel_kpi.configure(app_name="notebook")
+
+server = uvicorn.Server(uvicorn.Config(app, port=PORT, log_level="warning"))
+thread = threading.Thread(target=server.run)
+thread.start()
+while not server.started:
+    time.sleep(0.01)
+urllib.request.urlopen("http://127.0.0.1:PORT/items/3").close()
+with engine.connect() as connection:
+    connection.execute(sqlalchemy.text("SELECT 1"))
+server.should_exit = True
+thread.join()
+"""
+
+
+def test_configured_in_code_after_everything_was_imported_and_made(
+    tmp_path: Path, receiver: Receiver
+) -> None:
+    """As in a notebook: the application before its first request, the engine even in use."""
+    script = tmp_path / "notebook.py"
+    script.write_text(_NOTEBOOK.replace("PORT", str(free_port())))
+    ended = run([sys.executable, str(script)], environment(receiver.url))
+    assert (ended.returncode, ended.stdout, ended.stderr) == (0, "", "")
+    assert [(span.item.name, span.resource["service.name"]) for span in receiver.spans] == [
+        ("GET /items/{item_id}", "notebook"),
+        ("SELECT", "notebook"),
+    ]
