@@ -175,7 +175,10 @@ def requests(rate: int, duration: int, seed: int = 1) -> list[Request]:
         seed: The same seed gives the same requests.
     """
     chance = random.Random(seed)
-    imports = [rate * second + rate // 2 for second in range(0, duration, SECONDS_BETWEEN_IMPORTS)]
+    between = min(
+        SECONDS_BETWEEN_IMPORTS, (duration + 1) // 2
+    )  # at least two, so that they have to be added up
+    imports = [rate * second + rate // 2 for second in range(0, duration, between)]
     kinds = [
         kind
         for kind, count in zip(KINDS, _shares(rate * duration - len(imports)), strict=True)
