@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import http.client
 import sys
 from typing import TYPE_CHECKING
 
@@ -127,3 +128,28 @@ def test_errors_are_traced_with_their_records_and_health_is_not(
     records = [log for log in receiver.logs if log.scope == "django.request"]
     assert [log.item.trace_id for log in records] == [missing.item.trace_id, boom.item.trace_id]
     assert [log.item.span_id for log in records] == [missing.item.span_id, boom.item.span_id]
+
+
+@pytest.mark.parametrize("server", SERVERS)
+def test_requests_on_one_connection_are_traces_of_their_own(
+    project: Path, receiver: Receiver, server: str
+) -> None:
+    port = free_port()
+    incoming = [f"{number:032x}" for number in range(1, 6)]
+    with running([*RUN, *SERVERS[server](port)], environment(receiver.url), project) as process:
+        assert get(f"http://127.0.0.1:{port}/healthz") == 404
+        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
+        for trace_id in incoming:
+            headers = {"traceparent": f"00-{trace_id}-{1:016x}-01"}
+            connection.request("GET", "/admin/login/", headers=headers)
+            response = connection.getresponse()
+            assert response.status == 200
+            response.read()
+        connection.close()
+        receiver.wait_for(lambda arrived: incoming[-1] in server_traces(arrived))
+        stop(process)
+    assert server_traces(receiver) == incoming
+
+
+def server_traces(receiver: Receiver) -> list[str]:
+    return [span.item.trace_id.hex() for span in receiver.spans if span.item.kind == SERVER_KIND]
