@@ -33,6 +33,7 @@ from opentelemetry.sdk.trace import SpanLimits, TracerProvider
 
 from otel_kpi import _compat
 from otel_kpi.resource import create_resource, instance_base, process_resource
+from otel_kpi.sdk import self_metrics
 from otel_kpi.sdk.channel import Channel, Exporter, Signal
 from otel_kpi.sdk.condition import DestinationCondition
 from otel_kpi.sdk.exporter import ForeignExporter, OtlpExporter
@@ -154,6 +155,8 @@ def create_pipeline(settings: Settings) -> Pipeline:
         )
         logger_provider.add_log_record_processor(LogQueue(channel, plan.drain))
 
+    workers = tuple(plan.workers.values())
+    self_metrics.observe(meter_provider, [channel for worker in workers for channel in worker.channels])
     plan.say_what_is_left_out()
     return Pipeline(
         service=service,
@@ -162,7 +165,7 @@ def create_pipeline(settings: Settings) -> Pipeline:
         meter_provider=meter_provider,
         logger_provider=logger_provider,
         readers=tuple(own_readers),
-        workers=tuple(plan.workers.values()),
+        workers=workers,
     )
 
 

@@ -11,7 +11,7 @@ import threading
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from otel_kpi.sdk.channel import Channel, Delivery
+    from otel_kpi.sdk.channel import Channel, Delivery, Signal
 
 _logger = logging.getLogger("otel_kpi.export")
 
@@ -28,39 +28,43 @@ class DestinationCondition:
     def __init__(self, destination: str) -> None:
         self._destination = destination
         self._lock = threading.Lock()
-        self._failing: dict[str, int] = {}
-        self._refusing: dict[str, str] = {}
-        self.said_down = False
+        self._failing: set[Signal] = set()
+        self._refusing: dict[Signal, str] = {}
+        self._said_down = False
+        # Items of each signal that were lost before its last delivery: what is lost since then is news.
+        self._told: dict[Signal, int] = {}
+        self._lost_meanwhile = 0
 
     def delivered(self, channel: Channel) -> None:
         """An attempt succeeded."""
         self._refusing.pop(channel.signal, None)
-        if not self._failing:
-            return
         with self._lock:
-            lost_before = self._failing.pop(channel.signal, None)
-            if lost_before is None:
+            lost = channel.tally.total_lost()
+            lost_since = lost - self._told.get(channel.signal, 0)
+            self._told[channel.signal] = lost
+            if channel.signal not in self._failing:
                 return
-            self._lost_meanwhile += channel.tally.total_lost() - lost_before
+            self._failing.remove(channel.signal)
+            self._lost_meanwhile += lost_since
             if self._failing:
                 return
-            self.said_down = False
-        lost = (
-            f"; {self._lost_meanwhile} items were lost meanwhile"
+            self._said_down = False
+        meanwhile = (
+            f"{self._lost_meanwhile} items were lost meanwhile"
             if self._lost_meanwhile
-            else "; nothing was lost"
+            else "nothing was lost"
         )
-        _logger.warning("%s takes telemetry again%s", self._destination, lost)
+        _logger.warning("%s takes telemetry again; %s", self._destination, meanwhile)
 
     def failed(self, channel: Channel, delivery: Delivery) -> None:
         """An attempt failed and will be repeated."""
         with self._lock:
             if not self._failing:
                 self._lost_meanwhile = 0
-            self._failing.setdefault(channel.signal, channel.tally.total_lost())
-            if self.said_down:
+            self._failing.add(channel.signal)
+            if self._said_down:
                 return
-            self.said_down = True
+            self._said_down = True
         _logger.warning(
             "%s does not take telemetry (%s); the application goes on, up to %d %s are kept and sent later",
             self._destination,
@@ -91,5 +95,3 @@ class DestinationCondition:
         ]
         if lost:
             _logger.warning("the process ends, %s did not take %s", self._destination, ", ".join(lost))
-
-    _lost_meanwhile = 0

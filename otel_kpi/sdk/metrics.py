@@ -114,7 +114,7 @@ class ChannelReader(MetricReader):
     def _collect_into_channel(self, timeout_millis: float) -> None:
         self.collect(timeout_millis=timeout_millis)
 
-    def _receive_metrics(self, metrics_data: MetricsData, timeout_millis: float = 10_000, **_: Any) -> None:
+    def _receive_metrics(self, metrics_data: MetricsData, timeout_millis: float = 10_000, **_: Any) -> None:  # noqa: ARG002 - as upstream calls it
         if metrics_data.resource_metrics:
             self._channel.offer(metrics_data)
 

@@ -138,9 +138,15 @@ with tracer.start_as_current_span("odd \ud800") as span:
     assert len(odd.attributes["big"]) == 1000
 
 
-def test_full_queue_loses_the_newest_counts_them_and_blocks_nothing() -> None:
+def test_full_queue_loses_the_newest_and_counts_them() -> None:
     settings = {"OTEL_BSP_MAX_QUEUE_SIZE": "60", "OTEL_BSP_MAX_EXPORT_BATCH_SIZE": "60"}
     port = free_port()
-    ended = run(program("time.sleep(0.5)"), environment(f"http://127.0.0.1:{port}", **settings))
+    receiver = Receiver()
+    threading.Timer(1.5, lambda: receiver.start(port)).start()
+    ended = run(program("time.sleep(4)"), environment(f"http://127.0.0.1:{port}", **settings))
+    receiver.stop()
     assert ended.stdout == "done\n"
-    assert "does not take telemetry" in ended.stderr
+    assert len(receiver.named("work")) < 100
+    dropped = sum(receiver.last("otel.sdk.processor.span.processed").values())
+    assert len(receiver.named("work")) + dropped == 100
+    assert f"{dropped} items were lost meanwhile" in ended.stderr
