@@ -1,23 +1,26 @@
 """The example system under load: delay to Jaeger, and its latency with and without a Collector.
 
-    python benchmarks/storefront.py [--rate 50] [--duration 20] [--turns 3]
+    python -m benchmarks.storefront [--rate 50] [--duration 20] [--turns 3]
 
-Needs a running stack (`otel-kpi stack up`). The variants take turns, so that a machine that becomes slower
-does not slow down one of them alone.
+It starts a stack of its own and removes it. The variants take turns, so that a machine that becomes slower does
+not slow down one of them alone.
 """
 
 from __future__ import annotations
 
 import argparse
 import asyncio
-import logging
+import os
 import socket
 import statistics
+import subprocess
 import sys
 import tempfile
 import time
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "examples"))
 
@@ -26,6 +29,12 @@ from storefront.audit import delay
 from storefront.audit.stores import Addresses
 from storefront.services import System
 from storefront.traffic import driver, script
+
+if TYPE_CHECKING:
+    from collections.abc import Generator, Sequence
+
+PORT_OFFSET = 12_600
+SHOP_PORT = 11_801
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,19 +49,17 @@ class Variant:
     exits: list[float] = field(default_factory=list[float])
 
 
-def main() -> None:
+def main(arguments: Sequence[str] | None = None) -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rate", type=int, default=50, help="requests per second")
     parser.add_argument("--duration", type=int, default=20, help="seconds of each turn")
     parser.add_argument("--turns", type=int, default=3)
     parser.add_argument("--workers", type=int, default=1)
-    given = parser.parse_args()
-    logging.disable(logging.INFO)
-    addresses = Addresses.of_stack()
-    with tempfile.TemporaryDirectory() as folder:
+    given = parser.parse_args(arguments)
+    with tempfile.TemporaryDirectory() as folder, running_stack(Path(folder)) as addresses:
         system = System(
-            workers=given.workers, environment="benchmark", first_port=18_901, data=Path(folder) / "data"
+            workers=given.workers, environment="benchmark", first_port=SHOP_PORT, data=Path(folder) / "data"
         )
         show_delay(replace(system, extra=addresses.variables()), addresses)
         nobody = f"http://127.0.0.1:{_closed_port()}"
@@ -65,6 +72,21 @@ def main() -> None:
             for variant in variants if turn % 2 == 0 else reversed(variants):
                 play(replace(system, launcher=variant.launcher, extra=variant.variables), variant, given)
     show(variants)
+
+
+@contextmanager
+def running_stack(folder: Path) -> Generator[Addresses]:
+    """Run the real services with their state in a folder."""
+    os.environ["OTEL_KPI_STACK_HOME"] = str(folder / "stack")
+    command = [services.launch("otel-kpi")[0], "stack"]
+    try:
+        subprocess.run(
+            [*command, "up", "--port-offset", str(PORT_OFFSET)], check=True, stdout=subprocess.DEVNULL
+        )
+        yield Addresses.of_stack()
+    finally:
+        subprocess.run([*command, "clean"], check=False, stdout=subprocess.DEVNULL)
+        del os.environ["OTEL_KPI_STACK_HOME"]
 
 
 def show_delay(system: System, addresses: Addresses) -> None:

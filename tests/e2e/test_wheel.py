@@ -16,8 +16,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 ROOT = Path(__file__).parents[2]
-PORT_OFFSET = 19_500
-SHOP_PORT = 17_801
+PORT_OFFSET = 13_300
+SHOP_PORT = 12_001
 
 pytestmark = [
     pytest.mark.network,
