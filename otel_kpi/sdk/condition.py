@@ -66,11 +66,9 @@ class DestinationCondition:
                 return
             self._said_down = True
         _logger.warning(
-            "%s does not take telemetry (%s); the application goes on, up to %d %s are kept and sent later",
+            "%s does not take telemetry (%s); the application goes on, what fits in the queues is sent later",
             self._destination,
             delivery.reason,
-            channel.capacity,
-            _NOUNS[channel.signal],
         )
 
     def refused(self, channel: Channel, reason: str, count: int) -> None:
