@@ -41,6 +41,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--port-offset", type=int, metavar="N", help=f"add N to every port; default: ${_OFFSET}, else 0"
     )
 
+    commands.add_parser("build", help="build what `up` would build, and start nothing")
+
     commands.add_parser("down", help="stop every process of the stack")
 
     status = commands.add_parser("status", help="show what runs; exit status 0 when all is ready, else 3")
@@ -80,6 +82,7 @@ def main(args: argparse.Namespace) -> int:
 
     commands: dict[str, Callable[[argparse.Namespace], int]] = {
         "up": _up,
+        "build": _build,
         "down": _down,
         "status": _status,
         "logs": _logs,
@@ -121,6 +124,18 @@ def _up(args: argparse.Namespace) -> int:
     home, cache = Home.from_environment(), Cache.from_environment()
     found = launcher.up(home, cache, wanted, offset, Progress(sys.stderr))
     _print_urls(found, home)
+    return 0
+
+
+def _build(_: argparse.Namespace) -> int:
+    from otel_kpi.stack import bugsink, build
+    from otel_kpi.stack.directories import Cache
+    from otel_kpi.stack.modules import MODULES
+    from otel_kpi.stack.progress import Progress
+
+    cache, progress = Cache.from_environment(), Progress(sys.stderr)
+    build.executables(MODULES.values(), cache, progress)
+    bugsink.install(cache, progress)
     return 0
 
 
