@@ -29,7 +29,7 @@ class _Take(BaseHTTPRequestHandler):
         self.end_headers()
         self.wfile.write(body)
 
-    do_POST = do_PUT = do_GET = _take
+    do_POST = do_PUT = do_GET = _take  # noqa: N815 - as the standard library calls them
 
     def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - as the standard library has it
         """Say nothing."""

@@ -54,7 +54,7 @@ def execute(words: list[str]) -> int:
     sys.stdout.flush()
     sys.stderr.flush()
     try:
-        os.execve(program, words, environment)
+        os.execve(program, words, environment)  # noqa: S606 - to become the program is what this is for
     except OSError as error:
         print(f"otel-kpi run: {words[0]}: {error.strerror}", file=sys.stderr)
         return 126

@@ -32,7 +32,7 @@ class ScriptedExporter:
         kept = tuple(item for item in items if item != "broken")
         return Batch(kept, len(kept), len(items) - len(kept))
 
-    def send(self, batch: Batch, deadline: float) -> Delivery:
+    def send(self, batch: Batch, deadline: float) -> Delivery:  # noqa: ARG002 - the protocol's
         answer = self.answers.pop(0) if len(self.answers) > 1 else self.answers[0]
         if answer.kind == "accepted":
             self.sent += batch.payload
@@ -138,8 +138,10 @@ def test_one_line_when_a_destination_fails_and_one_when_it_is_back(caplog: pytes
     made.offer(2)
     made.pump(made.next_due + 60.0, 1.0)
     assert [record.getMessage() for record in caplog.records] == [
-        "http://collector.example does not take telemetry (connection refused); the application goes on, "
-        "what fits in the queues is sent later",
+        (
+            "http://collector.example does not take telemetry (connection refused); the application goes on, "
+            "what fits in the queues is sent later"
+        ),
         "http://collector.example takes telemetry again; nothing was lost",
     ]
 
