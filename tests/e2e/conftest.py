@@ -12,7 +12,7 @@ import subprocess
 import sys
 import uuid
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -48,10 +48,11 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @dataclass(frozen=True, slots=True)
 class Size:
-    """How long a round lasts, and how many processes serve the shop."""
+    """How long a round lasts, how many processes serve the shop, and what stands in front of each command."""
 
     workers: int
     seconds: int
+    launcher: str = "opentelemetry-instrument"
     rate: int = 50
 
 
@@ -102,7 +103,7 @@ def new_system(stack: Addresses, tmp_path_factory: pytest.TempPathFactory) -> Ca
 @pytest.fixture(
     scope="session",
     params=[
-        pytest.param(Size(workers=1, seconds=6), id="1-worker"),
+        pytest.param(Size(workers=1, seconds=6, launcher="otel-kpi"), id="1-worker"),
         pytest.param(Size(workers=4, seconds=6), id="4-workers"),
         pytest.param(Size(workers=1, seconds=60), id="1-worker-60s", marks=pytest.mark.proof),
         pytest.param(Size(workers=4, seconds=60), id="4-workers-60s", marks=pytest.mark.proof),
@@ -111,7 +112,8 @@ def new_system(stack: Addresses, tmp_path_factory: pytest.TempPathFactory) -> Ca
 def played(request: pytest.FixtureRequest, stack: Addresses, new_system: Callable[[int], System]) -> Round:
     """One round of the traffic script at 50 requests a second."""
     size: Size = request.param
-    return rounds.play(new_system(size.workers), stack, size.rate, size.seconds)
+    system = replace(new_system(size.workers), launcher=size.launcher)
+    return rounds.play(system, stack, size.rate, size.seconds)
 
 
 def _three_free_ports() -> int:

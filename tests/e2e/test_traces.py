@@ -71,11 +71,15 @@ def test_each_request_is_a_trace_of_its_own(played: Round, traces: dict[str, lis
         assert len([span for span in trace if span.service == SHOP and span.kind == "server"]) <= 1
 
 
-def test_each_worker_has_an_instance_id_of_its_own(played: Round, traces: dict[str, list[Span]]) -> None:
+def test_each_worker_that_served_has_an_instance_id_of_its_own(
+    played: Round, traces: dict[str, list[Span]]
+) -> None:
     shop = [span for trace in traces.values() for span in trace if span.service == SHOP and span.request]
     instances = {str(span.resource["service.instance.id"]) for span in shop}
     processes = {int(span.resource["process.pid"]) for span in shop}
-    assert len(instances) == len(processes) == played.system.workers
+    # The kernel gives each connection to some worker; one of four may get none in a few seconds.
+    assert min(2, played.system.workers) <= len(processes) <= played.system.workers
+    assert len(instances) == len(processes)
     assert {span.resource["service.version"] for span in shop} == {"1.0.0"}
 
 
