@@ -106,7 +106,6 @@ def services(system: System) -> list[Service]:
         "75",
         "--no-access-log",
     )
-    gunicorn = (python, "-m", "gunicorn", "--worker-class", "gthread", "--threads", "4", "--keep-alive", "75")
     return [
         Service(
             ASSISTANT,
@@ -116,7 +115,7 @@ def services(system: System) -> list[Service]:
         ),
         Service(
             BACKOFFICE,
-            (*gunicorn, "--bind", f"127.0.0.1:{system.first_port + 1}", "backoffice.wsgi"),
+            (python, "-m", "gunicorn", "--bind", f"127.0.0.1:{system.first_port + 1}", "backoffice.wsgi"),
             HERE / "backoffice",
             f"{system.url(1)}/health/",
         ),
