@@ -62,7 +62,7 @@ def demo(system: System, rate: int, duration: int) -> int:
     print(rounds.report(played))
     print(f"traces   {addresses.jaeger}/api/traces?service=storefront-shop&limit=5")
     print(
-        f"metrics  {addresses.prometheus}/query?g0.expr=http_server_request_duration_seconds_count&g0.tab=1"
+        f"metrics  {addresses.prometheus}/api/v1/query?query=http_server_request_duration_seconds_count"
     )
     print(f"errors   {addresses.bugsink_api.partition('/api/')[0]}/issues/1/")
     print(f"logs     {addresses.logs_file}")
