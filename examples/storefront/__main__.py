@@ -61,9 +61,7 @@ def demo(system: System, rate: int, duration: int) -> int:
     played = rounds.play(replace(system, extra=addresses.variables()), addresses, rate, duration)
     print(rounds.report(played))
     print(f"traces   {addresses.jaeger}/api/traces?service=storefront-shop&limit=5")
-    print(
-        f"metrics  {addresses.prometheus}/api/v1/query?query=http_server_request_duration_seconds_count"
-    )
+    print(f"metrics  {addresses.prometheus}/api/v1/query?query=http_server_request_duration_seconds_count")
     print(f"errors   {addresses.bugsink_api.partition('/api/')[0]}/issues/1/")
     print(f"logs     {addresses.logs_file}")
     return 1 if played.unplanned or any(finding.differences for finding in played.findings) else 0
