@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from opentelemetry import context, trace
 
+from otel_kpi.instrumentation import server_address
 from otel_kpi.instrumentation.excluded_urls import excluded_urls
 
 if TYPE_CHECKING:
@@ -68,6 +69,10 @@ class Instrumentor:
 
 def _remember_span(span: trace.Span, request: Any) -> None:
     setattr(request, _SPAN, span)
+    scope = getattr(request, "scope", None)  # under ASGI only
+    span.set_attributes(
+        server_address.of_environ(request.environ) if scope is None else server_address.of_scope(scope)
+    )
 
 
 def _log_response(wrapped: Any, _instance: Any, args: Any, kwargs: Any) -> Any:

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any, Final
 from opentelemetry import context, trace
 
 from otel_kpi import _compat
+from otel_kpi.instrumentation import server_address
 from otel_kpi.instrumentation.excluded_urls import excluded_urls
 
 if TYPE_CHECKING:
@@ -120,16 +121,17 @@ def _is_running_server(span: trace.Span) -> bool:
 
 
 def _span_details(scope: Scope) -> tuple[str, dict[str, Any]]:
-    """Name a request after its whole route, through mounts: what upstream's middleware asks for."""
+    """Name a request after its whole route, through mounts, and give what upstream gets wrong."""
     method = str(scope.get("method", "")).strip()
     method = _compat.known_method(method) if method else ""
     try:
         route = _route(scope["app"].routes, scope)
     except Exception:
         route = None
+    attributes: dict[str, Any] = {**server_address.of_scope(scope)}
     if not route:
-        return method or "HTTP", {}
-    return f"{method} {route}".strip(), {"http.route": route}
+        return method or "HTTP", attributes
+    return f"{method} {route}".strip(), {**attributes, "http.route": route}
 
 
 def _route(routes: Any, scope: Scope) -> str | None:

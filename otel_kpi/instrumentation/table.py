@@ -26,7 +26,7 @@ class Row:
     """One instrumentor of the table.
 
     Attributes:
-        name: Name of upstream's `opentelemetry_instrumentor` entry point, also for
+        name: Name of upstream's `opentelemetry_instrumentor` entry point, or of our own, for
             `OTEL_PYTHON_DISABLED_INSTRUMENTATIONS`.
         target: Module whose completed import sets the instrumentor off.
         instrumentor: `module:Class`.
@@ -90,9 +90,16 @@ TABLE: Final = (
         "django.core.handlers.base",
         "otel_kpi.instrumentation.django:Instrumentor",
         "django",
-        ">=4.2,<7",  # 6 needs Python 3.12; on 3.11 our tests reach 5.2
+        ">=4.2,<7",  # 6 needs Python 3.12; its own proof runs there
         when="load_middleware",
         waits_for=(f"{_UPSTREAM}.django",),
+    ),
+    Row(
+        "django_sqlite",
+        "django.db.backends.sqlite3.operations",
+        "otel_kpi.instrumentation.django_sqlite:Instrumentor",
+        "django",
+        ">=4.2,<7",
     ),
     Row(
         "sqlalchemy",

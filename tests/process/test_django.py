@@ -57,6 +57,7 @@ def test_unchanged_startproject_answers_and_is_traced(
     [span] = servers
     assert span.attributes["http.route"] == "admin/login/"
     assert span.attributes["http.response.status_code"] == 200
+    assert (span.attributes["server.address"], span.attributes["server.port"]) == ("127.0.0.1", port)
     assert span.resource["service.name"] == "mysite"
     assert "Traceback" not in output
     assert "otel_kpi" not in output
@@ -70,6 +71,20 @@ def test_management_command_runs_with_a_span_for_each_statement(project: Path, r
     assert (migrated.returncode, migrated.stdout, migrated.stderr) == (0, "", "")
     statements = [span.attributes.get("db.query.text", "") for span in receiver.spans]
     assert any(text.startswith('CREATE TABLE "auth_user"') for text in statements)
+
+
+def test_djangos_own_record_of_queries_has_no_spans(project: Path, receiver: Receiver) -> None:
+    """With `DEBUG` it has SQLite quote the parameters of each query; that is no statement of the application."""
+    env = environment(receiver.url)
+    assert run([sys.executable, "manage.py", "migrate", "-v0"], environment(), project).returncode == 0
+    code = (
+        "from django.contrib.auth.models import User; from django.db import connection; "
+        "connection.ensure_connection(); list(User.objects.filter(username='x')); print(len(connection.queries))"
+    )
+    ended = run([*RUN, sys.executable, "manage.py", "shell", "-v0", "-c", code], env, project)
+    assert (ended.returncode, ended.stdout, ended.stderr) == (0, "1\n", "")
+    assert len(receiver.spans) == 1
+    assert "auth_user" in receiver.spans[0].attributes["db.query.text"]
 
 
 _BY_HAND = """

@@ -89,6 +89,7 @@ def test_request_is_one_server_span_with_its_route_and_a_metric(
     assert attributes["http.route"] == "/items/{item_id}"
     assert attributes["http.request.method"] == "GET"
     assert attributes["http.response.status_code"] == 200
+    assert (attributes["server.address"], attributes["server.port"]) == ("shop.test", 80)
     routes = {point.attributes.get("http.route") for point in captured.points("http.server.request.duration")}
     assert "/items/{item_id}" in routes
 
@@ -158,6 +159,26 @@ def test_unhandled_error_is_recorded_and_is_still_the_servers(captured: Captured
     assert (span.attributes or {})["http.response.status_code"] == 500
     [event] = span.events
     assert (event.attributes or {})["exception.type"] == "LookupError"
+
+
+def test_error_type_of_an_unhandled_error_is_the_status_on_span_and_metric(captured: Captured) -> None:
+    """The conventions leave the choice; the class is on the exception event, and no metric label grows with it."""
+    app = FastAPI()
+
+    @app.get("/error-type")
+    async def fail() -> None:
+        raise LookupError("no such thing")
+
+    assert fail
+    with pytest.raises(LookupError):
+        get(app, "/error-type")
+    assert (captured.span(SpanKind.SERVER).attributes or {})["error.type"] == "500"
+    types = [
+        point.attributes.get("error.type")
+        for point in captured.points("http.server.request.duration")
+        if point.attributes.get("http.route") == "/error-type"
+    ]
+    assert types == ["500"]
 
 
 def test_websocket_is_one_span_for_its_connection(captured: Captured) -> None:
