@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator
+    from types import FrameType
 
     from opentelemetry.context import Context
     from opentelemetry.sdk._logs import LoggerProvider
@@ -53,6 +54,27 @@ def empty_metric_state(provider: MeterProvider, reader: MetricReader) -> None:
     consumer._lock = threading.Lock()
     consumer.remove_metric_reader(reader)
     consumer.add_metric_reader(reader)
+    meters: Any = provider._meters  # pyright: ignore[reportPrivateUsage]
+    for meter in tuple(meters.values()):
+        meter._instrument_registration_lock = threading.Lock()
+
+
+def holds_metric_lock(frame: FrameType | None) -> bool:
+    """Say whether the code that a signal interrupted holds a lock of opentelemetry-sdk's metrics.
+
+    Each instrument and each attribute set has one while a measurement is recorded, and a collection waits for it.
+    """
+    while frame is not None:
+        module = str(frame.f_globals.get("__name__"))
+        if module.startswith("otel_kpi.sdk."):
+            return False  # it waits for the export thread and holds nothing
+        if module.startswith("opentelemetry.sdk.metrics._internal."):
+            lock = getattr(frame.f_locals.get("self"), "_lock", None)
+            held = getattr(lock, "_is_owned", None) or getattr(lock, "locked", None)
+            if held is not None and held():
+                return True
+        frame = frame.f_back
+    return False
 
 
 # --- opentelemetry-api: values of attributes
@@ -498,6 +520,30 @@ def unwrap_aiosqlite_calls() -> None:
     from opentelemetry.instrumentation.utils import unwrap
 
     unwrap(Connection, "_execute")
+
+
+# --- CPython: a program that takes the place of this one
+
+
+def before_exec(hook: Callable[[], None]) -> None:
+    """Call `hook()` before this process becomes another program by one of `os.exec*`.
+
+    All of them end in these two functions. The interpreter offers nothing but an audit hook, which would be called
+    at every import and every file that is opened.
+    """
+    import functools
+    import os
+
+    def wrapped(execute: Callable[..., Any]) -> Callable[..., Any]:
+        @functools.wraps(execute)
+        def flush_and_execute(*arguments: Any) -> Any:
+            hook()
+            return execute(*arguments)
+
+        return flush_and_execute
+
+    os.execv = wrapped(os.execv)  # pyright: ignore[reportAttributeAccessIssue]
+    os.execve = wrapped(os.execve)  # pyright: ignore[reportAttributeAccessIssue]
 
 
 # --- CPython: the status of a program that Ctrl-C ended

@@ -5,13 +5,17 @@ A process ends in one of these ways, and each passes here once:
 - the last line, `sys.exit`, an unhandled exception, Ctrl-C: `atexit`;
 - SIGTERM, or SIGINT where Python's own handler is not installed: our handler sends, restores the default and
   raises the signal again, so that whoever waits sees the same status as without us;
-- a `multiprocessing` child, which leaves by `os._exit`: a finalizer of `multiprocessing.util`.
+- a `multiprocessing` child, which leaves by `os._exit`: a finalizer of `multiprocessing.util`;
+- another program that takes its place: a flush before `os.exec*`.
 
-What ends in no way that Python sees (SIGKILL, `os._exit` in the application) loses what was not yet sent.
+What another `atexit` handler records after ours is sent at once, within what is left of the budget. What ends in
+no way that Python sees (SIGKILL, `os._exit` in the application) loses what was not yet sent, and a signal is seen
+only when the main thread returns to Python: a long call into C delays it, as it delays every handler in Python.
 """
 
 from __future__ import annotations
 
+import _thread
 import atexit
 import logging
 import os
@@ -35,12 +39,12 @@ _logger = logging.getLogger("otel_kpi")
 class Drainable(Protocol):
     """What has to send something before the process ends."""
 
-    def begin_drain(self, deadline: float, *, final: bool) -> None:
-        """Begin to send; do not wait."""
+    def begin_drain(self, deadline: float, *, final: bool) -> Callable[[], bool]:
+        """Begin to send, and return what waits until all is sent or the deadline over, and says which."""
         ...
 
-    def end_drain(self) -> bool:
-        """Wait until it is done or its deadline is over."""
+    def waiting(self) -> int:
+        """How much there is to send."""
         ...
 
 
@@ -55,53 +59,66 @@ class Lifecycle:
     def __init__(self, budget: float, renew: Callable[[], None]) -> None:
         self._budget = budget
         self._renew = renew
-        self._drains: list[Drainable] = []
+        self._drainables: list[Drainable] = []
+        self._deadline: float | None = None  # of the end, once it has begun
         self._ended = False
-        self._ending = threading.Lock()
+        self._forked = False
 
     def add(self, drainable: Drainable) -> None:
         """Have `drainable` asked at each flush and at the end."""
-        self._drains.append(drainable)
+        self._drainables.append(drainable)
 
     def install(self) -> None:
-        """Take part in exit, signals, forks and `multiprocessing`."""
+        """Take part in exit, signals, forks, `exec` and `multiprocessing`."""
         atexit.register(self._at_exit)
         if hasattr(os, "register_at_fork"):
             # Registered after the providers' own hooks, and so run after them: what we set stays.
             os.register_at_fork(after_in_child=self._after_fork_in_child)
         self._install_signals()
+        _compat.before_exec(self._before_exec)
         wrapt.register_post_import_hook(self._hook_multiprocessing, "multiprocessing.util")
 
     def flush(self, timeout: float) -> bool:
         """Send what waits now; returns whether everything was sent in `timeout` seconds."""
-        return self._drain(timeout, final=False)
+        return self._drain(time.monotonic() + timeout, final=False)
 
     def end(self) -> None:
-        """Send what is left, for the last time. Later calls do nothing."""
-        with self._ending:
-            if self._ended:
-                return
-            self._ended = True
-        self._drain(self._budget, final=True)
+        """Send what is left, for the last time. A call while another is at it waits with it; later ones do nothing.
 
-    def _drain(self, timeout: float, *, final: bool) -> bool:
-        deadline = time.monotonic() + timeout
+        A signal handler comes here while its own thread is inside, so nothing here takes a lock.
+        """
+        if self._ended:
+            return
+        if self._deadline is None:
+            self._deadline = time.monotonic() + self._budget
+        self._drain(self._deadline, final=True)
+        self._ended = True
+
+    def _drain(self, deadline: float, *, final: bool) -> bool:
         done = True
-        for drain in self._drains:
-            drain.begin_drain(deadline, final=final)
-        for drain in self._drains:
-            try:
-                done = drain.end_drain() and done
-            except Exception:
-                _logger.exception("telemetry was not sent; the application is not affected")
-                done = False
+        ends: list[Callable[[], bool]] = []
+        try:
+            ends += [drainable.begin_drain(deadline, final=final) for drainable in self._drainables]
+            for end in ends:
+                done = end() and done
+        except Exception:
+            _logger.exception("telemetry was not sent; the application is not affected")
+            return False
         return done
 
     def _at_exit(self) -> None:
         interrupted = getattr(sys, "last_type", None) is KeyboardInterrupt
-        self.end()
+        try:
+            self.end()
+        except KeyboardInterrupt:
+            interrupted = True  # somebody is tired of waiting
         if interrupted:
             _compat.remember_keyboard_interrupt()
+
+    def _before_exec(self) -> None:
+        # A child that was forked only to become another program has nothing to tell, and is not held up.
+        if not self._forked or any(drainable.waiting() for drainable in self._drainables):
+            self.flush(self._budget)
 
     # --- signals
 
@@ -116,16 +133,24 @@ class Lifecycle:
             except (ValueError, OSError):  # a subinterpreter, or a signal that this system does not have
                 continue
 
-    def _on_signal(self, number: int, frame: FrameType | None) -> None:  # noqa: ARG002 - as `signal` calls it
-        signal.signal(number, signal.SIG_DFL)  # a second one ends the process at once
-        self.end()
-        os.kill(os.getpid(), number)
+    def _on_signal(self, number: int, frame: FrameType | None) -> None:
+        if _compat.holds_metric_lock(frame):
+            # The export thread will need that lock: let this one go on for a moment.
+            _thread.start_new_thread(_signal_again, (number,))
+            return
+        try:
+            # A second signal meanwhile waits for the same end: many senders signal the group and the process.
+            self.end()
+        finally:
+            signal.signal(number, signal.SIG_DFL)
+            os.kill(os.getpid(), number)
 
     # --- children
 
     def _after_fork_in_child(self) -> None:
+        self._forked = True
         self._ended = False
-        self._ending = threading.Lock()
+        self._deadline = None
         try:
             self._renew()
         except Exception:
@@ -142,3 +167,8 @@ class Lifecycle:
 
         # The lowest priority: after the application's own finalizers, which may still record something.
         util.Finalize(None, self.end, exitpriority=-1_000_000)
+
+
+def _signal_again(number: int) -> None:
+    time.sleep(0.001)
+    os.kill(os.getpid(), number)

@@ -40,7 +40,7 @@ from otel_kpi.sdk.exporter import ForeignExporter, OtlpExporter
 from otel_kpi.sdk.metrics import ChannelReader, MetricChannel
 from otel_kpi.sdk.processors import LogQueue, SpanQueue
 from otel_kpi.sdk.redacted import redacted_log, redacted_span
-from otel_kpi.sdk.worker import ExportWorker, drain_together
+from otel_kpi.sdk.worker import ExportWorker, begin_drain_together
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -67,14 +67,13 @@ class Pipeline:
     readers: tuple[ChannelReader, ...]
     workers: tuple[ExportWorker, ...]
 
-    def begin_drain(self, deadline: float, *, final: bool) -> None:
-        """Have every destination's thread send what waits."""
-        for worker in self.workers:
-            worker.begin_drain(deadline, final=final)
+    def begin_drain(self, deadline: float, *, final: bool) -> Callable[[], bool]:
+        """Have every destination's thread send what waits, side by side and by one deadline."""
+        return begin_drain_together(self.workers, deadline, final=final)
 
-    def end_drain(self) -> bool:
-        """Wait for them; all share one deadline."""
-        return min([worker.end_drain() for worker in self.workers], default=True)
+    def waiting(self) -> int:
+        """Items that were recorded and neither sent nor lost yet."""
+        return sum(worker.waiting() for worker in self.workers)
 
     def start(self) -> None:
         """Start the threads."""
@@ -181,7 +180,7 @@ class _Plan:
         self._left_out: dict[tuple[str, str], list[Signal]] = {}
 
     def drain(self, deadline: float) -> bool:
-        return drain_together(self.workers.values(), deadline)
+        return begin_drain_together(self.workers.values(), deadline, final=False)()
 
     def say_what_is_left_out(self) -> None:
         """One line for each reason, however many signals it concerns."""

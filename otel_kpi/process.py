@@ -15,6 +15,8 @@ from otel_kpi.config import Settings, load
 from otel_kpi.plugins import drop_missing
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from otel_kpi.lifecycle import Lifecycle
     from otel_kpi.pipeline import Pipeline
 
@@ -37,17 +39,17 @@ _process = _Process()
 class _SentryDrain:
     """Sentry's own sender, within the budget of the process."""
 
-    def __init__(self) -> None:
-        self._deadline = 0.0
+    def begin_drain(self, deadline: float, *, final: bool) -> Callable[[], bool]:  # noqa: ARG002 - the same way
+        def end() -> bool:
+            from otel_kpi import sentry
 
-    def begin_drain(self, deadline: float, *, final: bool) -> None:  # noqa: ARG002 - Sentry sends the same way
-        self._deadline = deadline
+            sentry.flush(max(0.0, deadline - time.monotonic()))
+            return True
 
-    def end_drain(self) -> bool:
-        from otel_kpi import sentry
+        return end
 
-        sentry.flush(max(0.0, self._deadline - time.monotonic()))
-        return True
+    def waiting(self) -> int:
+        return 0
 
 
 def configure_process(**code: Any) -> None:

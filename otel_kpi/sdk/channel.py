@@ -6,6 +6,8 @@ bounded: `capacity` items and one encoded batch. What does not fit is dropped an
 
 from __future__ import annotations
 
+import logging
+import math
 import random
 import threading
 import time
@@ -15,6 +17,8 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
+
+_logger = logging.getLogger("otel_kpi.export")
 
 Signal = Literal["traces", "metrics", "logs"]
 
@@ -90,7 +94,8 @@ class Tally:
 
     sent: int = 0
     lost: dict[str, int] = field(default_factory=dict[str, int])
-    _lock: threading.Lock = field(default_factory=threading.Lock)
+    # A signal handler may come here while its own thread is inside.
+    _lock: threading.RLock = field(default_factory=threading.RLock)
 
     def lose(self, reason: str, count: int = 1) -> None:
         """Count lost items; from any thread."""
@@ -107,6 +112,7 @@ class Condition(Protocol):
     """Who is told how the attempts go (`condition.DestinationCondition`)."""
 
     def delivered(self, channel: Channel) -> None: ...  # noqa: D102 - see the implementation
+    def answered(self, channel: Channel) -> None: ...  # noqa: D102
     def failed(self, channel: Channel, delivery: Delivery) -> None: ...  # noqa: D102
     def refused(self, channel: Channel, reason: str, count: int) -> None: ...  # noqa: D102
 
@@ -149,6 +155,7 @@ class Channel:
         self._attempts = 0
         self._not_before = 0.0
         self.next_due = time.monotonic() + delay
+        self.late: Callable[[], None] | None = None  # called after each item that comes after the last flush
 
     # --- the application's side
 
@@ -161,6 +168,8 @@ class Channel:
         queue.append(item)
         if len(queue) == self._batch_size:
             self._wake()
+        if self.late is not None:
+            self.late()
 
     # --- the worker's side
 
@@ -173,42 +182,45 @@ class Channel:
         if now < self._not_before:
             self.next_due = self._not_before
             return
-        while self._pending is not None or self._queue:
-            if self._pending is None:
-                self._pending = self._take()
-                continue
-            if not self._attempt(self._pending, time.monotonic() + timeout):
+        while (batch := self._next()) is not None:
+            if self._attempt(batch, time.monotonic() + timeout).kind == "retry":
                 self.next_due = self._not_before
                 return
         self.next_due = time.monotonic() + self._delay
 
-    def drain(self, deadline: float, *, final: bool) -> None:
+    def drain(self, deadline: float, *, final: bool) -> bool:
         """Send everything that waits, before `deadline`; back-off is not waited for.
 
         Args:
             deadline: Seconds of `time.monotonic`.
             final: The process ends. What could not be sent is then lost, and counted as such.
+
+        Returns:
+            Whether the receiver took it all.
         """
         patience = min(deadline, time.monotonic() + (_FINAL_PATIENCE if self._attempts == 0 else 0.0))
-        left = len(self._queue)
-        while time.monotonic() < deadline:
-            if self._pending is not None:
-                if self._attempt(self._pending, deadline):
-                    continue
-                if not final or time.monotonic() + _FINAL_BACKOFF >= patience:
-                    break
+        # What comes in while a receiver is slow is for the next time, unless there is none.
+        batches = math.inf
+        if not final:
+            batches = (self._pending is not None) + math.ceil(len(self._queue) / self._batch_size)
+        sent = True
+        while batches > 0 and time.monotonic() < deadline and (batch := self._next()) is not None:
+            delivery = self._attempt(batch, deadline)
+            if delivery.kind != "retry":
+                sent = sent and delivery.kind == "accepted" and not delivery.refused
+                batches -= 1
+            elif final and time.monotonic() + _FINAL_BACKOFF < patience:
                 time.sleep(_FINAL_BACKOFF)
-            elif self._queue if final else left > 0:
-                left -= self._batch_size
-                self._pending = self._take()
             else:
+                sent = False
                 break
         if final:
-            self.forfeit()
+            return self.forfeit() == 0 and sent
+        return sent and (batches <= 0 or self.waiting() == 0)
 
     def forfeit(self) -> int:
         """Count everything that still waits as lost at exit; returns how much that was."""
-        waiting = len(self._queue) + (self._pending.items if self._pending is not None else 0)
+        waiting = self.waiting()
         self._queue.clear()
         self._pending = None
         self.tally.lose("exit", waiting)
@@ -216,7 +228,8 @@ class Channel:
 
     def waiting(self) -> int:
         """Items that were taken and neither sent nor lost yet."""
-        return len(self._queue) + (self._pending.items if self._pending is not None else 0)
+        pending = self._pending
+        return len(self._queue) + (pending.items if pending is not None else 0)
 
     def forget(self) -> None:
         """Begin anew in a forked child: what waits here is the parent's, and the parent sends it."""
@@ -225,20 +238,36 @@ class Channel:
         self._attempts = 0
         self._not_before = 0.0
         self.tally = Tally()
+        self.late = None
         self.next_due = time.monotonic() + self._delay
         self.exporter.abandon()
+
+    def _next(self) -> Batch | None:
+        """The batch in flight, or else a new one; None when nothing waits."""
+        batch = self._pending
+        while batch is None and self._queue:
+            batch = self._pending = self._take()
+        return batch
 
     def _take(self) -> Batch | None:
         queue = self._queue
         items = [queue.popleft() for _ in range(min(len(queue), self._batch_size))]
-        if self._prepare is not None:
-            items = list(map(self._prepare, items))
-        batch = self.exporter.encode(items)
+        try:
+            batch = self.exporter.encode(
+                items if self._prepare is None else [self._prepare(item) for item in items]
+            )
+        except Exception as error:
+            # A defect of ours: these are lost, the next are not.
+            self.tally.lose("invalid", len(items))
+            _logger.warning(
+                "%d items of %s could not be written (%s)", len(items), self.signal, type(error).__name__
+            )
+            return None
         self.tally.lose("invalid", batch.skipped)
         return batch if batch.items else None
 
-    def _attempt(self, batch: Batch, deadline: float) -> bool:
-        """Send once; True when the batch is done with, for good or ill."""
+    def _attempt(self, batch: Batch, deadline: float) -> Delivery:
+        """Send once; anything but `retry` means that the batch is done with, for good or ill."""
         delivery = self.exporter.send(batch, deadline)
         if delivery.kind == "accepted":
             self._pending = None
@@ -249,17 +278,19 @@ class Channel:
             self._condition.delivered(self)
             if delivery.refused:
                 self._condition.refused(self, delivery.reason, delivery.refused)
-            return True
+            return delivery
         if delivery.kind == "rejected":
             self._pending = None
             self._attempts = 0
+            self._not_before = 0.0
             self.tally.lose("rejected", batch.items)
+            self._condition.answered(self)
             self._condition.refused(self, delivery.reason, batch.items)
-            return True
+            return delivery
         self._attempts += 1
         self._not_before = time.monotonic() + _backoff(self._attempts, delivery.retry_after)
         self._condition.failed(self, delivery)
-        return False
+        return delivery
 
 
 def _backoff(attempts: int, retry_after: float | None) -> float:

@@ -11,6 +11,8 @@ import threading
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from otel_kpi.sdk.channel import Channel, Delivery, Signal
 
 _logger = logging.getLogger("otel_kpi.export")
@@ -27,6 +29,10 @@ class DestinationCondition:
 
     def __init__(self, destination: str) -> None:
         self._destination = destination
+        self.forget()
+
+    def forget(self) -> None:
+        """Begin anew in a forked child; a thread of the parent may have held the lock."""
         self._lock = threading.Lock()
         self._failing: set[Signal] = set()
         self._refusing: dict[Signal, str] = {}
@@ -34,10 +40,15 @@ class DestinationCondition:
         # Items of each signal that were lost before its last delivery: what is lost since then is news.
         self._told: dict[Signal, int] = {}
         self._lost_meanwhile = 0
+        self._said_at_exit: list[str] = []
 
     def delivered(self, channel: Channel) -> None:
-        """An attempt succeeded."""
+        """The receiver took a batch."""
         self._refusing.pop(channel.signal, None)
+        self.answered(channel)
+
+    def answered(self, channel: Channel) -> None:
+        """The receiver is there: it took a batch, or refused it for good."""
         with self._lock:
             lost = channel.tally.total_lost()
             lost_since = lost - self._told.get(channel.signal, 0)
@@ -84,12 +95,13 @@ class DestinationCondition:
             count,
         )
 
-    def ended(self, channels: list[Channel]) -> None:
-        """The process ends; say what could not be sent."""
+    def ended(self, channels: Sequence[Channel]) -> None:
+        """The process ends; say what could not be sent, once."""
         lost = [
             f"{count} {_NOUNS[channel.signal]}"
             for channel in channels
             if (count := channel.tally.lost.get("exit", 0))
         ]
-        if lost:
+        if lost and lost != self._said_at_exit:
+            self._said_at_exit = lost
             _logger.warning("the process ends, %s did not take %s", self._destination, ", ".join(lost))

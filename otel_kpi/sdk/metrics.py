@@ -56,7 +56,7 @@ class MetricChannel(Channel):
         """Collect, send, and come again an interval after this one was due."""
         due = self.next_due
         self._let_go()
-        if self._pending is None:
+        if self.waiting() == 0:
             self._collect(timeout)
         super().pump(now, timeout)
         self._let_go()
@@ -65,12 +65,17 @@ class MetricChannel(Channel):
             max(due + self._delay, time.monotonic()) if self._pending is None else self._not_before
         )
 
-    def drain(self, deadline: float, *, final: bool) -> None:
+    def drain(self, deadline: float, *, final: bool) -> bool:
         """Collect once more and send."""
         self._let_go()
-        if self._pending is None:
-            self._collect(deadline - time.monotonic())
-        super().drain(deadline, final=final)
+        sent = True
+        if self.waiting() > 0:
+            # An older delta goes first; what was counted since then is in none but the next.
+            sent = super().drain(deadline, final=False)
+            if not (sent or final):
+                return False
+        self._collect(deadline - time.monotonic())
+        return super().drain(deadline, final=final) and sent
 
     def _collect(self, timeout: float) -> None:
         if self.collect is None:

@@ -1,4 +1,4 @@
-"""Where finished spans and log records enter their channel: redacted, then queued, nothing else."""
+"""Where finished spans and log records enter their channel: queued, nothing else; the worker takes secrets out."""
 
 from __future__ import annotations
 

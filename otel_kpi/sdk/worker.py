@@ -9,13 +9,13 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from dataclasses import dataclass
+from collections import deque
 from typing import TYPE_CHECKING
 
 from opentelemetry.instrumentation.utils import suppress_instrumentation
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
 
     from otel_kpi.sdk.channel import Channel
     from otel_kpi.sdk.condition import DestinationCondition
@@ -23,11 +23,49 @@ if TYPE_CHECKING:
 
 _logger = logging.getLogger("otel_kpi.export")
 
+_LONGEST_SLEEP = 3600.0  # seconds; a lock cannot be waited for without end and with a timeout
 
-@dataclass(frozen=True, slots=True)
+
+class _Bell:
+    """Wakes a waiting thread; a ring before the wait is not lost.
+
+    May be rung from a signal handler that interrupted another ring: it is one call into C. `threading.Event` takes
+    a lock in Python, for which such a handler would wait for ever.
+    """
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._lock.acquire()
+
+    def ring(self) -> None:
+        try:
+            self._lock.release()
+        except RuntimeError:
+            pass  # rung already
+
+    def wait(self, timeout: float) -> bool:
+        return self._lock.acquire(timeout=max(0.0, timeout))
+
+
 class _Drain:
-    deadline: float
-    final: bool
+    """One wish to have everything sent by a deadline."""
+
+    def __init__(self, deadline: float, *, final: bool) -> None:
+        self.deadline = deadline
+        self.final = final
+        self._bell = _Bell()
+        self._sent = False
+
+    def finish(self, *, sent: bool) -> None:
+        self._sent = sent
+        self._bell.ring()
+
+    def wait(self) -> bool | None:
+        """Whether everything was sent; None when that is not known by the deadline."""
+        if not self._bell.wait(self.deadline - time.monotonic()):
+            return None
+        self._bell.ring()  # for whoever else waits
+        return self._sent
 
 
 class ExportWorker:
@@ -45,12 +83,9 @@ class ExportWorker:
         self._renew()
 
     def _renew(self) -> None:
-        self._wake = threading.Event()
-        self._drain_lock = threading.Lock()
-        self._drained = threading.Event()
-        self._asked: _Drain | None = None  # the newest wish
-        self._drain: _Drain | None = None  # the same, until the thread takes it
-        self._stopped = False
+        self._bell = _Bell()
+        self._drains: deque[_Drain] = deque()
+        self._closed = False
         self._thread: threading.Thread | None = None
 
     @property
@@ -61,10 +96,13 @@ class ExportWorker:
     def add(self, channel: Channel | MetricChannel) -> None:
         """Give the worker one more channel; before `start`."""
         self._channels.append(channel)
+        # Metrics last: to collect them calls the application, which may take its time or never come back. And what
+        # they say of the spans and log records sent is then true at the end.
+        self._channels.sort(key=lambda each: each.signal == "metrics")
 
     def wake(self) -> None:
         """A full batch waits."""
-        self._wake.set()
+        self._bell.ring()
 
     def start(self) -> None:
         """Start the thread."""
@@ -72,87 +110,111 @@ class ExportWorker:
         self._thread.start()
 
     def drain(self, deadline: float, *, final: bool) -> bool:
-        """Have everything sent that waits now; `begin_drain` and `end_drain` in one."""
-        self.begin_drain(deadline, final=final)
-        return self.end_drain()
+        """Have everything sent that waits now, and wait for it; see `begin_drain`."""
+        return self.begin_drain(deadline, final=final)()
 
-    def begin_drain(self, deadline: float, *, final: bool) -> None:
-        """Ask the thread to send everything that waits now.
+    def begin_drain(self, deadline: float, *, final: bool) -> Callable[[], bool]:
+        """Ask the thread to send everything that waits now; may be called from a signal handler.
 
         Args:
-            deadline: Seconds of `time.monotonic`; `end_drain` returns by then, whatever the receiver does.
-            final: The process ends: what cannot be sent is counted as lost, and the worker stops.
-        """
-        if self._stopped:
-            return
-        with self._drain_lock:
-            self._drained.clear()
-            self._asked = self._drain = _Drain(deadline, final)
-        self._wake.set()
+            deadline: Seconds of `time.monotonic`.
+            final: The process ends: what cannot be sent is counted as lost. What comes later is sent at once by who
+                brings it, until the deadline.
 
-    def end_drain(self) -> bool:
-        """Wait for what `begin_drain` asked; returns whether it was done in time."""
-        drain = self._asked
-        if self._stopped or drain is None:
-            return True
-        thread = self._thread
-        if thread is not None and thread.is_alive():
-            done = self._drained.wait(max(0.0, drain.deadline - time.monotonic()))
-        else:
-            # No thread to ask: the interpreter is going down, or the process was forked by C code.
-            self._drain_channels(drain)
-            done = True
-        if drain.final:
-            self._stopped = True
-            self._wake.set()
-            if not done:
-                for channel in self._channels:
-                    channel.forfeit()
-            self._condition.ended([*self._channels])
-        return done
+        Returns:
+            What waits for the end, at most until the deadline, and says whether everything was sent.
+        """
+        drain = _Drain(deadline, final=final)
+        self._drains.append(drain)
+        self._bell.ring()
+        return lambda: self._end_drain(drain)
+
+    def waiting(self) -> int:
+        """Items that were taken and neither sent nor lost yet."""
+        return sum(channel.waiting() for channel in self._channels)
 
     def after_fork_in_child(self) -> None:
         """Begin anew: the thread, the locks and the connection belong to the parent."""
         self._renew()
+        self._condition.forget()
         for channel in self._channels:
             channel.forget()
         self.start()
 
+    def _end_drain(self, drain: _Drain) -> bool:
+        thread = self._thread
+        if thread is threading.current_thread():
+            return False  # a callback of the application flushes while it is asked for its metrics
+        if thread is None or not thread.is_alive():
+            self._serve()  # it could not be started, or was lost in a fork by C code
+        sent = drain.wait()
+        if drain.final:
+            if sent is None:
+                for channel in self._channels:
+                    channel.forfeit()
+            self._condition.ended(self._channels)
+        return bool(sent)
+
     def _run(self) -> None:
+        failing = False
         with suppress_instrumentation():  # what is done for telemetry is not itself worth a span
-            while not self._stopped:
+            while True:
                 try:
                     self._step()
+                    failing = False
                 except Exception:
-                    # A defect of ours: keep sending what can be sent, and do not spin.
-                    _logger.exception("the exporter failed; the application is not affected")
+                    # A defect of ours: say so once, keep sending what can be sent, and do not spin.
+                    if not failing:
+                        _logger.exception("the exporter failed; the application is not affected")
+                    failing = True
                     time.sleep(1.0)
 
     def _step(self) -> None:
-        due = min((channel.next_due for channel in self._channels), default=time.monotonic() + 3600.0)
-        self._wake.wait(max(0.0, due - time.monotonic()))
-        self._wake.clear()
-        with self._drain_lock:
-            drain, self._drain = self._drain, None
-        if drain is not None:
-            try:
-                self._drain_channels(drain)
-            finally:
-                self._drained.set()
+        now = time.monotonic()
+        due = now + _LONGEST_SLEEP
+        if not self._closed:
+            due = min([due, *(channel.next_due for channel in self._channels)])
+        self._bell.wait(due - now)
+        if self._drains:
+            self._serve()
+            return
+        if self._closed:
             return
         for channel in self._channels:
             now = time.monotonic()
             if now >= channel.next_due or channel.has_full_batch():
                 channel.pump(now, self._timeout)
 
-    def _drain_channels(self, drain: _Drain) -> None:
+    def _serve(self) -> None:
+        while self._drains:
+            drain = self._drains.popleft()
+            sent = False
+            try:
+                sent = min([channel.drain(drain.deadline, final=drain.final) for channel in self._channels])
+            finally:
+                if drain.final:
+                    self._close(drain.deadline)
+                drain.finish(sent=sent)
+
+    def _close(self, deadline: float) -> None:
+        self._closed = True
         for channel in self._channels:
-            channel.drain(drain.deadline, final=drain.final)
+            channel.late = lambda: self._send_late(deadline)
+
+    def _send_late(self, deadline: float) -> None:
+        """An item came after the last flush, from another `atexit` handler or a thread that still runs."""
+        if self._thread is threading.current_thread():
+            return
+        if time.monotonic() < deadline:
+            self.drain(deadline, final=True)
+        else:
+            for channel in self._channels:
+                channel.forfeit()
 
 
-def drain_together(workers: Iterable[ExportWorker], deadline: float) -> bool:
-    """Have several destinations send what waits, side by side and by one deadline."""
-    asked = tuple(workers)
-    for worker in asked:
-        worker.begin_drain(deadline, final=False)
-    return min([worker.end_drain() for worker in asked], default=True)
+def begin_drain_together(
+    workers: Iterable[ExportWorker], deadline: float, *, final: bool
+) -> Callable[[], bool]:
+    """Ask several destinations at once, so that they send side by side; see `ExportWorker.begin_drain`."""
+    ends = [worker.begin_drain(deadline, final=final) for worker in workers]
+    return lambda: min([end() for end in ends], default=True)

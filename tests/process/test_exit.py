@@ -12,6 +12,7 @@ from support.children import INSTRUMENT, RUN, environment, free_port, run, runni
 from support.receiver import Receiver
 
 if TYPE_CHECKING:
+    import subprocess
     from collections.abc import Iterator
     from pathlib import Path
 
@@ -127,6 +128,135 @@ def test_receiver_that_never_answers_holds_the_exit_no_longer_than_the_budget(tm
         assert time.monotonic() - started < 6.0  # the figure is 2 s
     assert ended.returncode == 0
     assert "500 spans" in ended.stderr
+
+
+def started(process: subprocess.Popen[str]) -> None:
+    assert process.stdout is not None
+    while process.stdout.readline() != "ready\n":
+        pass
+
+
+def test_signals_during_the_flush_at_exit_lose_nothing(tmp_path: Path, receiver: Receiver) -> None:
+    """Supervisors signal the process and its group, and may do so when it is ending anyway."""
+    receiver.delay = 0.3
+    text = SCRIPT + "import atexit\natexit.register(print, 'ready', flush=True)\n"
+    with running([*RUN, sys.executable, script(tmp_path, text)], environment(receiver.url)) as process:
+        started(process)
+        for _ in range(3):
+            time.sleep(0.1)
+            process.send_signal(signal.SIGTERM)
+        assert process.wait(10) == -signal.SIGTERM
+    assert_everything_arrived(receiver)
+
+
+def test_second_sigterm_loses_nothing(tmp_path: Path, receiver: Receiver) -> None:
+    receiver.delay = 0.3
+    with running([*RUN, sys.executable, script(tmp_path, WAIT)], environment(receiver.url)) as process:
+        started(process)
+        process.send_signal(signal.SIGTERM)
+        time.sleep(0.2)
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(10) == -signal.SIGTERM
+    assert_everything_arrived(receiver)
+
+
+def test_sigterm_in_the_middle_of_a_measurement_loses_nothing(tmp_path: Path, receiver: Receiver) -> None:
+    """The interrupted code holds a lock for which the last collection waits."""
+    text = (
+        SCRIPT.replace("counter.add(1)", "counter.add(number and 1 or Interrupting(1))")
+        + """
+print("not reached")
+"""
+    )
+    text = text.replace(
+        "tracer =",
+        """class Interrupting(int):
+    def __radd__(self, other):
+        os.kill(os.getpid(), signal.SIGTERM)
+        return other + int(self)
+tracer =""",
+        1,
+    ).replace("number and 1 or Interrupting(1)", "Interrupting(1) if number == 499 else 1")
+    text = text.replace("logging.getLogger", "time.sleep(30)\nlogging.getLogger")
+    before = time.monotonic()
+    ended = run([*RUN, sys.executable, script(tmp_path, text)], environment(receiver.url))
+    assert time.monotonic() - before < 6.0  # a part of a second; 2 s when the collection waits in vain
+    assert (ended.returncode, ended.stdout, ended.stderr) == (-signal.SIGTERM, "", "")
+    assert len(receiver.named("work")) >= 499
+    assert list(receiver.last("work.done").values()) == [500]
+
+
+def test_sigterm_during_back_off_sends_to_a_receiver_that_is_back(tmp_path: Path, receiver: Receiver) -> None:
+    receiver.status = 503
+    with running([*RUN, sys.executable, script(tmp_path, WAIT)], environment(receiver.url)) as process:
+        started(process)
+        line = process.stdout.readline() if process.stdout is not None else ""
+        assert "does not take telemetry (503" in line or "halfway" in line
+        time.sleep(1.5)
+        receiver.status = 200
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(10) == -signal.SIGTERM
+    assert_everything_arrived(receiver)
+
+
+def test_ctrl_c_in_asyncio_loses_nothing_and_keeps_the_status(tmp_path: Path, receiver: Receiver) -> None:
+    text = (
+        SCRIPT
+        + """
+import asyncio
+async def main():
+    print("ready", flush=True)
+    await asyncio.sleep(30)
+asyncio.run(main())
+"""
+    )
+    with running([*RUN, sys.executable, script(tmp_path, text)], environment(receiver.url)) as process:
+        started(process)
+        process.send_signal(signal.SIGINT)
+        assert process.wait(10) == -signal.SIGINT
+    assert_everything_arrived(receiver)
+
+
+def test_program_that_becomes_another_loses_nothing(tmp_path: Path, receiver: Receiver) -> None:
+    """Servers restart themselves this way when their code changes."""
+    text = SCRIPT + "os.execv(sys.executable, [sys.executable, '-S', '-c', 'print(\"second life\")'])"
+    ended = run([*RUN, sys.executable, script(tmp_path, text)], environment(receiver.url))
+    assert (ended.returncode, ended.stdout) == (0, "second life\n")
+    assert_everything_arrived(receiver)
+
+
+def test_what_a_later_exit_handler_records_arrives(tmp_path: Path, receiver: Receiver) -> None:
+    """Handlers run in reverse order: one that was registered before telemetry was configured runs after ours."""
+    text = (
+        f"import atexit\natexit.register(lambda: late())\nimport otel_kpi\notel_kpi.configure()\n{SCRIPT}"
+        + (
+            """
+def late():
+    for number in range(3):
+        with tracer.start_as_current_span("late"):
+            counter.add(1)
+"""
+        )
+    )
+    ended = run([sys.executable, script(tmp_path, text)], environment(receiver.url))
+    assert (ended.returncode, ended.stderr) == (0, "halfway\n")
+    assert len(receiver.named("work")) == 500
+    assert len(receiver.named("late")) == 3
+    assert len(receiver.logs) == 1
+
+
+def test_collection_that_never_ends_costs_no_span_and_no_log_record(
+    tmp_path: Path, receiver: Receiver
+) -> None:
+    text = SCRIPT + (
+        "metrics.get_meter('script').create_observable_gauge('stuck', [lambda _: time.sleep(60) or []])\n"
+    )
+    before = time.monotonic()
+    ended = run([*RUN, sys.executable, script(tmp_path, text)], environment(receiver.url))
+    assert time.monotonic() - before < 6.0  # the figure is 2 s
+    assert ended.returncode == 0
+    assert len(receiver.named("work")) == 500
+    assert len(receiver.logs) == 1
 
 
 def test_disabled_sdk_patches_and_sends_nothing(tmp_path: Path, receiver: Receiver) -> None:

@@ -49,9 +49,10 @@ def _value(value: Any) -> Any:
 
 @dataclass
 class Receiver:
-    """Start with `with Receiver() as receiver`; `status` may be changed while it runs."""
+    """Start with `with Receiver() as receiver`; `status` and `delay` (seconds) may be changed while it runs."""
 
     status: int = 200
+    delay: float = 0.0
     requests: list[str] = field(default_factory=list[str])
     spans: list[Received] = field(default_factory=list[Received])
     logs: list[Received] = field(default_factory=list[Received])
@@ -72,6 +73,7 @@ class Receiver:
                 body = self.rfile.read(int(self.headers["Content-Length"]))
                 if self.headers.get("Content-Encoding") == "gzip":
                     body = gzip.decompress(body)
+                time.sleep(receiver.delay)
                 if receiver.status == 200:
                     receiver.take(self.path, body)
                 self.send_response(receiver.status)
