@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
     from opentelemetry.sdk.trace.id_generator import IdGenerator
     from opentelemetry.sdk.trace.sampling import Sampler
+    from urllib3 import PoolManager
 
 # --- opentelemetry-sdk: resource and metric state
 
@@ -159,6 +160,20 @@ def import_ended(name: str, *, absent: bool = False) -> bool:
     if module is None:
         return absent
     return not getattr(getattr(module, "__spec__", None), "_initializing", False)
+
+
+def is_importing(thread: threading.Thread) -> bool:
+    """Say whether a thread is in the middle of an import.
+
+    A child that is forked in that moment waits for ever when it imports the same module: the interpreter does not
+    renew the lock of a module that is half made.
+    """
+    frame = sys._current_frames().get(thread.ident or 0)
+    while frame is not None:
+        if frame.f_globals.get("__name__") == "importlib._bootstrap":
+            return True
+        frame = frame.f_back
+    return False
 
 
 def is_dependency_conflict(error: Exception) -> bool:
@@ -520,6 +535,23 @@ def unwrap_aiosqlite_calls() -> None:
     from opentelemetry.instrumentation.utils import unwrap
 
     unwrap(Connection, "_execute")
+
+
+# --- urllib3: connections of the parent process
+
+
+def abandon_pools(manager: PoolManager) -> None:
+    """Have a forked child never wait for a lock that a thread of its parent held at the fork.
+
+    urllib3 empties the queue of each pool when the pool is collected and when the interpreter ends, and takes the
+    queue's lock for it.
+    """
+    pools: Any = manager.pools
+    for pool in tuple(pools._container.values()):
+        queue: Any = pool.pool
+        if queue is not None:
+            queue.__init__(queue.maxsize)
+    pools.lock = threading.RLock()
 
 
 # --- CPython: a program that takes the place of this one

@@ -48,17 +48,29 @@ class Drainable(Protocol):
         ...
 
 
+class Forkable(Protocol):
+    """What takes part in a fork."""
+
+    def before_fork(self) -> None:
+        """In the parent, before."""
+        ...
+
+    def after_fork_in_child(self) -> None:
+        """In the child: begin anew."""
+        ...
+
+
 class Lifecycle:
     """Sends what is left when the process ends, once, within one budget.
 
     Args:
         budget: Seconds that the end of the process may take because of us.
-        renew: Called in a forked child.
+        forkable: Is told of forks.
     """
 
-    def __init__(self, budget: float, renew: Callable[[], None]) -> None:
+    def __init__(self, budget: float, forkable: Forkable) -> None:
         self._budget = budget
-        self._renew = renew
+        self._forkable = forkable
         self._drainables: list[Drainable] = []
         self._deadline: float | None = None  # of the end, once it has begun
         self._ended = False
@@ -73,7 +85,7 @@ class Lifecycle:
         atexit.register(self._at_exit)
         if hasattr(os, "register_at_fork"):
             # Registered after the providers' own hooks, and so run after them: what we set stays.
-            os.register_at_fork(after_in_child=self._after_fork_in_child)
+            os.register_at_fork(before=self._before_fork, after_in_child=self._after_fork_in_child)
         self._install_signals()
         _compat.before_exec(self._before_exec)
         wrapt.register_post_import_hook(self._hook_multiprocessing, "multiprocessing.util")
@@ -147,12 +159,18 @@ class Lifecycle:
 
     # --- children
 
+    def _before_fork(self) -> None:
+        try:
+            self._forkable.before_fork()
+        except Exception:
+            _logger.exception("the application is not affected")
+
     def _after_fork_in_child(self) -> None:
         self._forked = True
         self._ended = False
         self._deadline = None
         try:
-            self._renew()
+            self._forkable.after_fork_in_child()
         except Exception:
             _logger.exception(
                 "telemetry does not work in this child process; the application is not affected"

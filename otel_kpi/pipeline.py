@@ -80,6 +80,11 @@ class Pipeline:
         for worker in self.workers:
             worker.start()
 
+    def before_fork(self) -> None:
+        """Wait until the threads can be left behind."""
+        for worker in self.workers:
+            worker.before_fork()
+
     def after_fork_in_child(self) -> None:
         """Begin anew in a forked child: no sums, an instance of its own, new threads."""
         _compat.update_resource(

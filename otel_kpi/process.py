@@ -134,7 +134,7 @@ def _configure_pipeline(settings: Settings) -> None:
     trace.set_tracer_provider(pipeline.tracer_provider)
     set_logger_provider(pipeline.logger_provider)
     _set_propagators(settings)
-    lifecycle = Lifecycle(settings.exit_budget / 1000.0, renew=pipeline.after_fork_in_child)
+    lifecycle = Lifecycle(settings.exit_budget / 1000.0, pipeline)
     lifecycle.add(pipeline)
     lifecycle.install()
     pipeline.start()

@@ -16,6 +16,7 @@ from urllib.parse import urlsplit
 
 from opentelemetry.instrumentation.utils import suppress_instrumentation
 
+from otel_kpi import _compat
 from otel_kpi._version import __version__
 
 if TYPE_CHECKING:
@@ -138,7 +139,8 @@ class Transport:
         """
         managers = list(self._managers.values())
         self._reset()
-        for _, deadline in managers:
+        for manager, deadline in managers:
+            _compat.abandon_pools(manager)
             sock = deadline.socket
             if sock is not None:
                 try:

@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING
 
 from opentelemetry.instrumentation.utils import suppress_instrumentation
 
+from otel_kpi import _compat
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
@@ -23,6 +25,7 @@ if TYPE_CHECKING:
 
 _logger = logging.getLogger("otel_kpi.export")
 
+_LONGEST_IMPORT = 1.0  # seconds that a fork waits for
 _LONGEST_SLEEP = 3600.0  # seconds; a lock cannot be waited for without end and with a timeout
 
 
@@ -132,6 +135,17 @@ class ExportWorker:
     def waiting(self) -> int:
         """Items that were taken and neither sent nor lost yet."""
         return sum(channel.waiting() for channel in self._channels)
+
+    def before_fork(self) -> None:
+        """Let an import of the thread end; the child could never do the same one."""
+        deadline = time.monotonic() + _LONGEST_IMPORT
+        thread = self._thread
+        while (
+            thread is not None and thread is not threading.current_thread() and _compat.is_importing(thread)
+        ):
+            if time.monotonic() > deadline:
+                break
+            time.sleep(0.001)
 
     def after_fork_in_child(self) -> None:
         """Begin anew: the thread, the locks and the connection belong to the parent."""

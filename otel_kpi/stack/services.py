@@ -142,7 +142,9 @@ def _prometheus(data: Path, number: Mapping[str, int], executable: Path) -> Serv
             "--storage.tsdb.retention.time=7d",
             f"--web.listen-address={_address(number['prometheus'])}",
             "--web.enable-otlp-receiver",
-            "--enable-feature=exemplar-storage",
+            # A start time becomes a sample of zero: what a process counted before its first report, and what the
+            # next process of the same slot counts, is in `increase()`.
+            "--enable-feature=exemplar-storage,created-timestamp-zero-ingestion",
             "--log.level=warn",
         ),
         environment={},
