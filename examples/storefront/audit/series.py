@@ -1,4 +1,8 @@
-"""Sums over Prometheus' series: over all processes of a service, for one environment."""
+"""What Prometheus counted: over all processes of a service, for one environment.
+
+A counter is read sample by sample, as `increase()` reads it but without its extrapolation: a value that falls
+is a process that took the place of another, and began again at zero.
+"""
 
 from typing import Any
 
@@ -14,10 +18,7 @@ def count(prometheus: str, environment: str) -> Ledger:
     """Make the books of requests, statements (by service alone) and ETL records."""
     books = Ledger()
     chosen = f'environment="{environment}"'
-    by = "app, http_request_method, http_route, http_response_status_code"
-    for labels, value in query(
-        prometheus, f"sum by ({by}) (http_server_request_duration_seconds_count{{{chosen}}})"
-    ):
+    for labels, value in counted(prometheus, f"http_server_request_duration_seconds_count{{{chosen}}}"):
         route = labels.get("http_route", "")
         if f"/{route.lstrip('/')}" not in UNCOUNTED:
             status = int(labels.get("http_response_status_code", 0))
@@ -25,10 +26,28 @@ def count(prometheus: str, environment: str) -> Ledger:
                 value
             )
     statements = f'{chosen}, span_kind="SPAN_KIND_CLIENT", span_name=~"(SELECT|INSERT|UPDATE|DELETE).*"'
-    for labels, value in query(prometheus, f"sum by (app) (traces_span_metrics_calls_total{{{statements}}})"):
+    for labels, value in counted(prometheus, f"traces_span_metrics_calls_total{{{statements}}}"):
         books.statements[labels["app"]] += value
     _count_etl(prometheus, chosen, books)
     return books
+
+
+def counted(prometheus: str, selector: str) -> list[tuple[dict[str, str], int]]:
+    """Return the labels of every series of a counter, and how much it has counted within the last hours."""
+    answer: Any = get(f"{prometheus}/api/v1/query", {"query": f"{selector}[6h]"})
+    return [
+        (series["metric"], _increase([float(value) for _, value in series["values"]]))
+        for series in answer["data"]["result"]
+    ]
+
+
+def _increase(values: list[float]) -> int:
+    before = 0.0
+    total = 0.0
+    for value in values:
+        total += value - before if value >= before else value
+        before = value
+    return round(total)
 
 
 def by_service(books: Ledger) -> Ledger:
@@ -60,12 +79,9 @@ def without_labels(prometheus: str, environment: str) -> list[dict[str, str]]:
 
 def _count_etl(prometheus: str, chosen: str, books: Ledger) -> None:
     selected = f'{{app="{ETL}", {chosen}}}'
-    by = "kpi_etl_stage_type, kpi_etl_record_status"
-    for labels, value in query(prometheus, f"sum by ({by}) (kpi_etl_records_processed_total{selected})"):
+    for labels, value in counted(prometheus, f"kpi_etl_records_processed_total{selected}"):
         books.etl_records[f"{labels['kpi_etl_stage_type']} {labels['kpi_etl_record_status']}"] += value
-    for labels, value in query(
-        prometheus, f"sum by (error_type) (kpi_etl_validation_errors_total{selected})"
-    ):
+    for labels, value in counted(prometheus, f"kpi_etl_validation_errors_total{selected}"):
         books.etl_records[f"rejected for {labels['error_type']}"] += value
-    for _, value in query(prometheus, f"sum (kpi_etl_pipeline_run_duration_seconds_count{selected})"):
+    for _, value in counted(prometheus, f"kpi_etl_pipeline_run_duration_seconds_count{selected}"):
         books.etl_records["runs"] += value

@@ -39,10 +39,6 @@ class Jobs:
         environment = {
             **os.environ,
             "OTEL_SERVICE_NAME": "storefront-etl",
-            # Each run is an instance: counters that begin again at 0 under one name could not be added up.
-            "OTEL_RESOURCE_ATTRIBUTES": ",".join(
-                filter(None, (os.environ.get("OTEL_RESOURCE_ATTRIBUTES"), f"service.instance.id={run_id}"))
-            ),
             **{name.upper(): value for name, value in carrier.items()},
         }
         command = [*self._settings.launcher, sys.executable, "-m", "storefront.etl", feed, "--run-id", run_id]
