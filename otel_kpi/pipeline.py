@@ -244,14 +244,13 @@ class _Plan:
 
     def _otlp(self, signal: Signal) -> Exporter:
         settings = self._settings
-        if settings.protocol.of(signal) == "grpc":
-            return self._grpc(signal)
-        from otel_kpi.sdk.otlp import Encoding
         from otel_kpi.sdk.transport import Endpoint, Transport
 
+        protocol = settings.protocol.of(signal)
+        url = settings.endpoint.of(signal)
         compression = settings.compression.of(signal)
         endpoint = Endpoint(
-            url=settings.endpoint.of(signal),
+            url=_grpc_address(url, signal) if protocol == "grpc" else url,
             headers=settings.headers.of(signal),
             timeout=settings.timeout.of(signal) / 1000.0,
             gzip="auto" if compression == "auto" else "always" if compression == "gzip" else "never",
@@ -259,31 +258,15 @@ class _Plan:
             client_key=settings.client_key.of(signal),
             client_certificate=settings.client_certificate.of(signal),
         )
-        transport = self._transports.setdefault(_origin(endpoint.url), Transport())
-        return OtlpExporter(
-            signal, endpoint, _origin(endpoint.url), Encoding(settings.protocol.of(signal)), transport
-        )
+        origin = _origin(endpoint.url)
+        if protocol == "grpc":
+            from otel_kpi.sdk.otlp_grpc import GrpcExporter
 
-    def _grpc(self, signal: Signal) -> Exporter:
-        base = self._settings.endpoint.of(signal).removesuffix(f"/v1/{signal}")
-        if base == "http://localhost:4318":
-            base = "http://localhost:4317"
-        try:
-            if signal == "traces":
-                from opentelemetry.exporter.otlp.proto.grpc.trace_exporter import (
-                    OTLPSpanExporter as GrpcExporter,
-                )
-            elif signal == "metrics":
-                from opentelemetry.exporter.otlp.proto.grpc.metric_exporter import (
-                    OTLPMetricExporter as GrpcExporter,
-                )
-            else:
-                from opentelemetry.exporter.otlp.proto.grpc._log_exporter import (
-                    OTLPLogExporter as GrpcExporter,
-                )
-        except ImportError as error:
-            raise ImportError("OTLP by gRPC needs: pip install 'otel-kpi[otlp]'") from error
-        return ForeignExporter(signal, GrpcExporter(endpoint=base), f"{_origin(base)} (grpc)")
+            return GrpcExporter(signal, endpoint, f"{origin} (grpc)")
+        from otel_kpi.sdk.otlp import Encoding
+
+        transport = self._transports.setdefault(origin, Transport())
+        return OtlpExporter(signal, endpoint, origin, Encoding(protocol), transport)
 
     def _foreign(self, signal: Signal, name: str) -> Exporter | None:
         from importlib.metadata import entry_points
@@ -302,6 +285,12 @@ def _origin(url: str) -> str:
     parts = urlsplit(url)
     host = parts.netloc.rpartition("@")[2]
     return f"{parts.scheme}://{host}"
+
+
+def _grpc_address(url: str, signal: Signal) -> str:
+    """The address without the path that HTTP has for the signal, and with gRPC's port where it is the default."""
+    base = url.removesuffix(f"/v1/{signal}")
+    return "http://localhost:4317" if base == "http://localhost:4318" else base
 
 
 def _sampler(settings: Settings) -> Sampler | None:

@@ -56,7 +56,7 @@ def observe(provider: MeterProvider, channels: Sequence[Channel]) -> None:
 
 def _exported(channels: Sequence[Channel]) -> Callable[[CallbackOptions], Iterable[Observation]]:
     def observe_exported(_: CallbackOptions) -> Iterable[Observation]:
-        for channel in channels:
+        for channel in filter(_has_news, channels):
             component = {"otel.component.name": channel.exporter.destination}
             yield Observation(channel.tally.sent, component)
             for reason, count in tuple(channel.tally.lost.items()):
@@ -68,7 +68,7 @@ def _exported(channels: Sequence[Channel]) -> Callable[[CallbackOptions], Iterab
 
 def _dropped(channels: Sequence[Channel]) -> Callable[[CallbackOptions], Iterable[Observation]]:
     def observe_dropped(_: CallbackOptions) -> Iterable[Observation]:
-        for channel in channels:
+        for channel in filter(_has_news, channels):
             # Zero is said too: a counter that is born at its first loss shows no increase.
             yield Observation(
                 channel.tally.lost.get(_BEFORE_EXPORT, 0),
@@ -76,3 +76,8 @@ def _dropped(channels: Sequence[Channel]) -> Callable[[CallbackOptions], Iterabl
             )
 
     return observe_dropped
+
+
+def _has_news(channel: Channel) -> bool:
+    """A process that recorded nothing says nothing, and asks no Collector to be there."""
+    return channel.tally.sent > 0 or bool(channel.tally.lost)

@@ -6,6 +6,7 @@ import socket
 import sys
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from support.children import RUN, environment, free_port, run
@@ -150,3 +151,60 @@ def test_full_queue_loses_the_newest_and_counts_them() -> None:
     dropped = sum(receiver.last("otel.sdk.processor.span.processed").values())
     assert len(receiver.named("work")) + dropped == 100
     assert f"{dropped} items were lost meanwhile" in ended.stderr
+
+
+def test_grpc_receiver_that_starts_late_gets_everything_with_a_line_for_each_change() -> None:
+    """Left alone, upstream's exporter holds the exit for its own retries, writes lines and drops the batch."""
+    grpc = pytest.importorskip("grpc")
+    from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import (
+        ExportTraceServiceRequest,
+        ExportTraceServiceResponse,
+    )
+
+    spans: list[str] = []
+
+    def export(request: ExportTraceServiceRequest, _: object) -> ExportTraceServiceResponse:
+        spans.extend(
+            span.name
+            for resource in request.resource_spans
+            for scope in resource.scope_spans
+            for span in scope.spans
+        )
+        return ExportTraceServiceResponse()
+
+    method = grpc.unary_unary_rpc_method_handler(
+        export,
+        request_deserializer=ExportTraceServiceRequest.FromString,
+        response_serializer=ExportTraceServiceResponse.SerializeToString,
+    )
+    service = "opentelemetry.proto.collector.trace.v1.TraceService"
+    server = grpc.server(ThreadPoolExecutor(1))
+    server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(service, {"Export": method}),))
+    port = free_port()
+
+    def start() -> None:
+        server.add_insecure_port(f"127.0.0.1:{port}")
+        server.start()
+
+    threading.Timer(1.5, start).start()
+    settings = {
+        "OTEL_EXPORTER_OTLP_PROTOCOL": "grpc",
+        "OTEL_METRICS_EXPORTER": "none",
+        "OTEL_LOGS_EXPORTER": "none",
+    }
+    ended = run(program("time.sleep(5)"), environment(f"http://127.0.0.1:{port}", **settings))
+    server.stop(None).wait()
+    assert spans == ["work"] * 100
+    down, up = ended.stderr.splitlines()
+    assert "does not take telemetry (UNAVAILABLE: " in down
+    assert up.endswith("takes telemetry again; nothing was lost")
+
+
+def test_absent_grpc_receiver_holds_the_exit_no_longer_than_the_budget() -> None:
+    pytest.importorskip("grpc")
+    started = time.monotonic()
+    ended = run(program(), environment(f"http://127.0.0.1:{free_port()}", OTEL_EXPORTER_OTLP_PROTOCOL="grpc"))
+    assert time.monotonic() - started < 6.0  # the figure is 2 s
+    assert (ended.returncode, ended.stdout) == (0, "done\n")
+    assert "did not take 100 spans" in ended.stderr.splitlines()[-1]
+    assert len(ended.stderr.splitlines()) <= 2

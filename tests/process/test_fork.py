@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import sys
 from typing import TYPE_CHECKING
 
@@ -100,6 +101,100 @@ def test_multiprocessing_children_lose_nothing(tmp_path: Path, receiver: Receive
     assert sorted(receiver.last("work.done").values()) == [3, 4]
 
 
+UNDER_LOAD = """
+import os, sys, threading, time
+from opentelemetry import metrics, trace
+tracer = trace.get_tracer("program")
+counter = metrics.get_meter("program").create_counter("work.done", "{item}")
+made = 0
+running = True
+def load():
+    global made
+    while running:
+        with tracer.start_as_current_span("load", attributes={"number": made}):
+            counter.add(1)
+        made += 1
+        time.sleep(0.001)
+def child(depth):
+    with tracer.start_as_current_span("child"):
+        counter.add(1)
+    if depth:
+        pid = os.fork()
+        if pid == 0:
+            child(depth - 1)
+            sys.exit(0)
+        os.waitpid(pid, 0)
+threads = [threading.Thread(target=load, daemon=True) for _ in range(4)]
+for thread in threads: thread.start()
+children = []
+for number in range(24):
+    pid = os.fork()
+    if pid == 0:
+        child(number % 3)
+        sys.exit(0)
+    children.append(pid)
+    if len(children) == 4:
+        os.waitpid(children.pop(0), 0)
+for pid in children: os.waitpid(pid, 0)
+running = False
+for thread in threads: thread.join()
+"""
+
+
+def test_children_of_children_forked_under_load_lose_nothing_and_repeat_nothing(
+    tmp_path: Path, receiver: Receiver
+) -> None:
+    """The parent's export thread encodes, sends, collects and imports while the forks happen."""
+    env = environment(receiver.url, OTEL_BSP_SCHEDULE_DELAY="5", OTEL_METRIC_EXPORT_INTERVAL="20")
+    ended = run([*RUN, sys.executable, write(tmp_path, UNDER_LOAD)], env, timeout=60)
+    assert (ended.returncode, ended.stderr) == (0, "")
+    assert len(receiver.named("child")) == 8 * (1 + 2 + 3)
+    ids = [span.item.span_id for span in receiver.spans]
+    assert len(ids) == len(set(ids))
+
+
+POOL = """
+import multiprocessing, os, sys, time
+from concurrent.futures import ProcessPoolExecutor
+from opentelemetry import metrics, trace
+def work(number):
+    with trace.get_tracer("program").start_as_current_span("work"):
+        metrics.get_meter("program").create_counter("work.done", "{item}").add(1)
+    return number
+if __name__ == "__main__":
+    if sys.argv[1] == "executor":
+        with ProcessPoolExecutor(2) as executor:
+            print(sum(executor.map(work, range(12))))
+    else:
+        recycled = 3 if sys.argv[1] == "recycled" else None
+        with multiprocessing.Pool(2, maxtasksperchild=recycled) as pool:
+            print(sum(pool.map(work, range(12), chunksize=1)))
+            if sys.argv[1] != "terminated":
+                pool.close()
+                pool.join()
+"""
+
+
+@pytest.mark.parametrize("kind", ["closed", "recycled", "terminated", "executor"])
+def test_pool_of_processes_loses_nothing(tmp_path: Path, receiver: Receiver, kind: str) -> None:
+    """A pool that is terminated sends SIGTERM to its workers."""
+    ended = run([*RUN, sys.executable, write(tmp_path, POOL), kind], environment(receiver.url))
+    assert (ended.stdout, ended.stderr) == ("66\n", "")
+    assert len(receiver.named("work")) == 12
+
+
+def test_program_that_a_program_starts_is_an_instance_of_its_own(tmp_path: Path, receiver: Receiver) -> None:
+    inner = write(tmp_path, FORK.partition("children = []")[0], "inner.py")
+    text = (
+        f"import subprocess, sys\nfor _ in range(2): subprocess.run([sys.executable, {inner!r}], check=True)"
+    )
+    ended = run([*RUN, sys.executable, write(tmp_path, text)], environment(receiver.url))
+    assert (ended.returncode, ended.stderr) == (0, "")
+    assert len(receiver.named("work")) == 10
+    (instance,) = receiver.last("work.done")
+    assert instance.endswith("-1")  # the parent holds the first slot, and one child after the other the next
+
+
 WSGI = """
 from opentelemetry import metrics, trace
 tracer = trace.get_tracer("program")
@@ -142,6 +237,37 @@ def test_gunicorn_workers_lose_nothing_at_sigterm(
     port = free_port()
     command = ["gunicorn", "served:application", "--workers", "2", "--bind", f"127.0.0.1:{port}", *preload]
     serve_and_stop(receiver, tmp_path, command, port)
+
+
+@pytest.mark.parametrize(
+    ("worker", "application"), [("gthread", "application"), ("uvicorn_worker.UvicornWorker", "asgi")]
+)
+def test_worker_classes_of_gunicorn_lose_nothing_at_sigterm(
+    tmp_path: Path, receiver: Receiver, worker: str, application: str
+) -> None:
+    if worker.startswith("uvicorn_worker"):
+        pytest.importorskip("uvicorn_worker")
+    port = free_port()
+    command = ["gunicorn", f"served:{application}", "--worker-class", worker, "--bind", f"127.0.0.1:{port}"]
+    serve_and_stop(receiver, tmp_path, command, port)
+
+
+@pytest.mark.parametrize("how", ["max-requests", "hup"])
+def test_gunicorn_workers_that_are_replaced_lose_nothing(
+    tmp_path: Path, receiver: Receiver, how: str
+) -> None:
+    port = free_port()
+    write(tmp_path, WSGI, "served.py")
+    command = ["gunicorn", "served:application", "--workers", "2", "--bind", f"127.0.0.1:{port}"]
+    if how == "max-requests":
+        command += ["--max-requests", "3"]
+    with running([*RUN, *command], environment(receiver.url), tmp_path) as process:
+        for number in range(20):
+            assert get(f"http://127.0.0.1:{port}/") == 200
+            if how == "hup" and number == 10:
+                process.send_signal(signal.SIGHUP)
+        stop(process)
+    assert len(receiver.named("work")) == 20
 
 
 @pytest.mark.parametrize("options", [[], ["--workers", "2"], ["--reload"]], ids=["", "workers", "reload"])
