@@ -2,9 +2,9 @@
 
 Upstream's loader takes the first distro that it finds, or the one that `OTEL_PYTHON_DISTRO` names; then the
 first configurator, or the one that `OTEL_PYTHON_CONFIGURATOR` names; then hands each instrumentor's entry
-point to the distro. Chosen as distro we choose our configurator too. Instrumentors that our table knows are hidden from the
-loader, which would import their libraries at once and pass over those whose version upstream caps; ours are
-loaded when the library is imported.
+point to the distro. Chosen as distro we choose our configurator too. Instrumentors that our table knows are hidden
+from the loader, which would import their libraries at once and pass over those whose version upstream caps; ours
+are loaded when the library is imported.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 from opentelemetry.instrumentation.distro import BaseDistro
 
 from otel_kpi import instrumentation
-from otel_kpi.process import arm_instrumentation, current_settings, is_disabled
+from otel_kpi.process import arm_instrumentation, is_enabled
 
 if TYPE_CHECKING:
     from importlib.metadata import EntryPoint
@@ -37,7 +37,7 @@ class Distro(BaseDistro):
 
     def load_instrumentor(self, entry_point: EntryPoint, **kwargs: Any) -> None:
         """Load an instrumentor that our table does not know; one that fails takes no other with it."""
-        if is_disabled() or entry_point.name in instrumentation.owned_names():
+        if not is_enabled() or entry_point.name in instrumentation.owned_names():
             return
         try:
             super().load_instrumentor(entry_point, **kwargs)
@@ -72,7 +72,7 @@ def after_instrument() -> None:
 
     Called by upstream's loader whatever distro it chose, so it looks first whether that was ours.
     """
-    if os.environ.get("OTEL_PYTHON_DISTRO") != "otel_kpi" or current_settings() is None:
+    if os.environ.get("OTEL_PYTHON_DISTRO") != "otel_kpi":
         return
     show_to_loader()
     arm_instrumentation()

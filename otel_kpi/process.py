@@ -74,20 +74,15 @@ def configure_process(**code: Any) -> None:
 def arm_instrumentation() -> None:
     """Arm our table of instrumentors, unless everything is off."""
     settings = _process.settings
-    if settings is not None and not settings.sdk_disabled:
+    if settings is not None and is_enabled():
         from otel_kpi import instrumentation
 
         instrumentation.install(disabled=frozenset(settings.disabled_instrumentations))
 
 
-def is_disabled() -> bool:
-    """Whether `OTEL_SDK_DISABLED` holds in this process."""
-    return _process.settings is not None and _process.settings.sdk_disabled
-
-
-def current_settings() -> Settings | None:
-    """The settings of this process; None before it is configured."""
-    return _process.settings
+def is_enabled() -> bool:
+    """Whether this process is configured and `OTEL_SDK_DISABLED` does not hold."""
+    return _process.settings is not None and not _process.settings.sdk_disabled
 
 
 def flush(timeout: float) -> bool:

@@ -260,3 +260,18 @@ def test_disabled_sdk_patches_and_sends_nothing(tmp_path: Path, receiver: Receiv
     )
     assert ended.stdout == "ProxyTracerProvider False\n"
     assert receiver.requests == []
+
+
+def test_process_that_records_nothing_asks_for_no_collector_and_says_nothing() -> None:
+    endpoint = f"http://127.0.0.1:{free_port()}"
+    ended = run([*INSTRUMENT, sys.executable, "-c", "pass"], environment(endpoint))
+    assert (ended.returncode, ended.stdout, ended.stderr) == (0, "", "")
+
+
+def test_launcher_inside_an_instrumented_process_says_nothing_of_its_own(tmp_path: Path) -> None:
+    """The launcher is a Python program too, and inherits the environment; the program it becomes speaks once."""
+    endpoint = f"http://127.0.0.1:{free_port()}"
+    text = f"import subprocess\nsubprocess.run({[*RUN, sys.executable, script(tmp_path, SCRIPT)]!r})"
+    ended = run([*RUN, sys.executable, "-c", text], environment(endpoint))
+    assert ended.stderr.count("500 spans") == 1
+    assert ended.stderr.count(endpoint) <= 2, ended.stderr
