@@ -109,6 +109,13 @@ class Settings:
         "OTEL_PYTHON_DISABLED_INSTRUMENTATIONS", NAMES, (), "Instrumentors that stay off; `*` is all of them."
     )
 
+    log_level: str | None = setting(
+        "OTEL_LOG_LEVEL",
+        one_of("debug", "info", "warn", "warning", "error", "fatal", "critical"),
+        None,
+        "Level of the loggers `opentelemetry` and `otel_kpi`: what telemetry says of itself.",
+    )
+
     # --- who is speaking
     app_name: str | None = setting(
         "OTEL_SERVICE_NAME", TEXT, None, "`service.name`; in Prometheus the label `app`."
@@ -193,6 +200,21 @@ class Settings:
     )
     log_batch: int = setting(
         "OTEL_BLRP_MAX_EXPORT_BATCH_SIZE", whole("records", 1), 512, "Log records in one request."
+    )
+    span_timeout: int = setting(
+        "OTEL_BSP_EXPORT_TIMEOUT", whole("milliseconds", 1), 30_000, "Longest time of one export of spans."
+    )
+    log_timeout: int = setting(
+        "OTEL_BLRP_EXPORT_TIMEOUT",
+        whole("milliseconds", 1),
+        30_000,
+        "Longest time of one export of log records.",
+    )
+    metric_timeout: int = setting(
+        "OTEL_METRIC_EXPORT_TIMEOUT",
+        whole("milliseconds", 1),
+        30_000,
+        "Longest time of one export of metrics.",
     )
     metric_interval: int = setting(
         "OTEL_METRIC_EXPORT_INTERVAL", whole("milliseconds", 1), 10_000, "Time between two metric exports."
@@ -401,10 +423,6 @@ def _unknown(environ: Mapping[str, str]) -> list[Problem]:
 
 # Read by OpenTelemetry itself; nothing to resolve here, known so that they are not taken for mistakes.
 _UPSTREAM = [
-    "OTEL_LOG_LEVEL",
-    "OTEL_BSP_EXPORT_TIMEOUT",
-    "OTEL_BLRP_EXPORT_TIMEOUT",
-    "OTEL_METRIC_EXPORT_TIMEOUT",
     "OTEL_EXPORTER_OTLP_INSECURE",
     "OTEL_EXPORTER_OTLP_TRACES_INSECURE",
     "OTEL_EXPORTER_OTLP_METRICS_INSECURE",

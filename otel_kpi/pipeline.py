@@ -238,9 +238,19 @@ class _Plan:
         destination = exporter.destination
         if destination not in self.workers:
             condition = self._conditions[destination] = DestinationCondition(destination)
-            timeout = self._settings.timeout.of(exporter.signal) / 1000.0
+            timeout = self._timeout(exporter.signal)
             self.workers[destination] = ExportWorker(condition, timeout)
         return self.workers[destination], self._conditions[destination]
+
+    def _timeout(self, signal: Signal) -> float:
+        """Seconds of one export: the shorter of the request's and the export's own limit."""
+        settings = self._settings
+        limits = {
+            "traces": settings.span_timeout,
+            "logs": settings.log_timeout,
+            "metrics": settings.metric_timeout,
+        }
+        return min(settings.timeout.of(signal), limits[signal]) / 1000.0
 
     def _otlp(self, signal: Signal) -> Exporter:
         settings = self._settings
@@ -252,7 +262,7 @@ class _Plan:
         endpoint = Endpoint(
             url=_grpc_address(url, signal) if protocol == "grpc" else url,
             headers=settings.headers.of(signal),
-            timeout=settings.timeout.of(signal) / 1000.0,
+            timeout=self._timeout(signal),
             gzip="auto" if compression == "auto" else "always" if compression == "gzip" else "never",
             certificate=settings.certificate.of(signal),
             client_key=settings.client_key.of(signal),

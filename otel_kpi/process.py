@@ -106,6 +106,9 @@ def _configure(code: dict[str, Any]) -> None:
         os.environ.pop(problem.variable, None)
     if settings.sdk_disabled:
         return
+    if settings.log_level is not None:
+        for name in ("opentelemetry", "otel_kpi"):
+            logging.getLogger(name).setLevel(settings.log_level.upper())
     os.environ.setdefault("OTEL_SEMCONV_STABILITY_OPT_IN", ",".join(settings.semconv))
     if settings.config_file is not None:
         _configure_from_file(settings.config_file)

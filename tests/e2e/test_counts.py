@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from storefront import services
 from storefront.audit import series
+from storefront.audit.round import AFTER_EXIT
 
 if TYPE_CHECKING:
     from storefront.audit.findings import Finding
@@ -32,7 +33,7 @@ def test_prometheus_equals_the_driver_within_15_seconds_of_its_end(played: Round
 
 
 def test_last_reports_of_stopped_processes_add_nothing_twice(played: Round) -> None:
-    assert _agrees(_of(played, "Prometheus")[1])
+    assert _agrees(_of(played, AFTER_EXIT)[0])
 
 
 def test_jaeger_holds_every_request_statement_and_run(played: Round) -> None:

@@ -1,7 +1,7 @@
 """One round: start the system, send the script, stop the system, and ask every store."""
 
 import asyncio
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from storefront import services
 from storefront.audit import findings
@@ -17,6 +17,8 @@ METRICS_WITHIN = 15.0
 TRACES_WITHIN = 30.0
 ERRORS_WITHIN = 60.0
 LOGS_WITHIN = 10.0
+
+AFTER_EXIT = "Prometheus, after exit"
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,20 +63,22 @@ def play(system: System, addresses: Addresses, rate: int, duration: int) -> Roun
         findings.in_jaeger(addresses, plan, system.environment, outcome.began, TRACES_WITHIN),
         findings.in_collector(addresses, plan, system.environment, LOGS_WITHIN),
         findings.in_bugsink(addresses, plan, system.environment, ERRORS_WITHIN),
-        findings.in_prometheus(addresses, plan, system.environment, METRICS_WITHIN),
+        replace(
+            findings.in_prometheus(addresses, plan, system.environment, METRICS_WITHIN), store=AFTER_EXIT
+        ),
     )
     return Round(system, addresses, plan, outcome, asked, statuses)
 
 
 def report(played: Round) -> str:
     """Return the round as a table, and every number that is not as planned."""
-    lines = [f"{'store':22}{'book':14}{'planned':>9}{'found':>9}"]
+    lines = [f"{'store':24}{'book':14}{'planned':>9}{'found':>9}"]
     for finding in played.findings:
         for book in finding.books:
             planned, found = getattr(played.plan, book).total(), getattr(finding.found, book).total()
             if finding.store == "Jaeger" and book == "etl_records":
                 planned = sum(played.plan.etl_records[key] for key in findings.SPAN_RECORDS)
-            lines.append(f"{finding.store:22}{book:14}{planned:>9}{found:>9}")
+            lines.append(f"{finding.store:24}{book:14}{planned:>9}{found:>9}")
     lines += [f"answers: {line}" for line in played.unplanned]
     lines += [f"{finding.store}: {line}" for finding in played.findings for line in finding.differences]
     p50, p99 = played.outcome.percentile(50), played.outcome.percentile(99)
