@@ -101,9 +101,11 @@ class Emitter:
             return
         _guard.inside = True
         try:
-            self._stamp(record)
-            if not _is_ours(record.name) and not _has_otel_handler(logger):
-                self._emit(record)
+            # A handler of the user's that sends to OpenTelemetry would send our stamps as attributes.
+            if not _has_otel_handler(logger):
+                self._stamp(record)
+                if not _is_ours(record.name):
+                    self._emit(record)
         except Exception:
             # A line about it would be a record, and end here again.
             self.errors += 1

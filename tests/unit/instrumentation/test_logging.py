@@ -265,6 +265,25 @@ def test_users_own_opentelemetry_handler_is_not_doubled(captured: Captured, root
     assert captured.logs() == []
 
 
+def test_record_for_the_users_own_opentelemetry_handler_is_as_it_was(
+    captured: Captured, root: logging.Logger
+) -> None:
+    """It would send what is stamped for formats as attributes of the record."""
+    seen: list[dict[str, Any]] = []
+
+    class LoggingHandler(logging.Handler):
+        """Stands where upstream's would: what counts is where its class says that it is from."""
+
+        def emit(self, record: logging.LogRecord) -> None:
+            seen.append(dict(vars(record)))
+
+    LoggingHandler.__module__ = "opentelemetry.sdk._logs"
+    root.addHandler(LoggingHandler())
+    logging.getLogger("shop").warning("low stock")
+    assert [name for name in seen[0] if name.startswith(("otel", "_otel"))] == []
+    assert captured.logs() == []
+
+
 def test_handler_that_raises_raises_as_without_us(captured: Captured, root: logging.Logger) -> None:
     class Broken(logging.Handler):
         def emit(self, record: logging.LogRecord) -> None:
