@@ -34,6 +34,9 @@ class Distro(BaseDistro):
         # Read by the loader after this call, and by child processes.
         os.environ["OTEL_PYTHON_DISTRO"] = "otel_kpi"
         os.environ["OTEL_PYTHON_CONFIGURATOR"] = "otel_kpi"
+        # The loader has a line about each configurator that was not chosen; this was no accident.
+        loader = logging.getLogger("opentelemetry.instrumentation.auto_instrumentation._load")
+        loader.addFilter(lambda record: not str(record.msg).startswith("Configuration of %s not loaded"))
 
     def load_instrumentor(self, entry_point: EntryPoint, **kwargs: Any) -> None:
         """Load an instrumentor that our table does not know; one that fails takes no other with it."""
@@ -60,7 +63,7 @@ def hide_from_loader() -> None:
 
 def show_to_loader() -> None:
     """Give the variable back as the user set it."""
-    before = _hidden_behind.pop() if _hidden_behind else os.environ.get(_HIDING)
+    before = _hidden_behind.pop()
     if before is None:
         os.environ.pop(_HIDING, None)
     else:
@@ -70,9 +73,10 @@ def show_to_loader() -> None:
 def after_instrument() -> None:
     """Entry point `opentelemetry_post_instrument`: the loader is done.
 
-    Called by upstream's loader whatever distro it chose, so it looks first whether that was ours.
+    Called by upstream's loader whatever it chose, so it looks first whether our configurator has run. That may be so
+    beside another distro: without `OTEL_PYTHON_CONFIGURATOR` the loader takes the first configurator that it finds.
     """
-    if os.environ.get("OTEL_PYTHON_DISTRO") != "otel_kpi":
+    if not _hidden_behind:
         return
     show_to_loader()
     arm_instrumentation()

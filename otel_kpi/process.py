@@ -17,6 +17,7 @@ from otel_kpi.plugins import drop_missing
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from otel_kpi.declarative import DeclaredProviders
     from otel_kpi.lifecycle import Lifecycle
     from otel_kpi.pipeline import Pipeline
 
@@ -111,7 +112,7 @@ def _configure(code: dict[str, Any]) -> None:
             logging.getLogger(name).setLevel(settings.log_level.upper())
     os.environ.setdefault("OTEL_SEMCONV_STABILITY_OPT_IN", ",".join(settings.semconv))
     if settings.config_file is not None:
-        _configure_from_file(settings.config_file)
+        _configure_from_file(settings, settings.config_file)
     else:
         _configure_pipeline(settings)
     if settings.sentry_dsn is not None:
@@ -123,7 +124,6 @@ def _configure_pipeline(settings: Settings) -> None:
     from opentelemetry._logs import set_logger_provider
 
     from otel_kpi import _compat
-    from otel_kpi.lifecycle import Lifecycle
     from otel_kpi.pipeline import create_pipeline
 
     _compat.guard_attribute_values()
@@ -132,11 +132,8 @@ def _configure_pipeline(settings: Settings) -> None:
     trace.set_tracer_provider(pipeline.tracer_provider)
     set_logger_provider(pipeline.logger_provider)
     _set_propagators(settings)
-    lifecycle = Lifecycle(settings.exit_budget / 1000.0, pipeline)
-    lifecycle.add(pipeline)
-    lifecycle.install()
-    pipeline.start()
-    _process.pipeline, _process.lifecycle = pipeline, lifecycle
+    _process.pipeline = pipeline
+    _begin_lifecycle(settings, pipeline)
 
 
 def _reconfigure(code: dict[str, Any]) -> None:
@@ -174,27 +171,30 @@ def _set_propagators(settings: Settings) -> None:
     set_global_textmap(CompositePropagator(propagators))
 
 
-def _configure_from_file(path: str) -> None:
-    """Hand over to OpenTelemetry's declarative configuration."""
-    try:
-        from opentelemetry.configuration import configure_sdk, load_config_file
-    except ImportError:
-        _logger.warning(
-            "OTEL_CONFIG_FILE=%r needs: pip install 'otel-kpi[config]'; nothing is exported", path
-        )
-        return
-    try:
-        configure_sdk(load_config_file(path))
-    except Exception as error:
-        _logger.warning("OTEL_CONFIG_FILE=%r is not used, nothing is exported: %s", path, error)
+def _configure_from_file(settings: Settings, path: str) -> None:
+    from otel_kpi.declarative import configure_from_file
+
+    providers = configure_from_file(path)
+    if providers is not None:
+        _begin_lifecycle(settings, providers)
+
+
+def _begin_lifecycle(settings: Settings, providers: Pipeline | DeclaredProviders) -> None:
+    from otel_kpi.lifecycle import Lifecycle
+
+    lifecycle = Lifecycle(settings.exit_budget / 1000.0, providers)
+    lifecycle.add(providers)
+    lifecycle.install()
+    providers.start()
+    _process.lifecycle = lifecycle
 
 
 def _start_sentry(settings: Settings) -> None:
+    from opentelemetry import trace
+
     from otel_kpi import sentry
 
-    attributes = (
-        _process.pipeline.tracer_provider.resource.attributes if _process.pipeline is not None else {}
-    )
+    attributes = getattr(getattr(trace.get_tracer_provider(), "resource", None), "attributes", {})
     version = attributes.get("service.version")
     sentry.start(
         dsn=settings.sentry_dsn or "",

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 from opentelemetry.instrumentation.utils import suppress_instrumentation
 
 from otel_kpi import _compat
+from otel_kpi.sdk.drain import Bell, Drain
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -27,48 +28,6 @@ _logger = logging.getLogger("otel_kpi.export")
 
 _LONGEST_IMPORT = 1.0  # seconds that a fork waits for
 _LONGEST_SLEEP = 3600.0  # seconds; a lock cannot be waited for without end and with a timeout
-
-
-class _Bell:
-    """Wakes a waiting thread; a ring before the wait is not lost.
-
-    May be rung from a signal handler that interrupted another ring: it is one call into C. `threading.Event` takes
-    a lock in Python, for which such a handler would wait for ever.
-    """
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._lock.acquire()
-
-    def ring(self) -> None:
-        try:
-            self._lock.release()
-        except RuntimeError:
-            pass  # rung already
-
-    def wait(self, timeout: float) -> bool:
-        return self._lock.acquire(timeout=max(0.0, timeout))
-
-
-class _Drain:
-    """One wish to have everything sent by a deadline."""
-
-    def __init__(self, deadline: float, *, final: bool) -> None:
-        self.deadline = deadline
-        self.final = final
-        self._bell = _Bell()
-        self._sent = False
-
-    def finish(self, *, sent: bool) -> None:
-        self._sent = sent
-        self._bell.ring()
-
-    def wait(self) -> bool | None:
-        """Whether everything was sent; None when that is not known by the deadline."""
-        if not self._bell.wait(self.deadline - time.monotonic()):
-            return None
-        self._bell.ring()  # for whoever else waits
-        return self._sent
 
 
 class ExportWorker:
@@ -86,8 +45,8 @@ class ExportWorker:
         self._renew()
 
     def _renew(self) -> None:
-        self._bell = _Bell()
-        self._drains: deque[_Drain] = deque()
+        self._bell = Bell()
+        self._drains: deque[Drain] = deque()
         self._closed = False
         self._thread: threading.Thread | None = None
 
@@ -127,7 +86,7 @@ class ExportWorker:
         Returns:
             What waits for the end, at most until the deadline, and says whether everything was sent.
         """
-        drain = _Drain(deadline, final=final)
+        drain = Drain(deadline, final=final)
         self._drains.append(drain)
         self._bell.ring()
         return lambda: self._end_drain(drain)
@@ -155,7 +114,7 @@ class ExportWorker:
             channel.forget()
         self.start()
 
-    def _end_drain(self, drain: _Drain) -> bool:
+    def _end_drain(self, drain: Drain) -> bool:
         thread = self._thread
         if thread is threading.current_thread():
             return False  # a callback of the application flushes while it is asked for its metrics

@@ -80,6 +80,25 @@ def test_our_distro_is_chosen_with_no_variable_and_a_script_is_seen(installed: P
     assert span.resource["telemetry.distro.name"] == "otel-kpi"
 
 
+@pytest.fixture(scope="module")
+def beside_upstreams_distro(installed: Path) -> Path:
+    """The same environment with `opentelemetry-distro` in it; for the tests at the end of this module."""
+    subprocess.run(
+        [
+            uv(),
+            "pip",
+            "install",
+            "--quiet",
+            "--python",
+            str(installed / "python"),
+            "opentelemetry-distro==0.66b1",
+        ],
+        check=True,
+        capture_output=True,
+    )
+    return installed
+
+
 def test_configurations_travel_in_the_wheel(installed: Path, tmp_path: Path) -> None:
     names = ("collector/collector.yaml", "jaeger/jaeger.yaml", "deploy/prometheus/prometheus.yml")
     text = f"from importlib.resources import files\nprint(all((files('otel_kpi') / '_files' / n).is_file() for n in {names!r}))"
@@ -101,3 +120,31 @@ def test_grpc_without_its_extra_says_what_to_install_and_the_program_runs(
     ended = run(command, env, tmp_path)
     assert ended.stdout == "runs\n"
     assert ended.stderr.count("pip install 'otel-kpi[otlp]'") == 1
+
+
+@pytest.mark.parametrize(
+    ("variables", "distro"),
+    [({"OTEL_PYTHON_DISTRO": "otel_kpi"}, "otel-kpi"), ({}, None), ({"OTEL_PYTHON_DISTRO": "distro"}, None)],
+)
+def test_one_variable_chooses_ours_beside_upstreams_distro(
+    beside_upstreams_distro: Path, tmp_path: Path, variables: dict[str, str], distro: str | None
+) -> None:
+    """Without it the loader takes what it finds first; whatever that is, no half of ours is left behind."""
+    program = tmp_path / "program.py"
+    program.write_text(
+        "import os\n"
+        "from opentelemetry import trace\n"
+        "with trace.get_tracer('program').start_as_current_span('hello'): pass\n"
+        "print('OTEL_PYTHON_DISABLED_INSTRUMENTATIONS' in os.environ)\n"
+    )
+    with Receiver() as receiver:
+        env = environment(receiver.url, **variables) | {"PATH": f"{beside_upstreams_distro}:/usr/bin:/bin"}
+        ended = run(
+            [str(beside_upstreams_distro / "opentelemetry-instrument"), "python", str(program)], env, tmp_path
+        )
+        assert ended.returncode == 0
+        assert ended.stdout == "False\n"
+        if distro is not None:
+            assert ended.stderr == ""
+            (span,) = receiver.named("hello")
+            assert span.resource["telemetry.distro.name"] == distro

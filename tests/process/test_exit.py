@@ -275,3 +275,45 @@ def test_launcher_inside_an_instrumented_process_says_nothing_of_its_own(tmp_pat
     ended = run([*RUN, sys.executable, "-c", text], environment(endpoint))
     assert ended.stderr.count("500 spans") == 1
     assert ended.stderr.count(endpoint) <= 2, ended.stderr
+
+
+CONFIG_FILE = """
+file_format: "1.0"
+tracer_provider:
+  processors:
+    - batch: {exporter: {otlp_http: {endpoint: "%(url)s/v1/traces"}}}
+meter_provider:
+  readers:
+    - periodic: {exporter: {otlp_http: {endpoint: "%(url)s/v1/metrics"}}}
+logger_provider:
+  processors:
+    - batch: {exporter: {otlp_http: {endpoint: "%(url)s/v1/logs"}}}
+"""
+
+
+def with_config_file(tmp_path: Path, url: str) -> dict[str, str]:
+    pytest.importorskip("opentelemetry.configuration")
+    pytest.importorskip("opentelemetry.exporter.otlp.proto.http")
+    path = tmp_path / "otel.yaml"
+    path.write_text(CONFIG_FILE % {"url": url})
+    return environment(OTEL_CONFIG_FILE=str(path))
+
+
+def test_sigterm_loses_nothing_of_what_a_configuration_file_built(tmp_path: Path, receiver: Receiver) -> None:
+    env = with_config_file(tmp_path, receiver.url)
+    with running([*RUN, sys.executable, script(tmp_path, WAIT)], env) as process:
+        started(process)
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(10) == -signal.SIGTERM
+    assert len(receiver.named("work")) == 500
+    assert [point.item.as_int for point in receiver.points if point.metric == "work.done"] == [500]
+
+
+def test_exporters_of_a_configuration_file_hold_the_exit_no_longer_than_the_budget(tmp_path: Path) -> None:
+    """Left alone they hold it for 15 s."""
+    env = with_config_file(tmp_path, f"http://127.0.0.1:{free_port()}")
+    before = time.monotonic()
+    ended = run([*RUN, sys.executable, script(tmp_path, SCRIPT)], env)
+    assert time.monotonic() - before < 6.0  # the figure is 2 s
+    assert ended.returncode == 0
+    assert "the process ends before all of its telemetry was sent" in ended.stderr
