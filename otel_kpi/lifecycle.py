@@ -34,6 +34,8 @@ if TYPE_CHECKING:
     from types import FrameType
 
 _logger = logging.getLogger("otel_kpi")
+_SIGNALS = (signal.SIGTERM, signal.SIGINT)
+_set_handler = signal.signal
 
 
 class Drainable(Protocol):
@@ -137,13 +139,20 @@ class Lifecycle:
     def _install_signals(self) -> None:
         if threading.current_thread() is not threading.main_thread():
             return  # configured in a thread: Python allows signal handlers in the main thread only
-        for number in (signal.SIGTERM, signal.SIGINT):
+        for number in _SIGNALS:
             try:
                 # A handler of the application's stays; Python's own for SIGINT ends in `atexit` anyway.
                 if signal.getsignal(number) is signal.SIG_DFL:
                     signal.signal(number, self._on_signal)
             except (ValueError, OSError):  # a subinterpreter, or a signal that this system does not have
                 continue
+        # A server may reset signals after us: uvicorn's worker class for gunicorn does, and dies of the default.
+        wrapt.wrap_function_wrapper(signal, "signal", self._in_place_of_default)
+
+    def _in_place_of_default(self, wrapped: Any, _instance: Any, args: Any, kwargs: Any) -> Any:
+        if len(args) == 2 and args[0] in _SIGNALS and args[1] == signal.SIG_DFL:  # noqa: PLR2004
+            return wrapped(args[0], self._on_signal)
+        return wrapped(*args, **kwargs)
 
     def _on_signal(self, number: int, frame: FrameType | None) -> None:
         if _compat.holds_metric_lock(frame):
@@ -154,7 +163,7 @@ class Lifecycle:
             # A second signal meanwhile waits for the same end: many senders signal the group and the process.
             self.end()
         finally:
-            signal.signal(number, signal.SIG_DFL)
+            _set_handler(number, signal.SIG_DFL)
             os.kill(os.getpid(), number)
 
     # --- children

@@ -129,7 +129,10 @@ def _configure_pipeline(settings: Settings) -> None:
     _compat.guard_attribute_values()
     pipeline = create_pipeline(settings)
     metrics.set_meter_provider(pipeline.meter_provider)
-    trace.set_tracer_provider(pipeline.tracer_provider)
+    if hasattr(trace.get_tracer_provider(), "add_span_processor"):
+        _logger.warning("the TracerProvider of the application stays: its spans leave by its own processors")
+    else:
+        trace.set_tracer_provider(pipeline.tracer_provider)
     set_logger_provider(pipeline.logger_provider)
     _set_propagators(settings)
     _process.pipeline = pipeline

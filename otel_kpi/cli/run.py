@@ -51,8 +51,15 @@ def execute(words: list[str]) -> int:
     # A propagator that is not installed would end the start of telemetry before anything of ours runs.
     for problem in drop_missing(environment):
         print(problem, file=sys.stderr)
-    sys.stdout.flush()
-    sys.stderr.flush()
+    ignoring = _ignores_launchers(words)
+    if ignoring is not None:
+        print(
+            f"otel-kpi run: {ignoring} keeps Python from loading telemetry; call otel_kpi.configure() instead",
+            file=sys.stderr,
+        )
+    for stream in (sys.stdout, sys.stderr):
+        if stream is not None:  # pyright: ignore[reportUnnecessaryComparison] - None where it was closed
+            stream.flush()
     try:
         os.execve(program, words, environment)  # noqa: S606 - to become the program is what this is for
     except OSError as error:
@@ -67,3 +74,15 @@ def _python_path(current: str) -> list[str]:
     kept = [entry for entry in current.split(os.pathsep) if entry and entry != launcher]
     here = os.getcwd()  # noqa: PTH109 - a string, as it goes into the environment
     return [launcher, *([] if here in kept else [here]), *kept]
+
+
+def _ignores_launchers(words: list[str]) -> str | None:
+    """The option of Python that switches `sitecustomize` or `PYTHONPATH` off, if there is one."""
+    if not os.path.basename(words[0]).startswith("python"):  # noqa: PTH119 - a word, not a path
+        return None
+    for word in words[1:]:
+        if not word.startswith("-") or word.startswith("--") or word in {"-", "-c", "-m"}:
+            return None
+        if word[1] in "IES" or (word[1] in "bBdhiOqsuvx" and set(word) & set("IES")):
+            return word
+    return None

@@ -60,6 +60,9 @@ class Delivery:
     refused: int = 0
 
 
+_TOO_LATE = Delivery("retry", "the deadline has passed")
+
+
 class Exporter(Protocol):
     """What a channel sends with. Called from one thread; neither method raises."""
 
@@ -160,14 +163,14 @@ class Channel:
     # --- the application's side
 
     def offer(self, item: Any) -> None:
-        """Take an item, or count it as lost; never blocks, never raises."""
+        """Take an item, or count it as lost; never raises, and never blocks before the last flush has begun."""
         queue = self._queue
         if len(queue) >= self.capacity:
             self.tally.lose("queue_full")
-            return
-        queue.append(item)
-        if len(queue) == self._batch_size:
-            self._wake()
+        else:
+            queue.append(item)
+            if len(queue) == self._batch_size:
+                self._wake()
         if self.late is not None:
             self.late()
 
@@ -199,24 +202,21 @@ class Channel:
             Whether the receiver took it all.
         """
         patience = min(deadline, time.monotonic() + (_FINAL_PATIENCE if self._attempts == 0 else 0.0))
-        # What comes in while a receiver is slow is for the next time, unless there is none.
-        batches = math.inf
-        if not final:
-            batches = (self._pending is not None) + math.ceil(len(self._queue) / self._batch_size)
-        sent = True
-        while batches > 0 and time.monotonic() < deadline and (batch := self._next()) is not None:
-            delivery = self._attempt(batch, deadline)
+        # No more than waits now: a thread that never stops recording would keep the other signals waiting.
+        batches = (self._pending is not None) + math.ceil(len(self._queue) / self._batch_size)
+        taken = True
+        while batches > 0 and (batch := self._next()) is not None:
+            delivery = self._attempt(batch, deadline) if time.monotonic() < deadline else _TOO_LATE
             if delivery.kind != "retry":
-                sent = sent and delivery.kind == "accepted" and not delivery.refused
+                taken = taken and delivery.kind == "accepted" and not delivery.refused
                 batches -= 1
             elif final and time.monotonic() + _FINAL_BACKOFF < patience:
                 time.sleep(_FINAL_BACKOFF)
             else:
-                sent = False
-                break
-        if final:
-            return self.forfeit() == 0 and sent
-        return sent and (batches <= 0 or self.waiting() == 0)
+                if final:
+                    self.forfeit()
+                return False
+        return taken
 
     def forfeit(self) -> int:
         """Count everything that still waits as lost at exit; returns how much that was."""
@@ -256,6 +256,10 @@ class Channel:
             batch = self.exporter.encode(
                 items if self._prepare is None else [self._prepare(item) for item in items]
             )
+        except (OSError, ImportError):
+            # The encoder is imported with the first batch, and there are no files left to open: it waits.
+            queue.extendleft(reversed(items))
+            raise
         except Exception as error:
             # A defect of ours: these are lost, the next are not.
             self.tally.lose("invalid", len(items))

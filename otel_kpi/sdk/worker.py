@@ -86,6 +86,8 @@ class ExportWorker:
         Returns:
             What waits for the end, at most until the deadline, and says whether everything was sent.
         """
+        if final:
+            self._close(deadline)
         drain = Drain(deadline, final=final)
         self._drains.append(drain)
         self._bell.ring()
@@ -135,10 +137,11 @@ class ExportWorker:
                 try:
                     self._step()
                     failing = False
-                except Exception:
-                    # A defect of ours: say so once, keep sending what can be sent, and do not spin.
+                except Exception as error:
+                    # Say so once, keep sending what can be sent, and do not spin.
                     if not failing:
-                        _logger.exception("the exporter failed; the application is not affected")
+                        defect = not isinstance(error, (OSError, ImportError))
+                        _logger.warning("telemetry waits, the exporter failed: %s", error, exc_info=defect)
                     failing = True
                     time.sleep(1.0)
 
@@ -160,16 +163,18 @@ class ExportWorker:
 
     def _serve(self) -> None:
         while self._drains:
-            drain = self._drains.popleft()
+            drains = [self._drains.popleft() for _ in range(len(self._drains))]
+            deadline = max(drain.deadline for drain in drains)
+            final = any(drain.final for drain in drains)
             sent = False
             try:
-                sent = min([channel.drain(drain.deadline, final=drain.final) for channel in self._channels])
+                sent = min([channel.drain(deadline, final=final) for channel in self._channels])
             finally:
-                if drain.final:
-                    self._close(drain.deadline)
-                drain.finish(sent=sent)
+                for drain in drains:
+                    drain.finish(sent=sent)
 
     def _close(self, deadline: float) -> None:
+        """From now on who brings an item waits for it: threads that never stop leave the interpreter to this one."""
         self._closed = True
         for channel in self._channels:
             channel.late = lambda: self._send_late(deadline)
