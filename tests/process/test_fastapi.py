@@ -118,6 +118,21 @@ def test_fastapi_that_is_disabled_here_is_left_to_its_own_telemetry(
     assert "otel_kpi" not in output
 
 
+def test_gunicorn_with_uvicorns_worker_loses_nothing_at_sigterm(receiver: Receiver) -> None:
+    """The worker class resets the signals that it inherits, and uvicorn raises SIGTERM again at its end."""
+    pytest.importorskip("uvicorn.workers", reason="moved to a package of its own", exc_type=ImportError)
+    port = free_port()
+    command = [*RUN, "gunicorn", "-k", "uvicorn.workers.UvicornWorker", "--bind", f"127.0.0.1:{port}"]
+    env = environment(receiver.url, OTEL_BSP_SCHEDULE_DELAY="60000")
+    with running([*command, "apps.shop:app"], env, TESTS) as process:
+        for number in range(10):
+            assert get(f"http://127.0.0.1:{port}/items/{number}") == 200
+        stop(process)
+        assert process.returncode == 0
+    assert len(of_kind(receiver, SERVER_KIND)) == 10
+    assert sum(receiver.counted("http.server.request.duration")) == 10
+
+
 _NOTEBOOK = """
 import threading, time, urllib.request
 import sqlalchemy, uvicorn

@@ -1,8 +1,9 @@
-"""Our tests on the oldest versions of the table's ranges, each in an environment of its own."""
+"""Our tests on the ends of the table's ranges, each in an environment of its own."""
 
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -16,9 +17,9 @@ TOOLS = ("pytest>=8.3", "pytest-timeout", "opentelemetry-proto>=1.45,<1.46")
 pytestmark = [pytest.mark.proof, pytest.mark.network, pytest.mark.timeout(600)]
 
 
-def environment(path: Path, *requirements: str) -> Path:
+def environment(path: Path, *requirements: str, interpreter: str = sys.executable) -> Path:
     """Make an environment with this checkout and what is asked for; give its interpreter."""
-    subprocess.run(["uv", "venv", "--quiet", "--python", sys.executable, str(path)], check=True, timeout=120)
+    subprocess.run(["uv", "venv", "--quiet", "--python", interpreter, str(path)], check=True, timeout=120)
     python = path / "bin" / "python"
     subprocess.run(
         [
@@ -80,6 +81,29 @@ def test_oldest_version_passes_the_same_tests(
     tmp_path: Path, requirements: tuple[str, ...], tests: str
 ) -> None:
     run(environment(tmp_path / "env", *TOOLS, *requirements), "-m", "pytest", "-q", tests)
+
+
+@pytest.mark.parametrize("python", ["3.12", "3.13"])
+def test_newest_django_passes_the_same_tests(tmp_path: Path, python: str) -> None:
+    """Django 6 needs Python 3.12."""
+    version = ["-c", "import sys; print('%d.%d' % sys.version_info[:2])"]
+    found = next((path for path in interpreters(python) if output(path, *version) == python), None)
+    if found is None:
+        pytest.skip(f"there is no Python {python} on this machine")
+    requirements = (*TOOLS, "django>=6,<7", "gunicorn", "uvicorn")
+    python_of_it = environment(tmp_path / "env", *requirements, interpreter=found)
+    run(python_of_it, "-m", "pytest", "-q", "tests/process/test_django.py")
+
+
+def interpreters(version: str) -> list[str]:
+    """Where Python of that version may be: on the path, or among pyenv's, whose shims answer only when chosen."""
+    found = shutil.which(f"python{version}")
+    pyenv = Path(os.environ.get("PYENV_ROOT", Path.home() / ".pyenv")) / "versions"
+    return ([found] if found else []) + [str(path) for path in pyenv.glob(f"{version}*/bin/python")]
+
+
+def output(*command: str) -> str:
+    return subprocess.run(command, capture_output=True, text=True, timeout=30, check=False).stdout.strip()
 
 
 def test_sqlalchemy_without_greenlet_is_instrumented(tmp_path: Path) -> None:
