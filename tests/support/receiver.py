@@ -144,13 +144,26 @@ class Receiver:
 
     def last(self, metric: str) -> dict[str, Any]:
         """The last value of a metric for each instance that reported it."""
-        values: dict[str, Any] = {}
-        for point in self.points:
-            if point.metric == metric:
-                item = point.item
-                value = item.count if hasattr(item, "bucket_counts") else item.as_int or item.as_double
-                values[str(point.resource["service.instance.id"])] = value
-        return values
+        return {str(point.resource["service.instance.id"]): _number(point) for point in self._of(metric)}
+
+    def counted(self, metric: str) -> list[Any]:
+        """The last value of a metric for each process that reported it, the smallest first.
+
+        By process, since a process may take the instance of one that has ended.
+        """
+        last = {
+            (point.resource["service.instance.id"], point.resource["process.pid"]): _number(point)
+            for point in self._of(metric)
+        }
+        return sorted(last.values())
+
+    def _of(self, metric: str) -> list[Received]:
+        return [point for point in self.points if point.metric == metric]
+
+
+def _number(point: Received) -> Any:
+    item = point.item
+    return item.count if hasattr(item, "bucket_counts") else item.as_int or item.as_double
 
 
 def _spans(body: bytes) -> Iterator[Received]:
