@@ -1,0 +1,477 @@
+"""Every private part of another library that we touch is still there, and still does what we need of it.
+
+What changes a whole process is called in a process of its own.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+import sys
+import threading
+from pathlib import Path
+from typing import Any
+
+import pytest
+import urllib3
+from opentelemetry import context
+from opentelemetry.sdk._logs import LoggerProvider
+from opentelemetry.sdk.metrics import MeterProvider
+from opentelemetry.sdk.metrics.export import InMemoryMetricReader
+from opentelemetry.sdk.resources import Resource
+from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
+from opentelemetry.trace import Link, SpanContext, SpanKind
+from support.children import environment, run
+from support.receiver import Receiver
+
+from otel_kpi import _compat
+
+
+def python(text: str, **variables: str) -> str:
+    """What a program printed; everything else than status 0 and silence on standard error fails."""
+    ended = run([sys.executable, "-W", "error", "-c", text], environment(**variables))
+    assert (ended.returncode, ended.stderr) == (0, "")
+    return ended.stdout
+
+
+def test_each_function_is_called_here() -> None:
+    here = Path(__file__).read_text()
+    public = [name for name, _ in inspect.getmembers(_compat, inspect.isfunction) if not name.startswith("_")]
+    ours = [name for name in public if getattr(_compat, name).__module__ == "otel_kpi._compat"]
+    assert [name for name in ours if f"_compat.{name}(" not in here] == []
+
+
+# --- opentelemetry-sdk: resource and metric state
+
+
+@pytest.fixture
+def reader() -> InMemoryMetricReader:
+    return InMemoryMetricReader()
+
+
+@pytest.fixture
+def meters(reader: InMemoryMetricReader) -> MeterProvider:
+    return MeterProvider([reader], shutdown_on_exit=False)
+
+
+def values(reader: InMemoryMetricReader) -> list[Any]:
+    data = reader.get_metrics_data()
+    return [
+        point.value  # pyright: ignore[reportAttributeAccessIssue] - of sums
+        for resource in (data.resource_metrics if data else ())
+        for scope in resource.scope_metrics
+        for metric in scope.metrics
+        for point in metric.data.data_points
+    ]
+
+
+def test_resource_of_all_three_providers_changes(meters: MeterProvider, reader: InMemoryMetricReader) -> None:
+    traces, logs = TracerProvider(shutdown_on_exit=False), LoggerProvider(shutdown_on_exit=False)
+    meters.get_meter("m").create_counter("c").add(1)
+    _compat.update_resource(Resource({"who": "child"}), traces, meters, logs)
+    data = reader.get_metrics_data()
+    assert data is not None
+    assert data.resource_metrics[0].resource.attributes["who"] == "child"
+    assert traces.resource.attributes["who"] == logs.resource.attributes["who"] == "child"
+    span = traces.get_tracer("t").start_span("s")
+    assert isinstance(span, ReadableSpan)
+    assert span.resource.attributes["who"] == "child"
+
+
+def test_emptied_sums_begin_at_nothing_and_count_on(
+    meters: MeterProvider, reader: InMemoryMetricReader
+) -> None:
+    counter = meters.get_meter("m").create_counter("c")
+    counter.add(5)
+    _compat.empty_metric_state(meters, reader)
+    assert values(reader) == []
+    counter.add(2)
+    assert values(reader) == [2]
+    _compat.empty_metric_states(meters)
+    assert values(reader) == []
+    _compat.empty_metric_states(object())
+
+
+def test_locks_that_a_thread_of_the_parent_held_are_free(
+    meters: MeterProvider, reader: InMemoryMetricReader
+) -> None:
+    meter: Any = meters.get_meter("m")
+    consumer: Any = meters._measurement_consumer
+    held = (consumer._lock, meter._instrument_registration_lock)
+    for lock in held:
+        lock.acquire()
+    _compat.empty_metric_state(meters, reader)
+    meter.create_observable_counter("o", [])
+    assert values(reader) == []
+
+
+def test_provider_whose_exit_handler_is_forgotten_is_not_shut_down_at_exit() -> None:
+    text = """
+from opentelemetry.sdk.metrics import MeterProvider
+from opentelemetry.sdk.trace import SpanProcessor, TracerProvider
+from opentelemetry.sdk._logs import LoggerProvider
+from otel_kpi import _compat
+class Said(SpanProcessor):
+    def shutdown(self): print("shut down", flush=True)
+for _ in range(2):
+    provider = TracerProvider()
+    provider.add_span_processor(Said())
+for each in (provider, MeterProvider(), LoggerProvider(), object()):
+    _compat.forget_exit_handler(each)
+"""
+    assert python(text) == "shut down\n"
+
+
+def test_signal_in_a_measurement_is_known_to_hold_a_lock(
+    meters: MeterProvider, reader: InMemoryMetricReader
+) -> None:
+    seen: list[bool] = []
+
+    class Looking(int):
+        def __radd__(self, other: int) -> int:
+            seen.append(_compat.holds_metric_lock(sys._getframe()))
+            return other + int(self)
+
+    counter = meters.get_meter("m").create_counter("c")
+    counter.add(1)
+    counter.add(Looking(1))
+    assert seen == [True]
+    assert not _compat.holds_metric_lock(sys._getframe())
+    assert not _compat.holds_metric_lock(None)
+    assert values(reader) == [2]
+
+
+# --- opentelemetry-api and -sdk: values and components
+
+
+def test_value_that_cannot_be_text_becomes_its_type() -> None:
+    text = """
+import logging
+from otel_kpi import _compat
+logging.disable()  # upstream says which type it was
+_compat.guard_attribute_values(); _compat.guard_attribute_values()
+from opentelemetry.attributes import BoundedAttributes
+class Odd:
+    def __str__(self): raise RuntimeError
+print(dict(BoundedAttributes(attributes={"odd": Odd(), "fine": 1}, extended_attributes=True)))
+"""
+    assert python(text) == "{'odd': '<Odd>', 'fine': 1}\n"
+
+
+def test_samplers_and_id_generators_are_found_by_name() -> None:
+    assert "0.25" in _compat.sampler_by_name("traceidratio", "0.25").get_description()
+    assert "1.0" in _compat.sampler_by_name("parentbased_traceidratio", None).get_description()
+    assert _compat.sampler_by_name("always_off", None).get_description() == "AlwaysOffSampler"
+    assert _compat.id_generator_by_name("random").generate_trace_id() > 0
+    with pytest.raises(LookupError):
+        _compat.sampler_by_name("coin", None)
+    with pytest.raises(ValueError, match="half"):
+        _compat.sampler_by_name("traceidratio", "half")
+    with pytest.raises(LookupError):
+        _compat.id_generator_by_name("dice")
+
+
+# --- how modules are imported
+
+
+def test_hook_waits_for_the_end_of_an_import(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "half_made.py").write_text(
+        "import sys\nfrom otel_kpi import _compat\nimporting = _compat.import_ended(__name__)\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    modules: list[Any] = []
+    _compat.after_import("half_made", modules.append)
+    assert not _compat.import_ended("half_made")
+    assert _compat.import_ended("half_made", absent=True)
+    assert modules == []
+    import half_made  # pyright: ignore[reportMissingImports]
+
+    assert modules == [half_made]
+    assert half_made.importing is False
+    assert _compat.import_ended("half_made")
+    _compat.after_import("half_made", modules.append)
+    assert len(modules) == 2
+
+
+def test_thread_in_the_middle_of_an_import_is_seen(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "slow_import.py").write_text(
+        "import builtins\nbuiltins.inside.set()\nbuiltins.go_on.wait()\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    inside, go_on = threading.Event(), threading.Event()
+    monkeypatch.setattr("builtins.inside", inside, raising=False)
+    monkeypatch.setattr("builtins.go_on", go_on, raising=False)
+    thread = threading.Thread(target=__import__, args=("slow_import",))
+    assert not _compat.is_importing(thread)
+    thread.start()
+    assert inside.wait(10)
+    assert _compat.is_importing(thread)
+    assert not _compat.is_importing(threading.current_thread())
+    go_on.set()
+    thread.join()
+    assert not _compat.is_importing(thread)
+
+
+def test_refusal_of_a_version_is_told_from_other_errors() -> None:
+    from opentelemetry.instrumentation.dependencies import DependencyConflict, DependencyConflictError
+
+    assert _compat.is_dependency_conflict(DependencyConflictError(DependencyConflict("x < 1", "x 2")))
+    assert not _compat.is_dependency_conflict(ValueError())
+
+
+# --- opentelemetry-instrumentation-fastapi and -asgi
+
+
+def test_routes_of_an_included_router_are_matched() -> None:
+    fastapi = pytest.importorskip("fastapi")
+    from starlette.routing import Match
+
+    router = fastapi.APIRouter()
+    router.add_api_route("/items/{number}", lambda number: number)  # pyright: ignore[reportUnknownLambdaType]
+    app = fastapi.FastAPI(openapi_url=None)
+    app.include_router(router, prefix="/api")
+    scope = {"type": "http", "method": "GET", "path": "/api/items/3", "root_path": "", "headers": []}
+    matches = {
+        _compat.original_route(route).path: _compat.match_route(route, scope)[0]
+        for route in _compat.matchable_routes(app.routes)
+    }
+    assert Match.FULL in matches.values()
+    assert any("items/{number}" in path for path in matches)
+
+
+def test_method_that_the_conventions_do_not_know_is_http() -> None:
+    assert (_compat.known_method("GET"), _compat.known_method("BREW")) == ("GET", "HTTP")
+
+
+# --- sentry-sdk
+
+
+def test_exception_that_a_span_records_is_seen_as_an_object() -> None:
+    text = """
+from otel_kpi import _compat
+from opentelemetry.sdk.trace import TracerProvider
+seen = []
+_compat.on_record_exception(lambda span, error: seen.append((span.name, repr(error))))
+try:
+    with TracerProvider(shutdown_on_exit=False).get_tracer("t").start_as_current_span("s") as span:
+        raise ValueError("boom")
+except ValueError:
+    print(seen, len(span.events))
+"""
+    assert python(text) == """[('s', "ValueError('boom')")] 1\n"""
+
+
+def test_context_that_a_thread_was_started_in_is_found() -> None:
+    text = """
+import threading
+from opentelemetry import baggage, context
+from opentelemetry.instrumentation.threading import ThreadingInstrumentor
+from otel_kpi import _compat
+ThreadingInstrumentor().instrument()
+context.attach(baggage.set_baggage("who", "parent"))
+thread = threading.Thread(target=lambda: None)
+thread.start(); thread.join()
+print(baggage.get_baggage("who", _compat.thread_context(thread)), _compat.thread_context(None))
+"""
+    assert python(text) == "parent None\n"
+
+
+def test_sentry_starts_without_django_and_finds_it_later() -> None:
+    text = """
+import sys, sentry_sdk
+from otel_kpi import _compat
+with _compat.sentry_without_django():
+    sentry_sdk.init(dsn="http://key@127.0.0.1:9/1", default_integrations=False, auto_enabling_integrations=False)
+print("django" in sys.modules)
+module = _compat.load_without("sentry_sdk.integrations._wsgi_common", "django")
+print(module.RawPostDataException, "django" in sys.modules)
+"""
+    assert python(text) == "False\nNone False\n"
+
+
+def test_sentrys_transport_tells_outcome_and_loss_and_leaves_no_span() -> None:
+    text = """
+import sys, sentry_sdk
+from otel_kpi import _compat
+lost, outcomes = [], []
+make = _compat.sentry_transport(lambda reason, count: lost.append((reason, count)), outcomes.append)
+with _compat.sentry_without_django():
+    sentry_sdk.init(dsn="http://key@127.0.0.1:9/1", transport=make, default_integrations=False,
+                    auto_enabling_integrations=False)
+sentry_sdk.capture_message("hello")
+sentry_sdk.flush(5)
+sentry_sdk.get_client().close(1)
+print(lost, {type(outcome).__name__ for outcome in outcomes})
+"""
+    assert python(text) == "[('network_error', 1)] {'str'}\n"
+
+
+def test_sentrys_integrations_come_with_the_framework() -> None:
+    pytest.importorskip("fastapi")
+    pytest.importorskip("django")
+    text = """
+import sys, sentry_sdk
+from otel_kpi import _compat
+with _compat.sentry_without_django():
+    sentry_sdk.init(dsn="http://key@127.0.0.1:9/1", default_integrations=False, auto_enabling_integrations=False)
+_compat.sentry_frameworks(lambda: True, lambda: None)
+names = lambda: sorted(sentry_sdk.get_client().integrations)
+print(names())
+import fastapi
+print(names(), "django" in sys.modules)
+import django.conf
+django.conf.settings.configure(ALLOWED_HOSTS=["*"])
+django.setup()
+from django.core.handlers.wsgi import WSGIHandler
+WSGIHandler()
+print(names())
+sentry_sdk.get_client().close(0)
+"""
+    assert python(text).splitlines() == [
+        "[]",
+        "['fastapi', 'starlette'] False",
+        "['django', 'fastapi', 'starlette']",
+    ]
+
+
+# --- opentelemetry-instrumentation: suppression
+
+
+def test_silence_for_drivers_is_no_silence_for_the_application() -> None:
+    from opentelemetry.instrumentation.utils import suppress_instrumentation
+
+    assert _compat.instrumentation_enabled()
+    assert not _compat.suppressed()
+    token = context.attach(_compat.suppressed_context(object()))
+    assert not _compat.instrumentation_enabled()
+    assert not _compat.suppressed()
+    context.detach(token)
+    with suppress_instrumentation():
+        assert _compat.suppressed()
+    assert _compat.instrumentation_enabled()
+
+
+# --- databases
+
+
+def test_statement_has_upstreams_name_and_attributes(monkeypatch: pytest.MonkeyPatch) -> None:
+    sqlalchemy = pytest.importorskip("sqlalchemy")
+    from opentelemetry.instrumentation import _semconv
+
+    assert _compat.database_schema_url().startswith("https://opentelemetry.io/schemas/")
+    monkeypatch.setattr(_semconv._OpenTelemetrySemanticConventionStability, "_initialized", False)
+    monkeypatch.setenv("OTEL_SEMCONV_STABILITY_OPT_IN", "database")
+    engine = sqlalchemy.create_engine("sqlite://")
+    names = _compat.sqlalchemy_names(engine)
+    statement = "/* who */ SELECT 1"
+    with engine.connect() as connection:
+        result = connection.execute(sqlalchemy.text("SELECT 1"))
+        name, attributes = _compat.sqlalchemy_name_and_attributes(names, connection, result.cursor, statement)
+        assert not _compat.has_upstream_span(result.context)
+        result.close()
+    engine.dispose()
+    monkeypatch.setattr(_semconv._OpenTelemetrySemanticConventionStability, "_initialized", False)
+    assert name.startswith("SELECT")
+    assert attributes["db.system.name"] == "sqlite"
+    assert attributes["db.query.text"] == statement
+
+
+def test_upstreams_own_span_of_a_statement_is_seen() -> None:
+    pytest.importorskip("sqlalchemy", minversion="1.4")
+    execution = type("Execution", (), {"_otel_span": object()})()
+    assert _compat.has_upstream_span(execution)
+    from opentelemetry.instrumentation.sqlalchemy import engine as upstream
+
+    assert "_otel_span" in inspect.getsource(upstream)
+
+
+def test_every_call_of_aiosqlite_passes_the_wrapper() -> None:
+    aiosqlite = pytest.importorskip("aiosqlite")
+    calls: list[str] = []
+
+    def wrapper(wrapped: Any, _: Any, arguments: Any, keywords: Any) -> Any:
+        calls.append(getattr(arguments[0], "__name__", ""))
+        return wrapped(*arguments, **keywords)
+
+    async def query() -> None:
+        async with aiosqlite.connect(":memory:") as connection, connection.execute("SELECT 1") as cursor:
+            await cursor.fetchall()
+
+    _compat.wrap_aiosqlite_calls(wrapper)
+    try:
+        asyncio.run(query())
+    finally:
+        _compat.unwrap_aiosqlite_calls()
+    assert {"execute", "fetchall"} <= set(calls)
+    before = len(calls)
+    asyncio.run(query())
+    assert len(calls) == before
+
+
+# --- urllib3 and CPython
+
+
+def test_pool_whose_lock_is_held_can_be_closed_after_it_was_abandoned() -> None:
+    with Receiver() as receiver:
+        manager = urllib3.PoolManager()
+        manager.request("POST", f"{receiver.url}/v1/traces", body=b"")
+        pools: Any = manager.pools
+        (pool,) = pools._container.values()
+        pool.pool.mutex.acquire()
+        connection = pool.pool.queue[-1]
+        _compat.abandon_pools(manager)
+        manager.clear()
+        connection.close()
+
+
+def test_hook_runs_before_another_program_takes_the_place() -> None:
+    text = """
+import os, sys
+from otel_kpi import _compat
+_compat.before_exec(lambda: print("flushed", flush=True))
+os.execl(sys.executable, sys.executable, "-c", "print('other')")
+"""
+    assert python(text) == "flushed\nother\n"
+
+
+def test_program_that_ctrl_c_ended_still_ends_by_it() -> None:
+    text = """
+import atexit, collections
+from otel_kpi import _compat
+@atexit.register
+def _():
+    collections.namedtuple("T", "a")
+    _compat.remember_keyboard_interrupt()
+raise KeyboardInterrupt
+"""
+    assert run([sys.executable, "-c", text], environment()).returncode == -2
+    without = text.replace("_compat.remember_keyboard_interrupt()", "")
+    assert run([sys.executable, "-c", without], environment()).returncode in {1, -2}
+
+
+# --- opentelemetry-sdk: a finished span
+
+
+def test_parts_of_a_span_are_what_its_properties_say() -> None:
+    tracer = TracerProvider(shutdown_on_exit=False).get_tracer("t")
+    links = [Link(SpanContext(1, 2, is_remote=True), {"l": 1})]
+    with tracer.start_as_current_span("parent"):
+        span = tracer.start_span("s", kind=SpanKind.CLIENT, links=links, attributes={"a": 1})
+        span.add_event("e", {"n": 2})
+        span.end()
+    assert isinstance(span, ReadableSpan)
+    name, own, parent, kind, status, start, end, attributes, events, found, *dropped = _compat.span_parts(
+        span
+    )
+    assert (name, own, parent, status) == (span.name, span.context, span.parent, span.status)
+    assert (kind, start, end) == (span.kind.value, span.start_time, span.end_time)
+    assert dict(attributes) == {"a": 1}
+    assert [event.name for event in events] == ["e"]
+    assert [link.context.trace_id for link in found] == [1]
+    assert dropped == [0, 0, 0]
+
+
+def test_span_of_another_make_is_read_through_its_properties() -> None:
+    foreign = ReadableSpan(name="foreign", attributes={"a": 1})
+    assert _compat.span_parts(foreign)[0] == "foreign"
+    assert dict(_compat.span_parts(foreign)[7]) == {"a": 1}
