@@ -29,7 +29,7 @@ from opentelemetry.sdk.metrics.view import (
     ExplicitBucketHistogramAggregation,
     ExponentialBucketHistogramAggregation,
 )
-from opentelemetry.sdk.trace import SpanLimits, TracerProvider
+from opentelemetry.sdk.trace import SpanLimits
 
 from otel_kpi import _compat
 from otel_kpi.resource import create_resource, instance_base, process_resource
@@ -40,6 +40,7 @@ from otel_kpi.sdk.exporter import ForeignExporter, OtlpExporter
 from otel_kpi.sdk.metrics import ChannelReader, MetricChannel
 from otel_kpi.sdk.processors import LogQueue, SpanQueue
 from otel_kpi.sdk.redacted import redacted_log, redacted_span
+from otel_kpi.sdk.tracers import RememberingTracerProvider
 from otel_kpi.sdk.worker import ExportWorker, begin_drain_together
 
 if TYPE_CHECKING:
@@ -47,6 +48,7 @@ if TYPE_CHECKING:
 
     from opentelemetry.sdk.metrics.view import Aggregation
     from opentelemetry.sdk.resources import Resource
+    from opentelemetry.sdk.trace import TracerProvider
     from opentelemetry.sdk.trace.id_generator import IdGenerator
     from opentelemetry.sdk.trace.sampling import Sampler
 
@@ -112,7 +114,7 @@ def create_pipeline(settings: Settings) -> Pipeline:
 
     plan = _Plan(settings)
 
-    tracer_provider = TracerProvider(
+    tracer_provider = RememberingTracerProvider(
         sampler=_sampler(settings),
         resource=resource,
         shutdown_on_exit=False,
