@@ -22,8 +22,9 @@ except ImportError:  # Windows
 
 _SLOTS = 1024
 
-# Kept open for the life of the process: closing any descriptor of the file would free the slot.
-_files: dict[str, int] = {}
+# Kept open for the life of the process: closing any descriptor of the file would free the slot. With the descriptor
+# what it is a descriptor of, since a program that becomes a daemon closes all, and their numbers are used again.
+_files: dict[str, tuple[int, tuple[int, int] | None]] = {}
 
 
 def instance_id(service: str, base: str) -> str:
@@ -47,9 +48,10 @@ def _take_slot(service: str, base: str) -> int | None:
         return None
     key = hashlib.sha256(f"{service}\0{base}".encode()).hexdigest()[:16]
     try:
-        descriptor = _files.get(key)
-        if descriptor is None:
-            descriptor = _files[key] = _open(key)
+        descriptor, identity = _files.get(key, (-1, None))
+        if identity is None or _identity(descriptor) != identity:
+            descriptor = _open(key)
+            _files[key] = (descriptor, _identity(descriptor))
         for slot in range(_SLOTS):
             try:
                 fcntl.lockf(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB, 1, slot)
@@ -59,6 +61,14 @@ def _take_slot(service: str, base: str) -> int | None:
     except OSError:
         pass  # a read-only or full file system, or one without locks
     return None
+
+
+def _identity(descriptor: int) -> tuple[int, int] | None:
+    try:
+        status = os.fstat(descriptor)
+    except OSError:
+        return None
+    return status.st_dev, status.st_ino
 
 
 def _open(key: str) -> int:

@@ -68,14 +68,11 @@ class MetricChannel(Channel):
     def drain(self, deadline: float, *, final: bool) -> bool:
         """Collect once more and send."""
         self._let_go()
-        sent = True
-        if self.waiting() > 0:
-            # An older delta goes first; what was counted since then is in none but the next.
-            sent = super().drain(deadline, final=False)
-            if not (sent or final):
-                return False
+        # An older delta goes first; what was counted since then is in none but the next.
+        if self.waiting() > 0 and not super().drain(deadline, final=False) and not final:
+            return False
         self._collect(deadline - time.monotonic())
-        return super().drain(deadline, final=final) and sent
+        return super().drain(deadline, final=final)
 
     def _collect(self, timeout: float) -> None:
         if self.collect is None:

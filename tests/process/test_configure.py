@@ -123,3 +123,32 @@ def test_launcher_passes_every_option_through(receiver: Receiver) -> None:
 def test_launcher_says_when_there_is_no_such_command() -> None:
     ended = run([*RUN, "no-such-command"], environment())
     assert (ended.returncode, ended.stderr) == (127, "otel-kpi run: no-such-command: command not found\n")
+
+
+def test_option_of_python_that_keeps_telemetry_out_is_said(receiver: Receiver) -> None:
+    ended = run([*RUN, sys.executable, "-I", "-c", "print('runs')"], environment(receiver.url))
+    assert ended.stdout == "runs\n"
+    assert ended.stderr == (
+        "otel-kpi run: -I keeps Python from loading telemetry; call otel_kpi.configure() instead\n"
+    )
+
+
+@pytest.mark.parametrize("closed", ["2>&-", "0<&- 1>&- 2>&-"])
+def test_program_without_standard_streams_is_seen(receiver: Receiver, closed: str) -> None:
+    command = ["sh", "-c", f'exec "$@" {closed}', "sh", *RUN, sys.executable, "-c", f"{SPAN}\nwork('a')"]
+    assert run(command, environment(receiver.url)).returncode == 0
+    assert len(receiver.named("a")) == 1
+
+
+@pytest.mark.parametrize("first", ["theirs", "ours"])
+def test_second_tracer_provider_costs_one_line_and_no_metric(receiver: Receiver, first: str) -> None:
+    ours = "import otel_kpi\notel_kpi.configure()\n"
+    theirs = (
+        "from opentelemetry.sdk.trace import TracerProvider\ntrace.set_tracer_provider(TracerProvider())\n"
+    )
+    setup = theirs + ours if first == "theirs" else ours + theirs
+    errors = python(receiver, f"{SPAN}\n{setup}work('a')")
+    assert len(errors.splitlines()) == 1
+    assert "TracerProvider" in errors
+    assert list(receiver.last("work.done").values()) == [1]
+    assert len(receiver.named("a")) == (1 if first == "ours" else 0)

@@ -6,8 +6,12 @@ import os
 import subprocess
 import sys
 import uuid
+from typing import TYPE_CHECKING
 
 from otel_kpi.instance import instance_id
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 HOLD = "import sys; from otel_kpi.instance import instance_id; print(instance_id(*sys.argv[1:]), flush=True); input()"
 
@@ -56,3 +60,23 @@ def test_forked_child_takes_a_slot_of_its_own() -> None:
     os.close(read)
     os.close(write)
     assert instance_id("shop", base) == base
+
+
+def test_file_that_got_the_number_of_a_closed_slot_file_is_not_locked(tmp_path: Path) -> None:
+    """A program that becomes a daemon closes every descriptor."""
+    text = f"""
+import os, fcntl
+from otel_kpi import instance
+base = {uuid.uuid4().hex!r}
+print(instance.instance_id("shop", base) == base)
+os.closerange(3, 64)
+theirs = [os.open({str(tmp_path / "theirs")!r}, os.O_RDWR | os.O_CREAT) for _ in range(10)]
+print(instance.instance_id("shop", base) == base)
+if os.fork() == 0:
+    fcntl.lockf(theirs[0], fcntl.LOCK_EX | fcntl.LOCK_NB)
+    print("free", instance.instance_id("shop", base) == base + "-1", flush=True)
+    os._exit(0)
+os.wait()
+"""
+    ended = subprocess.run([sys.executable, "-c", text], capture_output=True, text=True, check=False)
+    assert (sorted(ended.stdout.split()), ended.stderr) == (["True", "True", "True", "free"], "")

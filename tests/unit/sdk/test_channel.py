@@ -10,6 +10,7 @@ import pytest
 
 from otel_kpi.sdk.channel import Batch, Channel, Delivery, Signal
 from otel_kpi.sdk.condition import DestinationCondition
+from otel_kpi.sdk.metrics import MetricChannel
 from otel_kpi.sdk.worker import ExportWorker
 
 if TYPE_CHECKING:
@@ -193,3 +194,108 @@ def test_item_waits_no_longer_than_the_delay_and_a_full_batch_not_at_all() -> No
     made.offer("rest")
     assert worker.drain(time.monotonic() + 5.0, final=True)
     assert exporter.sent[-1] == "rest"
+
+
+def test_receiver_that_is_back_but_refuses_is_no_longer_said_to_be_down(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    made, _ = channel(REFUSED, Delivery("rejected", "404 Not Found"))
+    for number in range(30):
+        made.offer(number)
+    for _ in range(2):
+        made.pump(made.next_due + 60.0, 1.0)
+    down, refuses, up = sorted(record.getMessage() for record in caplog.records)
+    assert "does not take telemetry (connection refused)" in down
+    assert "refuses spans (404 Not Found)" in refuses
+    assert "takes telemetry again" in up
+
+
+def test_signal_that_is_refused_keeps_no_other_from_its_lines(caplog: pytest.LogCaptureFixture) -> None:
+    condition = DestinationCondition("http://collector.example")
+
+    def of(signal: Signal, *answers: Delivery) -> Channel:
+        exporter = ScriptedExporter(list(answers), signal=signal)
+        return Channel(exporter, condition, capacity=9, batch_size=9, delay=1.0, wake=lambda: None)
+
+    traces, logs = of("traces", ACCEPTED), of("logs", Delivery("rejected", "404 Not Found"))
+    for _ in range(5):
+        for each in (traces, logs):
+            each.offer(1)
+            each.pump(each.next_due + 60.0, 1.0)
+    (line,) = [record.getMessage() for record in caplog.records]
+    assert "refuses log records (404 Not Found)" in line
+    assert (traces.tally.sent, logs.tally.lost) == (5, {"rejected": 5})
+
+
+def test_child_says_itself_that_its_destination_is_down(caplog: pytest.LogCaptureFixture) -> None:
+    made, _ = channel(REFUSED)
+    condition = made._condition
+    assert isinstance(condition, DestinationCondition)
+    condition.failed(made, REFUSED)
+    condition._lock.acquire()  # as a thread of the parent may have done at the fork
+    condition.forget()
+    made.forget()
+    condition.failed(made, REFUSED)
+    assert len(caplog.records) == 2
+
+
+def delta_channel(*answers: Delivery) -> tuple[MetricChannel, ScriptedExporter]:
+    exporter = ScriptedExporter(list(answers), signal="metrics")
+    condition = DestinationCondition(exporter.destination)
+    made = MetricChannel(exporter, condition, interval=1.0, cumulative=False, wake=lambda: None)
+    collected = iter(range(100))
+    made.collect = lambda _: made.offer(next(collected))
+    return made, exporter
+
+
+@pytest.mark.parametrize("failures", [0, 1, 2])
+def test_no_delta_is_skipped_however_the_receiver_did_before_the_end(failures: int) -> None:
+    """A delta that is not sent is in no later collection."""
+    made, exporter = delta_channel(*[REFUSED] * failures, ACCEPTED)
+    made.pump(time.monotonic(), 1.0)
+    assert made.drain(time.monotonic() + 2.0, final=True)
+    assert exporter.sent == list(range(2))
+    assert made.tally.lost == {}
+
+
+def test_thread_that_never_stops_keeps_no_other_signal_waiting_at_the_end() -> None:
+    made, exporter = channel(ACCEPTED)
+    send = exporter.send
+
+    def send_while_more_comes(batch: Batch, deadline: float) -> Delivery:
+        made.offer("more")
+        return send(batch, deadline)
+
+    exporter.send = send_while_more_comes  # pyright: ignore[reportAttributeAccessIssue]
+    for number in range(15):
+        made.offer(number)
+    assert made.drain(time.monotonic() + 5.0, final=True)
+    assert set(range(15)) <= set(exporter.sent)
+    assert made.waiting() <= 2
+
+
+def test_encoder_that_cannot_be_loaded_now_loses_nothing() -> None:
+    """It is imported with the first batch, when there may be no file left to open."""
+    made, exporter = channel(ACCEPTED)
+    encode = exporter.encode
+    errors: list[Exception] = [OSError(24, "Too many open files")]
+
+    def encode_later(items: Sequence[Any]) -> Batch:
+        if errors:
+            raise errors.pop()
+        return encode(items)
+
+    exporter.encode = encode_later  # pyright: ignore[reportAttributeAccessIssue]
+    for number in range(3):
+        made.offer(number)
+    with pytest.raises(OSError, match="Too many open files"):
+        made.pump(time.monotonic(), 1.0)
+    made.pump(time.monotonic(), 1.0)
+    assert exporter.sent == [0, 1, 2]
+
+
+def test_flush_says_whether_the_receiver_took_it() -> None:
+    made, _ = channel(REFUSED, ACCEPTED)
+    made.offer(1)
+    assert not made.drain(time.monotonic() + 1.0, final=False)
+    assert made.drain(time.monotonic() + 1.0, final=False)
