@@ -100,8 +100,14 @@ class DestinationCondition:
         lost = [
             f"{count} {_NOUNS[channel.signal]}"
             for channel in channels
-            if (count := channel.tally.lost.get("exit", 0))
+            if (count := self._lost_for_want_of_it(channel))
         ]
         if lost and lost != self._said_at_exit:
             self._said_at_exit = lost
             _logger.warning("the process ends, %s did not take %s", self._destination, ", ".join(lost))
+
+    def _lost_for_want_of_it(self, channel: Channel) -> int:
+        """Items that found no place or no time since the last delivery; those that were refused had a line."""
+        lost = channel.tally.lost
+        since = channel.tally.total_lost() - self._told.get(channel.signal, 0)
+        return min(since, lost.get("exit", 0) + lost.get("queue_full", 0))

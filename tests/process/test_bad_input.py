@@ -153,6 +153,12 @@ def test_full_queue_loses_the_newest_and_counts_them() -> None:
     assert f"{dropped} items were lost meanwhile" in ended.stderr
 
 
+def test_end_without_a_receiver_counts_also_what_found_no_place() -> None:
+    settings = {"OTEL_BSP_MAX_QUEUE_SIZE": "60", "OTEL_BSP_MAX_EXPORT_BATCH_SIZE": "60"}
+    ended = run(program(), environment(f"http://127.0.0.1:{free_port()}", **settings))
+    assert "did not take 100 spans" in ended.stderr
+
+
 def test_grpc_receiver_that_starts_late_gets_everything_with_a_line_for_each_change() -> None:
     """Left alone, upstream's exporter holds the exit for its own retries, writes lines and drops the batch."""
     grpc = pytest.importorskip("grpc")

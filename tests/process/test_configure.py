@@ -86,8 +86,7 @@ def test_sampler_of_the_environment_is_the_authority(receiver: Receiver) -> None
     assert receiver.counted("work.done") == [1]
 
 
-def test_json_is_what_protobuf_is(receiver: Receiver) -> None:
-    """Our receiver reads protobuf; the console exporter shows that other exporters are driven too."""
+def test_exporter_of_another_make_is_driven_beside_ours(receiver: Receiver) -> None:
     ended = run(
         [*RUN, sys.executable, "-c", f"{SPAN}\nwork('a')"],
         environment(receiver.url, OTEL_TRACES_EXPORTER="console,otlp"),
