@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import signal
 import sys
+import time
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -12,7 +14,6 @@ from support.receiver import Receiver
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
 
 @pytest.fixture
@@ -243,13 +244,11 @@ def test_gunicorn_workers_lose_nothing_at_sigterm(
 
 
 @pytest.mark.parametrize(
-    ("worker", "application"), [("gthread", "application"), ("uvicorn_worker.UvicornWorker", "asgi")]
+    ("worker", "application"), [("gthread", "application"), ("uvicorn.workers.UvicornWorker", "asgi")]
 )
 def test_worker_classes_of_gunicorn_lose_nothing_at_sigterm(
     tmp_path: Path, receiver: Receiver, worker: str, application: str
 ) -> None:
-    if worker.startswith("uvicorn_worker"):
-        pytest.importorskip("uvicorn_worker")
     port = free_port()
     command = ["gunicorn", f"served:{application}", "--worker-class", worker, "--bind", f"127.0.0.1:{port}"]
     serve_and_stop(receiver, tmp_path, command, port)
@@ -269,6 +268,31 @@ def test_gunicorn_workers_that_are_replaced_lose_nothing(
             assert get(f"http://127.0.0.1:{port}/") == 200
             if how == "hup" and number == 10:
                 process.send_signal(signal.SIGHUP)
+        stop(process)
+    assert len(receiver.named("work")) == 20
+
+
+@pytest.mark.parametrize(
+    "command",
+    [["uvicorn", "served:asgi", "--port"], ["gunicorn", "served:application", "--bind"]],
+    ids=["uvicorn", "gunicorn"],
+)
+def test_server_that_reloads_a_changed_file_loses_nothing(
+    tmp_path: Path, receiver: Receiver, command: list[str]
+) -> None:
+    served = Path(write(tmp_path, WSGI, "served.py"))
+    port = free_port()
+    address = f"127.0.0.1:{port}" if command[0] == "gunicorn" else str(port)
+    with running([*RUN, *command, address, "--reload"], environment(receiver.url), tmp_path) as process:
+        for _ in range(10):
+            assert get(f"http://127.0.0.1:{port}/") == 200
+        deadline = time.monotonic() + 30.0
+        while len(receiver.named("imported")) < 2 and time.monotonic() < deadline:
+            # Again and again: a change before the server's first look at the file is none.
+            served.write_text(f"{WSGI}\n# changed at {time.monotonic()}\n")
+            time.sleep(2.0)
+        for _ in range(10):
+            assert get(f"http://127.0.0.1:{port}/") == 200
         stop(process)
     assert len(receiver.named("work")) == 20
 
