@@ -157,8 +157,12 @@ class Lifecycle:
     def _on_signal(self, number: int, frame: FrameType | None) -> None:
         if _compat.holds_metric_lock(frame):
             # The export thread will need that lock: let this one go on for a moment.
-            _thread.start_new_thread(_signal_again, (number,))
-            return
+            try:
+                _thread.start_new_thread(_signal_again, (number,))
+            except RuntimeError:
+                pass  # the interpreter goes down, or the system has no more threads: now, then
+            else:
+                return
         try:
             # A second signal meanwhile waits for the same end: many senders signal the group and the process.
             self.end()
@@ -172,7 +176,7 @@ class Lifecycle:
         try:
             self._forkable.before_fork()
         except Exception:
-            _logger.exception("the application is not affected")
+            _logger.exception("a fork was not prepared for; the application is not affected")
 
     def _after_fork_in_child(self) -> None:
         self._forked = True
