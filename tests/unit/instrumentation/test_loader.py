@@ -247,8 +247,10 @@ def test_sqlalchemys_upstream_instrumentor_as_the_first_import_works() -> None:
         from opentelemetry.instrumentation.sqlalchemy import SQLAlchemyInstrumentor
         import sqlalchemy
         print({row.name: row.state for row in instrumentation.report()}["sqlalchemy"])
-        with sqlalchemy.create_engine("sqlite://").connect() as connection:
+        engine = sqlalchemy.create_engine("sqlite://")
+        with engine.connect() as connection:
             print(connection.scalar(sqlalchemy.text("SELECT 42")))
+        engine.dispose()
     """)
     assert output == "loaded\n42\n"
 

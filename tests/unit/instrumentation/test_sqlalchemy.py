@@ -91,8 +91,10 @@ def test_executemany_is_one_span_with_its_batch_size(engine: Engine, captured: C
 
 
 def test_what_a_dialect_asks_on_connecting_is_nobodys_statement(captured: Captured) -> None:
-    with create_engine("sqlite://").connect() as connection:
+    engine = create_engine("sqlite://")
+    with engine.connect() as connection:
         connection.execute(text("SELECT 1"))
+    engine.dispose()
     assert captured.span(SpanKind.CLIENT).name.startswith("SELECT")
 
 
@@ -198,6 +200,7 @@ def test_credentials_of_the_url_are_nowhere(captured: Captured, tmp_path: Path) 
     )
     with engine.connect() as connection, pytest.raises(Exception, match=r"."):
         connection.exec_driver_sql("SELECT * FROM missing")
+    engine.dispose()
     span = captured.spans(SpanKind.CLIENT)[-1]
     attributes = dict(span.attributes or {})
     assert attributes["server.address"] == "db.example"
