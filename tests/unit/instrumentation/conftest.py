@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import os
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -20,9 +19,6 @@ from otel_kpi import instrumentation
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterator
-
-# Upstream reads it once per process, before the first instrumentor.
-os.environ["OTEL_SEMCONV_STABILITY_OPT_IN"] = "http,database"
 
 
 @pytest.hookimpl(wrapper=True)

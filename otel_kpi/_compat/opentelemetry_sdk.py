@@ -1,0 +1,192 @@
+"""Private parts of opentelemetry-api and opentelemetry-sdk."""
+
+from __future__ import annotations
+
+import threading
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from types import FrameType
+
+    from opentelemetry.sdk._logs import LoggerProvider
+    from opentelemetry.sdk.metrics import MeterProvider
+    from opentelemetry.sdk.metrics.export import MetricReader
+    from opentelemetry.sdk.resources import Resource
+    from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
+    from opentelemetry.sdk.trace.id_generator import IdGenerator
+    from opentelemetry.sdk.trace.sampling import Sampler
+
+# --- opentelemetry-sdk: resource and metric state
+
+
+def update_resource(
+    resource: Resource,
+    tracer_provider: TracerProvider | None,
+    meter_provider: MeterProvider | None,
+    logger_provider: LoggerProvider | None,
+) -> None:
+    """Merge `resource` over that of each provider, for telemetry recorded from now on.
+
+    opentelemetry-sdk makes a provider's resource final, but does the same itself after a fork.
+    """
+    for provider in (tracer_provider, meter_provider, logger_provider):
+        if provider is not None:
+            provider._update_resource(resource)  # pyright: ignore[reportPrivateUsage]
+
+
+def empty_metric_state(provider: MeterProvider, reader: MetricReader) -> None:
+    """Forget every sum of a reader, so that a forked child does not report its parent's.
+
+    opentelemetry-sdk copies the parent's sums into the child: the series of both then add up to more than
+    was counted. Locks are renewed too, since a thread of the parent may have held them at the fork.
+    """
+    consumer: Any = provider._measurement_consumer
+    consumer._lock = threading.Lock()
+    consumer.remove_metric_reader(reader)
+    consumer.add_metric_reader(reader)
+    meters: Any = provider._meters  # pyright: ignore[reportPrivateUsage]
+    for meter in tuple(meters.values()):
+        meter._instrument_registration_lock = threading.Lock()
+
+
+def empty_metric_states(provider: Any) -> None:
+    """Forget the sums of every reader of a provider; nothing when it has none."""
+    for reader in getattr(provider, "_metric_readers", ()):
+        empty_metric_state(provider, reader)
+
+
+def forget_exit_handler(provider: Any) -> None:
+    """Take a provider's `shutdown` out of `atexit`; it waits without end for a receiver that is not there."""
+    import atexit
+
+    handler = getattr(provider, "_atexit_handler", None)
+    if handler is not None:
+        atexit.unregister(handler)
+        provider._atexit_handler = None
+
+
+def holds_metric_lock(frame: FrameType | None) -> bool:
+    """Say whether the code that a signal interrupted holds a lock of opentelemetry-sdk's metrics.
+
+    Each instrument and each attribute set has one while a measurement is recorded, and a collection waits for it.
+    """
+    while frame is not None:
+        module = str(frame.f_globals.get("__name__"))
+        if module.startswith("otel_kpi.sdk."):
+            return False  # it waits for the export thread and holds nothing
+        if module.startswith("opentelemetry.sdk.metrics._internal."):
+            lock = getattr(frame.f_locals.get("self"), "_lock", None)
+            held = getattr(lock, "_is_owned", None) or getattr(lock, "locked", None)
+            if held is not None and held():
+                return True
+        frame = frame.f_back
+    return False
+
+
+# --- opentelemetry-api: values of attributes
+
+
+def guard_attribute_values() -> None:
+    """Have a value whose `__str__` raises become text instead of an exception in the application.
+
+    opentelemetry-api calls `str()` on values of other types, and lets what that raises through.
+    """
+    from opentelemetry import attributes
+
+    clean: Any = attributes._clean_attribute_value  # pyright: ignore[reportPrivateUsage]
+    if getattr(clean, "guarded", False):
+        return
+
+    def guarded(value: Any, *arguments: Any) -> Any:
+        try:
+            return clean(value, *arguments)
+        except Exception:
+            return f"<{type(value).__name__}>"
+
+    guarded.guarded = True  # pyright: ignore[reportFunctionMemberAccess]
+    attributes._clean_attribute_value = guarded  # pyright: ignore[reportPrivateUsage]
+
+
+# --- opentelemetry-sdk: components that are chosen by name
+
+
+def sampler_by_name(name: str, argument: str | None) -> Sampler:
+    """Build a sampler from OpenTelemetry's names or a plug-in.
+
+    Raises:
+        LookupError: No sampler of that name is installed.
+        ValueError: The argument is not what the sampler takes.
+    """
+    from opentelemetry.sdk._configuration import _import_sampler_factory  # pyright: ignore[reportPrivateUsage]
+
+    try:
+        factory = _import_sampler_factory(name)
+    except RuntimeError as error:
+        raise LookupError(str(error)) from error
+    if name in {"traceidratio", "parentbased_traceidratio"}:
+        return factory(1.0 if argument is None else float(argument))
+    return factory(argument)
+
+
+def id_generator_by_name(name: str) -> IdGenerator:
+    """Build an id generator from its entry point.
+
+    Raises:
+        LookupError: No id generator of that name is installed.
+    """
+    from opentelemetry.sdk._configuration import _import_id_generator  # pyright: ignore[reportPrivateUsage]
+
+    try:
+        return _import_id_generator(name)
+    except RuntimeError as error:
+        raise LookupError(str(error)) from error
+
+
+# --- opentelemetry-sdk: a finished span
+
+
+def span_parts(span: ReadableSpan) -> tuple[Any, ...]:
+    """Everything that a finished span says, in one go.
+
+    The properties of opentelemetry-sdk copy each collection and take a lock for it, which costs as much as
+    encoding the span; the span has ended, so nobody changes them. A span of another make, or one whose inside
+    is not what it was, is read through its properties.
+
+    Returns:
+        name, context, parent, kind (0 to 4), status, start and end (nanoseconds), attributes, events, links,
+        and the dropped counts of the last three.
+    """
+    try:
+        fields = span.__dict__
+        attributes, events, links = fields["_attributes"], fields["_events"], fields["_links"]
+        return (
+            fields["_name"],
+            fields["_context"],
+            fields["_parent"],
+            fields["_kind"]._value_,
+            fields["_status"],
+            fields["_start_time"],
+            fields["_end_time"],
+            attributes._dict,
+            events._dq,
+            links._dq,
+            attributes.dropped,
+            events.dropped,
+            links.dropped,
+        )
+    except (AttributeError, KeyError):
+        return (
+            span.name,
+            span.context,
+            span.parent,
+            span.kind.value,
+            span.status,
+            span.start_time,
+            span.end_time,
+            span.attributes,
+            span.events,
+            span.links,
+            span.dropped_attributes,
+            span.dropped_events,
+            span.dropped_links,
+        )
