@@ -10,7 +10,7 @@ from __future__ import annotations
 from importlib.metadata import entry_points
 from typing import TYPE_CHECKING
 
-from otel_kpi.config import Problem
+from otel_kpi.resolution import Problem
 
 if TYPE_CHECKING:
     from collections.abc import MutableMapping

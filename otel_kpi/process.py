@@ -11,12 +11,13 @@ import threading
 import time
 from typing import TYPE_CHECKING, Any
 
-from otel_kpi.config import Settings, load
 from otel_kpi.plugins import drop_missing
+from otel_kpi.resolution import load
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from otel_kpi.config import Settings
     from otel_kpi.declarative import DeclaredProviders
     from otel_kpi.lifecycle import Lifecycle
     from otel_kpi.pipeline import Pipeline

@@ -7,7 +7,8 @@ import os
 import sys
 from typing import TYPE_CHECKING, Any
 
-from otel_kpi.config import Declaration, PerSignal, declarations, load
+from otel_kpi.config import Declaration, PerSignal, declarations
+from otel_kpi.resolution import load
 
 if TYPE_CHECKING:
     import argparse

@@ -10,7 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from otel_kpi.cli.settings import markdown
-from otel_kpi.config import PerSignal, Settings, declarations, load
+from otel_kpi.config import PerSignal, Settings, declarations
+from otel_kpi.resolution import load
 
 
 def test_nothing_set_gives_the_documented_defaults() -> None:
