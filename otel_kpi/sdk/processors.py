@@ -18,17 +18,29 @@ if TYPE_CHECKING:
     from otel_kpi.sdk.channel import Channel
 
 
-class SpanQueue(SpanProcessor):
-    """Queues sampled spans when they end.
+class _Queue:
+    """What ends in a channel.
 
     Args:
-        channel: Where they go.
+        channel: Where it goes.
         drain: Called by `force_flush`; takes a deadline and says whether everything went out.
     """
 
     def __init__(self, channel: Channel, drain: Callable[[float], bool]) -> None:
         self._channel = channel
         self._drain = drain
+
+    def shutdown(self) -> None:
+        """Send what waits; the worker itself ends with the process."""
+        self._drain(time.monotonic() + 2.0)
+
+    def force_flush(self, timeout_millis: int = 30_000) -> bool:
+        """Send what waits now."""
+        return self._drain(time.monotonic() + timeout_millis / 1000.0)
+
+
+class SpanQueue(_Queue, SpanProcessor):
+    """Queues sampled spans when they end."""
 
     def on_start(self, span: Span, parent_context: Context | None = None) -> None:
         """Nothing: a span costs only when it ends."""
@@ -39,35 +51,10 @@ class SpanQueue(SpanProcessor):
         if context is not None and context.trace_flags.sampled:
             self._channel.offer(span)
 
-    def shutdown(self) -> None:
-        """Send what waits; the worker itself ends with the process."""
-        self._drain(time.monotonic() + 2.0)
 
-    def force_flush(self, timeout_millis: int = 30_000) -> bool:
-        """Send what waits now."""
-        return self._drain(time.monotonic() + timeout_millis / 1000.0)
-
-
-class LogQueue(LogRecordProcessor):
-    """Queues log records.
-
-    Args:
-        channel: Where they go.
-        drain: Called by `force_flush`; takes a deadline and says whether everything went out.
-    """
-
-    def __init__(self, channel: Channel, drain: Callable[[float], bool]) -> None:
-        self._channel = channel
-        self._drain = drain
+class LogQueue(_Queue, LogRecordProcessor):
+    """Queues log records."""
 
     def on_emit(self, log_record: ReadWriteLogRecord) -> None:
         """Queue the record."""
         self._channel.offer(log_record)
-
-    def shutdown(self) -> None:
-        """Send what waits; the worker itself ends with the process."""
-        self._drain(time.monotonic() + 2.0)
-
-    def force_flush(self, timeout_millis: int = 30_000) -> bool:
-        """Send what waits now."""
-        return self._drain(time.monotonic() + timeout_millis / 1000.0)

@@ -5,7 +5,7 @@ Called by the export thread, before encoding. Where nothing was found the object
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from opentelemetry.attributes import BoundedAttributes
 from opentelemetry.sdk.trace import Event, ReadableSpan
@@ -15,7 +15,7 @@ from opentelemetry.trace import Link, Status
 from otel_kpi.redaction import REDACTED, redact_attributes, redact_text, redact_value
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from opentelemetry.sdk._logs import ReadWriteLogRecord
 
@@ -25,8 +25,8 @@ def redacted_span(span: ReadableSpan) -> ReadableSpan:
     original, all_events, all_links = span.attributes, span.events, span.links  # each read builds a tuple
     name = redact_text(span.name)
     attributes = redact_attributes(original) if original else original
-    events = _events(all_events) if all_events else all_events
-    links = _links(all_links) if all_links else all_links
+    events = _cleaned(all_events, _event) if all_events else all_events
+    links = _cleaned(all_links, _link) if all_links else all_links
     description = span.status.description
     status = span.status
     if description and (clean := redact_text(description)) != description:
@@ -76,32 +76,30 @@ def redacted_log(record: ReadWriteLogRecord) -> ReadWriteLogRecord:
     return record
 
 
-def _events(events: Sequence[Event]) -> Sequence[Event]:
-    cleaned: list[Event] = []
-    changed = False
-    for event in events:
-        attributes = event.attributes
-        clean = redact_attributes(attributes) if attributes else attributes
-        if clean is attributes:
-            cleaned.append(event)
-        else:
-            changed = True
-            cleaned.append(Event(event.name, _bounded(clean, event.dropped_attributes), event.timestamp))
-    return cleaned if changed else events
+Item = TypeVar("Item", Event, Link)
 
 
-def _links(links: Sequence[Link]) -> Sequence[Link]:
-    cleaned: list[Link] = []
+def _cleaned(items: Sequence[Item], rebuild: Callable[[Item, BoundedAttributes], Item]) -> Sequence[Item]:
+    """The events or links without secrets in their attributes; the same object when there were none."""
+    cleaned: list[Item] = []
     changed = False
-    for link in links:
-        attributes = link.attributes
+    for item in items:
+        attributes = item.attributes
         clean = redact_attributes(attributes) if attributes else attributes
         if clean is attributes:
-            cleaned.append(link)
+            cleaned.append(item)
         else:
             changed = True
-            cleaned.append(Link(link.context, _bounded(clean, link.dropped_attributes)))
-    return cleaned if changed else links
+            cleaned.append(rebuild(item, _bounded(clean, item.dropped_attributes)))
+    return cleaned if changed else items
+
+
+def _event(event: Event, attributes: BoundedAttributes) -> Event:
+    return Event(event.name, attributes, event.timestamp)
+
+
+def _link(link: Link, attributes: BoundedAttributes) -> Link:
+    return Link(link.context, attributes)
 
 
 def _bounded(attributes: Mapping[str, Any] | None, dropped: int) -> BoundedAttributes:
