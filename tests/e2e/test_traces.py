@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 from storefront.audit import records, spans
 from storefront.audit.events import Events
+from storefront.audit.stores import get
 from storefront.ledger import ASSISTANT, BACKOFFICE, ETL, SHOP
 
 if TYPE_CHECKING:
@@ -155,3 +156,24 @@ def test_log_records_of_a_request_carry_its_trace(played: Round, traces: dict[st
     lost = [record for record in own if record.trace_id not in traces]
     assert own
     assert not lost, lost[:5]
+
+
+def test_jaeger_draws_who_calls_whom(played: Round) -> None:
+    now: dict[str, str | int] = {"endTs": int(time.time() * 1000), "lookback": 3_600_000}
+    edges = get(f"{played.addresses.jaeger}/api/dependencies", now)["data"]
+    assert {(SHOP, BACKOFFICE), (BACKOFFICE, ASSISTANT)} <= {
+        (edge["parent"], edge["child"]) for edge in edges
+    }
+
+
+def test_jaeger_shows_service_performance_from_the_span_metrics(played: Round) -> None:
+    asked = {
+        "service": SHOP,
+        "endTs": int(time.time() * 1000),
+        "lookback": 600_000,
+        "step": 5_000,
+        "ratePer": 60_000,
+    }
+    calls = get(f"{played.addresses.jaeger}/api/metrics/calls", asked)["metrics"]
+    points = [point["gaugeValue"]["doubleValue"] for each in calls for point in each["metricPoints"]]
+    assert max(float(point) for point in points if point != "NaN") > 0
