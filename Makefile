@@ -9,6 +9,8 @@ UV_VERSION := 0.13.8
 UV := $(CACHE)/uv-$(UV_VERSION)/bin/uv
 PYTHON ?= python3
 RUN := $(UV) run --no-sync
+# A person sees uv's progress; a log file has no use for it.
+QUIET := $(shell [ -t 2 ] || echo --quiet)
 
 help:  ## what can be made
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 16
@@ -20,7 +22,7 @@ $(UV):
 
 .venv/.ready: pyproject.toml uv.lock | $(UV)
 	@echo "setting up: Python packages"
-	@$(UV) sync --quiet --locked --all-extras --all-groups
+	@$(UV) sync $(QUIET) --locked --all-extras --all-groups
 	@touch $@
 
 setup: .venv/.ready  ## a Python environment with everything that tests and demo need
@@ -35,8 +37,9 @@ demo-stop: setup  ## stop what the demo left running, and remove it
 	@rm -rf "$(CACHE)/storefront"
 
 check: setup  ## style, types, arrows between modules, generated files
-	@$(RUN) ruff check
-	@$(RUN) ruff format --check
+	@echo "checking: style, types, arrows, generated files"
+	@$(RUN) ruff check --quiet
+	@$(RUN) ruff format --check --quiet
 	@$(RUN) pyright
 	@$(RUN) lint-imports
 	@$(RUN) otel-kpi settings --markdown | diff - docs/settings.md
