@@ -72,7 +72,10 @@ def flush(timeout: float = 2.0) -> bool:
 
 
 def shutdown() -> None:
-    """Send what is left and stop, before the process ends on its own. Never raises; needs no call at exit."""
+    """Send what is left, before the process ends on its own; what comes later is dropped once the budget is over.
+
+    Never raises; needs no call at exit.
+    """
     from otel_kpi.process import shutdown as shutdown_process
 
     shutdown_process()

@@ -86,8 +86,8 @@ def after_instrument() -> None:
 def chain_sitecustomize() -> None:
     """Run the user's own `sitecustomize`, which the launcher's stands in front of."""
     launcher = sys.modules.get("sitecustomize")
-    here = os.path.dirname(os.path.abspath(getattr(launcher, "__file__", None) or ""))  # noqa: PTH100, PTH120
-    path = [entry for entry in sys.path if os.path.abspath(entry or ".") != here]  # noqa: PTH100
+    here = os.path.dirname(os.path.abspath(getattr(launcher, "__file__", None) or ""))  # noqa: PTH100, PTH120 - start-up: pathlib costs
+    path = [entry for entry in sys.path if os.path.abspath(entry or ".") != here]  # noqa: PTH100 - the same
     if len(path) == len(sys.path):
         return  # configured in code: the user's has run already
     try:

@@ -150,7 +150,7 @@ class Lifecycle:
         wrapt.wrap_function_wrapper(signal, "signal", self._in_place_of_default)
 
     def _in_place_of_default(self, wrapped: Any, _instance: Any, args: Any, kwargs: Any) -> Any:
-        if len(args) == 2 and args[0] in _SIGNALS and args[1] == signal.SIG_DFL:  # noqa: PLR2004
+        if len(args) == 2 and args[0] in _SIGNALS and args[1] == signal.SIG_DFL:  # noqa: PLR2004 - number, handler
             return wrapped(args[0], self._on_signal)
         return wrapped(*args, **kwargs)
 
@@ -201,5 +201,5 @@ class Lifecycle:
 
 
 def _signal_again(number: int) -> None:
-    time.sleep(0.001)
+    time.sleep(0.001)  # lets the interrupted code get out of the SDK's lock; nothing tells when it has
     os.kill(os.getpid(), number)

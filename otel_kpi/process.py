@@ -93,7 +93,7 @@ def flush(timeout: float) -> bool:
 
 
 def shutdown() -> None:
-    """Send what is left and stop; later telemetry is dropped."""
+    """Send what is left. What comes later is sent while the budget lasts, then dropped and counted."""
     if _process.lifecycle is not None:
         _process.lifecycle.end()
 
@@ -104,6 +104,7 @@ def _configure(code: dict[str, Any]) -> None:
     _process.settings = settings
     for problem in (*missing, *problems):
         _logger.warning("%s", problem)
+    for problem in problems:
         # OpenTelemetry's own modules read the environment when they are imported, and some raise.
         os.environ.pop(problem.variable, None)
     if settings.sdk_disabled:

@@ -302,7 +302,7 @@ def redact_attributes(attributes: Mapping[str, Any]) -> Mapping[str, Any]:
     return attributes if changed is None else changed
 
 
-def _value(key: str, value: Any, depth: int) -> Any:  # noqa: PLR0911 one return for each kind of value
+def _value(key: str, value: Any, depth: int) -> Any:  # noqa: PLR0911 - one return for each kind of value
     if is_secret_name(key):
         return _secret(value)
     if isinstance(value, str):
@@ -360,4 +360,4 @@ def _names_next(text: str, size: int) -> bool:
     """Whether this member of a list is the name of the next one."""
     if text.startswith("-"):
         return "=" not in text and is_secret_name(text)
-    return size == 2 and len(text) <= 64 and is_secret_name(text)  # noqa: PLR2004 a pair
+    return size == 2 and len(text) <= 64 and is_secret_name(text)  # noqa: PLR2004 - a pair

@@ -6,7 +6,7 @@ Reads BUGSINK_HOME (its databases and files), BUGSINK_PORT and BUGSINK_SECRET_KE
 import os
 from pathlib import Path
 
-from bugsink.settings.default import *  # noqa: F403
+from bugsink.settings.default import *  # noqa: F403 - how Bugsink's own template takes its defaults
 from bugsink.settings.default import DATABASES
 
 _HOME = Path(os.environ["BUGSINK_HOME"])

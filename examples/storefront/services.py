@@ -211,7 +211,7 @@ def _await_ready(service: Service, process: subprocess.Popen[bytes], log: Path) 
             with urllib.request.urlopen(service.health, timeout=5):
                 return
         except (urllib.error.URLError, TimeoutError, ConnectionError):
-            time.sleep(0.1)
+            time.sleep(0.1)  # asked again until READY_WITHIN is over
     raise SystemExit(
         f"{service.name} did not answer at {service.health} within {READY_WITHIN:.0f} s:\n{_tail(log)}"
     )

@@ -107,8 +107,8 @@ def sentry_transport(lost: Callable[[str, int], None], outcome: Callable[[str | 
                     outcome(type(error).__name__)
                     raise
             status = response.status
-            if status != 429:  # noqa: PLR2004 a rate limit is an answer
-                outcome(None if status < 300 else f"HTTP {status}")  # noqa: PLR2004
+            if status != 429:  # noqa: PLR2004 - a rate limit is an answer
+                outcome(None if status < 300 else f"HTTP {status}")  # noqa: PLR2004 - statuses are their own names
             return response
 
         def record_lost_event(

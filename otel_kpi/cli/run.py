@@ -28,7 +28,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def main(args: argparse.Namespace) -> int:
-    """Start the program; reached only through `main(["run", …])` of the command line."""
+    """Start the program; the command line takes `run` before argparse sees it, and calls `execute` itself."""
     return execute(args.words)
 
 

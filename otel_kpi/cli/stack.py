@@ -209,7 +209,7 @@ def _logs(args: argparse.Namespace) -> int:
             for file in files:
                 ends[file] = _print_news(file, ends[file], prefixed=prefixed)
             sys.stdout.flush()
-            time.sleep(_FOLLOW_SECONDS)
+            time.sleep(_FOLLOW_SECONDS)  # as `tail -f` does where nothing tells of changes
     except KeyboardInterrupt:
         pass  # how one stops to follow
     return 0

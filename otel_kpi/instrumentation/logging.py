@@ -74,13 +74,13 @@ class Instrumentor:
             emitter.handle(self, record)
             original(self, record)
 
-        callHandlers.__wrapped__ = original  # type: ignore[attr-defined]
-        logging.Logger.callHandlers = callHandlers  # type: ignore[method-assign]
+        callHandlers.__wrapped__ = original  # type: ignore[attr-defined] # as functools.wraps sets it
+        logging.Logger.callHandlers = callHandlers  # type: ignore[method-assign] # what this is for
 
     def uninstrument(self) -> None:
         """Put the method back; what others wrapped around ours stays."""
         if getattr(logging.Logger.callHandlers, "__wrapped__", None) is self._original:
-            logging.Logger.callHandlers = self._original  # type: ignore[method-assign]
+            logging.Logger.callHandlers = self._original  # type: ignore[method-assign] # and back
         else:
             self._emitter.enabled = False
         self._original = None
@@ -194,7 +194,7 @@ def _attributes(record: logging.LogRecord) -> dict[str, AnyValue]:
     if record.funcName:
         attributes["code.function.name"] = record.funcName
     exc_info: Any = record.exc_info
-    if isinstance(exc_info, tuple) and len(exc_info) == 3 and exc_info[1] is not None:  # noqa: PLR2004
+    if isinstance(exc_info, tuple) and len(exc_info) == 3 and exc_info[1] is not None:  # noqa: PLR2004 - type, value, traceback
         attributes.update(_exception(exc_info[1]))
     if record.stack_info:
         attributes["code.stacktrace"] = record.stack_info[-_MAX_STACKTRACE:]

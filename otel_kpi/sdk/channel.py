@@ -115,9 +115,9 @@ class Condition(Protocol):
     """Who is told how the attempts go (`condition.DestinationCondition`)."""
 
     def delivered(self, channel: Channel) -> None: ...  # noqa: D102 - see the implementation
-    def answered(self, channel: Channel) -> None: ...  # noqa: D102
-    def failed(self, channel: Channel, delivery: Delivery) -> None: ...  # noqa: D102
-    def refused(self, channel: Channel, reason: str, count: int) -> None: ...  # noqa: D102
+    def answered(self, channel: Channel) -> None: ...  # noqa: D102 - the same
+    def failed(self, channel: Channel, delivery: Delivery) -> None: ...  # noqa: D102 - the same
+    def refused(self, channel: Channel, reason: str, count: int) -> None: ...  # noqa: D102 - the same
 
 
 class Channel:

@@ -65,7 +65,7 @@ def pairs(attributes: Mapping[str, Any] | None) -> dict[str, Any]:
         return attributes
     try:
         # BoundedAttributes hands out a copy of its dictionary at a quarter of what iterating costs.
-        return attributes.copy()  # type: ignore[attr-defined]
+        return attributes.copy()  # type: ignore[attr-defined] # BoundedAttributes has it, mappings need not
     except AttributeError:
         return dict(attributes)
 

@@ -106,7 +106,7 @@ class ExportWorker:
         ):
             if time.monotonic() > deadline:
                 break
-            time.sleep(0.001)
+            time.sleep(0.001)  # an import has no event that tells its end
 
     def after_fork_in_child(self) -> None:
         """Begin anew: the thread, the locks and the connection belong to the parent."""

@@ -22,9 +22,9 @@ EXAMPLES = Path(os.environ.get("OTEL_KPI_EXAMPLES") or Path(__file__).parents[2]
 sys.path.insert(0, str(EXAMPLES))
 
 from storefront import services  # noqa: E402 - the example is not installed
-from storefront.audit import round as rounds  # noqa: E402
-from storefront.audit.stores import Addresses  # noqa: E402
-from storefront.services import System  # noqa: E402
+from storefront.audit import round as rounds  # noqa: E402 - the same
+from storefront.audit.stores import Addresses  # noqa: E402 - the same
+from storefront.services import System  # noqa: E402 - the same
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

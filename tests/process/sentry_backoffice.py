@@ -18,20 +18,20 @@ trace.set_tracer_provider(TracerProvider())
 sentry.start(dsn=sys.argv[1], release="backoffice@1", environment="test")
 assert "django" not in sys.modules
 
-import django  # noqa: E402 the application comes after the distribution
-from django.conf import settings  # noqa: E402
+import django  # noqa: E402 - the application comes after the distribution
+from django.conf import settings  # noqa: E402 - the same
 
 settings.configure(
     DEBUG=False, ROOT_URLCONF=__name__, ALLOWED_HOSTS=["testserver"], SECRET_KEY="S1-django", MIDDLEWARE=[]
 )
 django.setup()
 
-from django.core.exceptions import PermissionDenied, SuspiciousOperation  # noqa: E402
-from django.core.wsgi import get_wsgi_application  # noqa: E402
-from django.http import Http404  # noqa: E402
-from django.test import Client  # noqa: E402
-from django.urls import path  # noqa: E402
-from opentelemetry.instrumentation.django import DjangoInstrumentor  # noqa: E402
+from django.core.exceptions import PermissionDenied, SuspiciousOperation  # noqa: E402 - the same
+from django.core.wsgi import get_wsgi_application  # noqa: E402 - the same
+from django.http import Http404  # noqa: E402 - the same
+from django.test import Client  # noqa: E402 - the same
+from django.urls import path  # noqa: E402 - the same
+from opentelemetry.instrumentation.django import DjangoInstrumentor  # noqa: E402 - the same
 
 DjangoInstrumentor().instrument()
 seen: dict[str, str] = {}

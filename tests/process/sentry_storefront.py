@@ -46,12 +46,12 @@ provider.add_span_processor(SimpleSpanProcessor(FileExporter()))
 trace.set_tracer_provider(provider)
 sentry.start(dsn=DSN, release="shop@1.2.3", environment="test")
 
-import httpx  # noqa: E402 the application comes after the distribution
-import uvicorn  # noqa: E402
-from fastapi import BackgroundTasks, FastAPI, HTTPException, Request  # noqa: E402
-from opentelemetry.instrumentation.httpx import HTTPXClientInstrumentor  # noqa: E402
-from opentelemetry.instrumentation.threading import ThreadingInstrumentor  # noqa: E402
-from opentelemetry.instrumentation.urllib3 import URLLib3Instrumentor  # noqa: E402
+import httpx  # noqa: E402 - the application comes after the distribution
+import uvicorn  # noqa: E402 - the same
+from fastapi import BackgroundTasks, FastAPI, HTTPException, Request  # noqa: E402 - the same
+from opentelemetry.instrumentation.httpx import HTTPXClientInstrumentor  # noqa: E402 - the same
+from opentelemetry.instrumentation.threading import ThreadingInstrumentor  # noqa: E402 - the same
+from opentelemetry.instrumentation.urllib3 import URLLib3Instrumentor  # noqa: E402 - the same
 
 for instrumentor in (HTTPXClientInstrumentor(), ThreadingInstrumentor(), URLLib3Instrumentor()):
     instrumentor.instrument()

@@ -95,6 +95,14 @@ def test_exporter_of_another_make_is_driven_beside_ours(receiver: Receiver) -> N
     assert len(receiver.named("a")) == 1
 
 
+def test_propagators_that_are_installed_stay_set_for_child_processes(receiver: Receiver) -> None:
+    text = (
+        "import otel_kpi, os\notel_kpi.configure()\nassert os.environ['OTEL_PROPAGATORS'] == 'tracecontext'"
+    )
+    errors = python(receiver, text, OTEL_PROPAGATORS="smoke,tracecontext")
+    assert errors.count("smoke") == 1
+
+
 def test_users_sitecustomize_runs_too(receiver: Receiver, tmp_path: Path) -> None:
     (tmp_path / "sitecustomize.py").write_text("import builtins\nbuiltins.chained = True\n")
     text = f"{SPAN}\nassert chained\nwork('a')"

@@ -48,7 +48,7 @@ class Receiver:
                 self.end_headers()
                 self.wfile.write(b"{}")
 
-            def log_message(self, format: str, *args: Any) -> None:  # noqa: A002
+            def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - as the standard library has it
                 pass
 
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)

@@ -90,4 +90,4 @@ def _agree(
         seconds = time.monotonic() - begun
         if not lines or seconds >= within:
             return Finding(store, books, found, tuple(lines), seconds)
-        time.sleep(PAUSE)
+        time.sleep(PAUSE)  # stores have no event for "arrived"; `within` ends it

@@ -97,7 +97,7 @@ def test_records_are_what_upstream_writes_but_for_an_empty_body(
     """Where a record has no body, upstream writes one that says nothing."""
     for record in batch:
         ours = otlp.from_protobuf("logs", encode_logs([record], Encoding.PROTOBUF))
-        theirs = upstream_encode_logs([record])  # type: ignore[list-item]
+        theirs = upstream_encode_logs([record])  # type: ignore[list-item] # looser than the stub, on purpose
         for resource in theirs.resource_logs:
             for scope in resource.scope_logs:
                 for log in scope.log_records:
@@ -108,7 +108,7 @@ def test_records_are_what_upstream_writes_but_for_an_empty_body(
 
 def test_a_severity_given_as_a_number_is_kept() -> None:
     log = LogRecord(observed_timestamp=1, severity_number=SeverityNumber.INFO, body="x")
-    log.severity_number = 13  # type: ignore[assignment]
+    log.severity_number = 13  # type: ignore[assignment] # looser than the stub, on purpose
     record = ReadWriteLogRecord(log)
     request = otlp.from_protobuf("logs", encode_logs([record], Encoding.PROTOBUF))
     assert request.resource_logs[0].scope_logs[0].log_records[0].severity_number == 13
