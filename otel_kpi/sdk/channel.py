@@ -81,8 +81,8 @@ class Exporter(Protocol):
         """Forget the connection in a forked child without telling the other side."""
         ...
 
-    def close(self) -> None:
-        """Close the connection."""
+    def end(self) -> None:
+        """The process ends: pass on what the exporter itself still holds. Called after the last batch."""
         ...
 
 

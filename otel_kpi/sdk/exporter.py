@@ -65,9 +65,8 @@ class OtlpExporter:
         """Forget the connection; it is the parent's."""
         self._transport.abandon()
 
-    def close(self) -> None:
-        """Close the connection."""
-        self._transport.close()
+    def end(self) -> None:
+        """Nothing: what was accepted has arrived."""
 
     def _encoder(self) -> Callable[[Sequence[Any]], Encoded]:
         if self._encode is None:
@@ -96,6 +95,7 @@ class ForeignExporter:
         self.signal: Signal = signal
         self.destination = destination
         self._exporter = exporter
+        self._ended = False
 
     def encode(self, items: Sequence[Any]) -> Batch:
         """Count the items; the exporter encodes them itself."""
@@ -120,8 +120,11 @@ class ForeignExporter:
     def abandon(self) -> None:
         """Nothing: what a foreign exporter holds is its own affair."""
 
-    def close(self) -> None:
-        """Shut the exporter down."""
+    def end(self) -> None:
+        """Shut the exporter down, once: it may keep things of its own until then."""
+        if self._ended:
+            return
+        self._ended = True
         try:
             self._exporter.shutdown()
         except Exception as error:

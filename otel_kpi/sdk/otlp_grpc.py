@@ -70,6 +70,9 @@ class GrpcExporter(ForeignExporter):
         """Leave the channel to the parent; gRPC's threads are not in a forked child."""
         self._exporter = None
 
+    def end(self) -> None:
+        """Nothing: each request was answered, and upstream's shutdown would wait for a retry that is not made."""
+
 
 def _exporter_class(signal: Signal) -> Callable[..., Any]:
     try:

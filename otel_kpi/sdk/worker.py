@@ -169,6 +169,9 @@ class ExportWorker:
             sent = False
             try:
                 sent = min([channel.drain(deadline, final=final) for channel in self._channels])
+                if final:
+                    for channel in self._channels:
+                        channel.exporter.end()
             finally:
                 for drain in drains:
                     drain.finish(sent=sent)

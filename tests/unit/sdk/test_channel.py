@@ -7,9 +7,11 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from opentelemetry.sdk.trace.export import SpanExporter, SpanExportResult
 
 from otel_kpi.sdk.channel import Batch, Channel, Delivery, Signal
 from otel_kpi.sdk.condition import DestinationCondition
+from otel_kpi.sdk.exporter import ForeignExporter
 from otel_kpi.sdk.metrics import MetricChannel
 from otel_kpi.sdk.worker import ExportWorker
 
@@ -41,7 +43,7 @@ class ScriptedExporter:
 
     def abandon(self) -> None: ...
 
-    def close(self) -> None: ...
+    def end(self) -> None: ...
 
 
 def channel(
@@ -299,3 +301,34 @@ def test_flush_says_whether_the_receiver_took_it() -> None:
     made.offer(1)
     assert not made.drain(time.monotonic() + 1.0, final=False)
     assert made.drain(time.monotonic() + 1.0, final=False)
+
+
+class HoldingExporter(SpanExporter):
+    """Keeps what it is given until it is shut down, as an exporter to a file or an archive may."""
+
+    def __init__(self) -> None:
+        self.held: list[Any] = []
+        self.written: list[Any] = []
+        self.shutdowns = 0
+
+    def export(self, spans: Sequence[Any]) -> SpanExportResult:
+        self.held += spans
+        return SpanExportResult.SUCCESS
+
+    def shutdown(self) -> None:
+        self.shutdowns += 1
+        self.written += self.held
+
+
+def test_exporter_of_somebody_else_is_shut_down_once_after_its_last_batch() -> None:
+    holding = HoldingExporter()
+    exporter = ForeignExporter("traces", holding, "exporter holding")
+    condition = DestinationCondition(exporter.destination)
+    worker = ExportWorker(condition, 1.0)
+    made = Channel(exporter, condition, capacity=100, batch_size=5, delay=30.0, wake=worker.wake)
+    worker.add(made)
+    worker.start()
+    made.offer("last")
+    for _ in range(2):
+        assert worker.drain(time.monotonic() + 5.0, final=True)
+    assert (holding.written, holding.shutdowns) == (["last"], 1)
