@@ -75,6 +75,10 @@ def _pairs(raw: str) -> tuple[tuple[str, str], ...]:
     return tuple(pairs)
 
 
+def _counts(raw: str) -> tuple[tuple[str, int], ...]:
+    return tuple((name, _whole(0)(count)) for name, count in _pairs(raw))
+
+
 def _headers(raw: str) -> tuple[tuple[str, str], ...]:
     pairs = _pairs(raw)
     for name, value in pairs:
@@ -113,5 +117,7 @@ BOOLEAN = Parser("true or false", _boolean)
 NAMES = Parser("names separated by commas", _names)
 URL = Parser("an http:// or https:// address", _url)
 PAIRS = Parser("key=value pairs separated by commas, percent-encoded", _pairs)
+COUNTS = Parser("name=whole number pairs separated by commas", _counts)
 HEADERS = Parser("name=value pairs separated by commas, percent-encoded", _headers)
 FRACTION = Parser("a number from 0 to 1", _fraction)
+LEVEL = one_of("notset", "debug", "info", "warn", "warning", "error", "fatal", "critical")

@@ -12,7 +12,19 @@ import dataclasses
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast
 
-from otel_kpi._parsing import BOOLEAN, FRACTION, HEADERS, NAMES, PAIRS, TEXT, URL, Parser, one_of, whole
+from otel_kpi._parsing import (
+    BOOLEAN,
+    FRACTION,
+    HEADERS,
+    LEVEL,
+    NAMES,
+    PAIRS,
+    TEXT,
+    URL,
+    Parser,
+    one_of,
+    whole,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -249,6 +261,31 @@ class Settings:
         "explicit_bucket_histogram",
         "Histograms with fixed or with exponential buckets.",
     )
+    metric_attribute_values: int = setting(
+        "OTEL_KPI_METRIC_ATTRIBUTE_VALUES",
+        whole("values", 1),
+        200,
+        "Distinct values of one attribute of one metric; further ones are counted as `other`. Five times as many "
+        "where a program has many by nature (`http.route`, `db.collection.name`, …).",
+    )
+    metric_identifiers: int = setting(
+        "OTEL_KPI_METRIC_IDENTIFIERS",
+        whole("values"),
+        10,
+        "Those of them that look like an identifier: UUIDs, long numbers, long texts. Mail addresses have none.",
+    )
+    metric_series: int = setting(
+        "OTEL_KPI_METRIC_SERIES",
+        whole("series", 1),
+        2_000,
+        "Attribute sets of one metric; further ones are counted under `otel.metric.overflow`.",
+    )
+    metric_attribute_budgets: tuple[tuple[str, int], ...] = setting(
+        "OTEL_KPI_METRIC_ATTRIBUTE_BUDGETS",
+        COUNTS,
+        (),
+        "Distinct values by attribute, or by `metric:attribute`, whatever they look like: `customer.tier=50`.",
+    )
     attribute_count: int | None = setting(
         "OTEL_ATTRIBUTE_COUNT_LIMIT", whole("attributes"), 128, "Attributes of a span or log record."
     )
@@ -290,6 +327,39 @@ class Settings:
         NAMES,
         ("http", "database"),
         "Generation of the convention names; the stable ones by default, because every rule hangs on them.",
+    )
+
+    # --- log records
+    log_records: bool = setting(
+        "OTEL_PYTHON_LOG_AUTO_INSTRUMENTATION",
+        BOOLEAN,
+        True,
+        "Sends the records of `logging`, structlog and loguru; else those of `logging` are stamped only.",
+    )
+    log_correlation: bool = setting(
+        "OTEL_PYTHON_LOG_CORRELATION",
+        BOOLEAN,
+        False,
+        "Writes the trace into the application's own output: handlers of `logging` without a format of their own "
+        "get `OTEL_PYTHON_LOG_FORMAT`, events of structlog `trace_id` and `span_id`, records of loguru the same in "
+        "`extra`.",
+    )
+    log_format: str = setting(
+        "OTEL_PYTHON_LOG_FORMAT",
+        TEXT,
+        "%(asctime)s %(levelname)s [%(name)s] [%(filename)s:%(lineno)d] [trace_id=%(otelTraceID)s "
+        "span_id=%(otelSpanID)s resource.service.name=%(otelServiceName)s "
+        "trace_sampled=%(otelTraceSampled)s] - %(message)s",
+        "The format of `OTEL_PYTHON_LOG_CORRELATION`.",
+    )
+    log_root_level: str | None = setting(
+        "OTEL_PYTHON_LOG_LEVEL", LEVEL, None, "Level of the root logger, until the application sets its own."
+    )
+    log_lowest_level: str = setting(
+        "OTEL_PYTHON_LOG_HANDLER_LEVEL",
+        LEVEL,
+        "notset",
+        "Lowest level of log records that leave by OTLP; what loggers let through below it is only printed.",
     )
 
     # --- errors to Sentry

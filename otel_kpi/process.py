@@ -79,7 +79,23 @@ def arm_instrumentation() -> None:
     if settings is not None and is_enabled():
         from otel_kpi import instrumentation
 
-        instrumentation.install(disabled=frozenset(settings.disabled_instrumentations))
+        disabled = frozenset(settings.disabled_instrumentations)
+        instrumentation.install(disabled=disabled, options=_instrumentor_options(settings))
+
+
+def _instrumentor_options(settings: Settings) -> dict[str, dict[str, Any]]:
+    """What settings decide of instrumentors, by the name of their row."""
+    return {
+        "logging": {
+            "correlation": settings.log_correlation,
+            "text_format": settings.log_format,
+            "root_level": settings.log_root_level,
+            "lowest_level": settings.log_lowest_level,
+            "exports": settings.log_records,
+        },
+        "structlog": {"correlation": settings.log_correlation, "exports": settings.log_records},
+        "loguru": {"correlation": settings.log_correlation, "exports": settings.log_records},
+    }
 
 
 def is_enabled() -> bool:

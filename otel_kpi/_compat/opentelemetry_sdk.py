@@ -6,6 +6,7 @@ import threading
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping
     from types import FrameType
 
     from opentelemetry.sdk._logs import LoggerProvider
@@ -81,6 +82,64 @@ def holds_metric_lock(frame: FrameType | None) -> bool:
                 return True
         frame = frame.f_back
     return False
+
+
+# --- opentelemetry-sdk: a measurement on its way into a series
+
+
+def guard_measurements(
+    provider: MeterProvider, admit: Callable[[Any, Mapping[str, Any]], Mapping[str, Any]]
+) -> None:
+    """Have each measurement of a provider recorded under the attributes that `admit(instrument, attributes)` gives.
+
+    The one public place to choose attributes is a view, and that is by name: it cannot look at a value. All
+    instruments hand their measurements to one consumer; those of observable ones are asked for at a collection.
+    """
+    consumer: Any = provider._measurement_consumer
+    consume, register = consumer.consume_measurement, consumer.register_asynchronous_instrument
+
+    def consume_guarded(measurement: Any) -> None:
+        attributes = measurement.attributes
+        if attributes:
+            admitted = admit(measurement.instrument, attributes)
+            if admitted is not attributes:
+                object.__setattr__(measurement, "attributes", admitted)
+        consume(measurement)
+
+    consumer.consume_measurement = consume_guarded
+    consumer.register_asynchronous_instrument = lambda instrument: register(_Guarded(instrument, admit))
+    consumer._async_instruments = [_Guarded(each, admit) for each in consumer._async_instruments]
+
+
+class _Guarded:
+    """An observable instrument as the consumer sees it: something with a callback."""
+
+    def __init__(
+        self, instrument: Any, admit: Callable[[Any, Mapping[str, Any]], Mapping[str, Any]]
+    ) -> None:
+        self._instrument = instrument
+        self._admit = admit
+
+    def callback(self, options: Any) -> Iterable[Any]:
+        for measurement in self._instrument.callback(options):
+            attributes = measurement.attributes
+            if attributes:
+                object.__setattr__(
+                    measurement, "attributes", self._admit(measurement.instrument, attributes)
+                )
+            yield measurement
+
+
+def attributes_of_views(provider: MeterProvider, instrument: Any) -> frozenset[str] | None:
+    """Give the names that a provider's views leave on the series of an instrument; `None` is all of them.
+
+    A provider does not say which views it has, nor a view which instruments it is for.
+    """
+    config: Any = provider._sdk_config
+    views = [view for view in config.views if view._match(instrument)]
+    if not views or any(view._attribute_keys is None for view in views):
+        return None
+    return frozenset[str]().union(*(view._attribute_keys for view in views))
 
 
 # --- opentelemetry-api: values of attributes

@@ -6,23 +6,30 @@ application imports the library.
 
 from __future__ import annotations
 
-from typing import Final
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, Final
 
 from otel_kpi.instrumentation.loader import Loader
 from otel_kpi.instrumentation.table import TABLE, Instrumented, Row
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 __all__ = ["TABLE", "Instrumented", "Row", "install", "owned_names", "report", "uninstall"]
 
 _LOADER: Final = Loader(TABLE)
 
 
-def install(*, disabled: frozenset[str] = frozenset()) -> None:
+def install(
+    *, disabled: frozenset[str] = frozenset(), options: Mapping[str, Mapping[str, Any]] = MappingProxyType({})
+) -> None:
     """Arm the import hooks of every row; what is imported already is instrumented now. Idempotent, never raises.
 
     Args:
         disabled: Names of rows to leave out, as in `OTEL_PYTHON_DISABLED_INSTRUMENTATIONS`; `"*"` is all of them.
+        options: By a row's name, keyword arguments of its `instrument()` that settings decide.
     """
-    _LOADER.install(disabled)
+    _LOADER.install(disabled, options)
 
 
 def uninstall() -> None:

@@ -6,17 +6,19 @@ import importlib
 import logging
 import sys
 import threading
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final
 
 from otel_kpi import _compat
 from otel_kpi.instrumentation.table import Instrumented
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from otel_kpi.instrumentation.table import Row, State
 
 _logger: Final = logging.getLogger("otel_kpi.instrumentation")
+_NONE: Final[Mapping[str, Mapping[str, Any]]] = MappingProxyType({})
 
 
 class _Entry:
@@ -45,12 +47,19 @@ class Loader:
         self._entries = {row.name: _Entry(row) for row in rows}
         self._lock = threading.RLock()
         self._hooked = False
+        self._options: Mapping[str, Mapping[str, Any]] = {}
         # A hook runs inside the import machinery, which takes its mark off the module only afterwards.
         self._ended: set[str] = set()
 
-    def install(self, disabled: frozenset[str]) -> None:
-        """Arm every row that is not in `disabled`. Never raises."""
+    def install(self, disabled: frozenset[str], options: Mapping[str, Mapping[str, Any]] = _NONE) -> None:
+        """Arm every row that is not in `disabled`. Never raises.
+
+        Args:
+            disabled: Names of rows, or `"*"`.
+            options: By a row's name, keyword arguments of its `instrument()` that settings decide.
+        """
         with self._lock:
+            self._options = options
             for entry in self._entries.values():
                 if entry.state not in {"skipped", "failed"}:
                     continue
@@ -150,6 +159,7 @@ class Loader:
                 return
             # Whatever the instrumentor imports may fire our hooks again.
             entry.become("loaded")
+        options = {**row.options, **self._options.get(row.name, {})}
         try:
             entry.version = _version(row)
             if row.specifier is not None and not _within(entry.version, row.specifier):
@@ -160,9 +170,9 @@ class Loader:
                 entry.become("foreign", "instrumented by the application")
                 return
             if row.specifier is None and row.when == "import":
-                instrumentor.instrument(raise_exception_on_conflict=True, **row.options)
+                instrumentor.instrument(raise_exception_on_conflict=True, **options)
             else:
-                instrumentor.instrument(skip_dep_check=True, **row.options)
+                instrumentor.instrument(skip_dep_check=True, **options)
         except Exception as error:
             if _compat.is_dependency_conflict(error):
                 self._skip(entry, f"upstream's range: {error}")

@@ -3,49 +3,54 @@
 No handler is added anywhere: one on the root logger would make `basicConfig` a no-op and `dictConfig` would
 remove it. `Logger.callHandlers` is what every record passes that its logger's level and filters let through,
 whatever handlers there are, also for loggers that do not propagate.
+
+The application's handlers come first. They format the record, and what they made of it is sent: it is formatted
+once, and what a filter of theirs took out stays out.
 """
 
 from __future__ import annotations
 
 import logging
-import threading
-import traceback
-from typing import TYPE_CHECKING, Any, Final
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final, cast
 
 from opentelemetry import context, trace
-from opentelemetry._logs import LogRecord, NoOpLogger, get_logger_provider
-from opentelemetry._logs.severity import SeverityNumber
+from opentelemetry._logs import LogRecord
 
 from otel_kpi import _compat
+from otel_kpi.instrumentation.log_records import (
+    DELIVERY,
+    EMITTER,
+    end_of_stack,
+    exception_attributes,
+    severity,
+    simple_attributes,
+)
 
 if TYPE_CHECKING:
-    from opentelemetry._logs import Logger, LoggerProvider
+    from collections.abc import Mapping
+
+    from opentelemetry.context import Context
     from opentelemetry.util.types import AnyValue
 
-_OWN: Final = ("opentelemetry", "otel_kpi")
 _TRANSPORTS: Final = ("urllib3", "requests", "httpcore", "httpx", "grpc", "http")
 """Loggers of what exporters are made of: under suppression their records are about sending our own."""
 
-_MAX_SCOPES: Final = 1000
-_MAX_STACKTRACE: Final = 16_384
-"""Characters; the end of a stack trace, where the error is, is kept."""
-
 _SENT: Final = "_otel_kpi_sent"
 """Marks a record that went out, so that a listener in another thread or process does not send it again."""
+
+_STAMPS: Final = {"otelTraceID": "0", "otelSpanID": "0", "otelTraceSampled": False, "otelServiceName": ""}
 
 _KNOWN_FIELDS: Final = frozenset(vars(logging.makeLogRecord({}))) | {
     "asctime",
     "message",
     "taskName",
     "color_message",  # uvicorn's message again, with escape sequences
-    "otelTraceID",
-    "otelSpanID",
-    "otelTraceSampled",
-    "otelServiceName",
+    *_STAMPS,
     _SENT,
 }
-
-_guard: Final = threading.local()
+_ESCAPES: Final = re.compile(r"\x1b\[[0-9;]*m")
 
 
 class Instrumentor:
@@ -53,7 +58,9 @@ class Instrumentor:
 
     def __init__(self) -> None:
         self._original: Any = None
-        self._emitter = Emitter()
+        self._enabled = False
+        self._lowest = logging.NOTSET
+        self._exports = True
 
     @property
     def is_instrumented_by_opentelemetry(self) -> bool:
@@ -62,17 +69,49 @@ class Instrumentor:
 
     @property
     def errors(self) -> int:
-        """Records that were lost to an error of ours."""
-        return self._emitter.errors
+        """Records that were lost to an error of ours, from whatever library."""
+        return EMITTER.errors
 
-    def instrument(self, **_options: Any) -> None:
-        """Wrap the method."""
+    def instrument(
+        self,
+        *,
+        correlation: bool = False,
+        text_format: str = "",
+        root_level: str | None = None,
+        lowest_level: str = "notset",
+        exports: bool = True,
+        **_options: Any,
+    ) -> None:
+        """Wrap the method.
+
+        Args:
+            correlation: Give `text_format` to handlers that have no format of their own.
+            text_format: With `%(otelTraceID)s` and its kind in it.
+            root_level: Level of the root logger from now on; None leaves it.
+            lowest_level: Lowest level that is sent.
+            exports: Whether records are sent at all; else they are stamped only.
+        """
+        self._lowest = logging.getLevelNamesMapping()[lowest_level.upper()]
+        self._exports = exports
+        if root_level is not None:
+            logging.getLogger().setLevel(root_level.upper())
+        if correlation:
+            _compat.set_default_log_format(text_format, _STAMPS)
         original = self._original = logging.Logger.callHandlers
-        emitter = self._emitter
+        self._enabled = True
+        instrumentor = self
 
         def callHandlers(self: logging.Logger, record: logging.LogRecord) -> None:  # noqa: N802 -- logging's name
-            emitter.handle(self, record)
-            original(self, record)
+            state = instrumentor._before(self, record)
+            if state is None:
+                original(self, record)
+                return
+            outer, DELIVERY.text = DELIVERY.text, record.getMessage
+            try:
+                original(self, record)
+            finally:
+                DELIVERY.text = outer
+                EMITTER.guarded(lambda: EMITTER.emit(record.name, translate(record, state)))
 
         callHandlers.__wrapped__ = original  # type: ignore[attr-defined] # as functools.wraps sets it
         logging.Logger.callHandlers = callHandlers  # type: ignore[method-assign] # what this is for
@@ -81,149 +120,141 @@ class Instrumentor:
         """Put the method back; what others wrapped around ours stays."""
         if getattr(logging.Logger.callHandlers, "__wrapped__", None) is self._original:
             logging.Logger.callHandlers = self._original  # type: ignore[method-assign] # and back
-        else:
-            self._emitter.enabled = False
+        self._enabled = False
         self._original = None
+        EMITTER.forget()
+        _compat.restore_default_log_format()
 
-
-class Emitter:
-    """Stamps the trace on records and sends them through the global logger provider. Never raises."""
-
-    def __init__(self) -> None:
-        self.enabled = True
-        self.errors = 0
-        self._provider: LoggerProvider | None = None
-        self._scopes: dict[str, Logger] = {}
-
-    def handle(self, logger: logging.Logger, record: logging.LogRecord) -> None:
-        """Stamp a record and send it once."""
-        if not self.enabled or getattr(_guard, "inside", False) or _SENT in record.__dict__:
-            return
-        _guard.inside = True
+    def _before(self, logger: logging.Logger, record: logging.LogRecord) -> Written | None:
+        """Stamp a record, and remember how it was written; None when it is not to be sent."""
+        if not self._enabled or DELIVERY.recording or _SENT in record.__dict__:
+            return None
         try:
             # A handler of the user's that sends to OpenTelemetry would send our stamps as attributes.
-            if not _has_otel_handler(logger):
-                self._stamp(record)
-                if not _is_ours(record.name):
-                    self._emit(record)
+            if _has_otel_handler(logger):
+                return None
+            _stamp(record)
+            if not self._leaves(record):
+                return None
+            record.__dict__[_SENT] = True
+            return written(record)
         except Exception:
-            # A line about it would be a record, and end here again.
-            self.errors += 1
-        finally:
-            _guard.inside = False
+            EMITTER.errors += 1
+            return None
 
-    def _stamp(self, record: logging.LogRecord) -> None:
-        """Set the attributes that upstream's logging instrumentor sets, for the application's own formats."""
-        span_context = trace.get_current_span().get_span_context()
-        fields = record.__dict__
-        fields.setdefault("otelServiceName", _service_name())
-        if span_context.is_valid:
-            fields.setdefault("otelTraceID", f"{span_context.trace_id:032x}")
-            fields.setdefault("otelSpanID", f"{span_context.span_id:016x}")
-            fields.setdefault("otelTraceSampled", span_context.trace_flags.sampled)
-        else:
-            fields.setdefault("otelTraceID", "0")
-            fields.setdefault("otelSpanID", "0")
-            fields.setdefault("otelTraceSampled", False)
-
-    def _emit(self, record: logging.LogRecord) -> None:
+    def _leaves(self, record: logging.LogRecord) -> bool:
+        """Say whether a record is to be sent from here."""
+        if not self._exports or record.levelno < self._lowest or not EMITTER.sends(record.name):
+            return False
         if _compat.suppressed() and record.name.partition(".")[0] in _TRANSPORTS:
-            return
-        scope = self._scope(record.name)
-        if isinstance(scope, NoOpLogger):
-            return
-        record.__dict__[_SENT] = True
-        scope.emit(translate(record))
+            return False
+        return DELIVERY.text is None or not DELIVERY.is_repeated(record.getMessage())
 
-    def _scope(self, name: str) -> Logger:
-        provider = get_logger_provider()
-        if provider is not self._provider:
-            self._provider = provider
-            self._scopes = {}
-        scope = self._scopes.get(name)
-        if scope is None:
-            # Providers keep every scope for good; names made per object would grow without bound.
-            if len(self._scopes) >= _MAX_SCOPES:
-                name = "logging"
-                scope = self._scopes.get(name)
-            if scope is None:
-                scope = self._scopes[name] = provider.get_logger(name)
-        return scope
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """What a record said before the application's handlers had it: some paint its level, some add fields.
+
+    Attributes:
+        context: Where it was written.
+        severity_text: Its level's name.
+        message: Template and arguments.
+        body: What an event of structlog is about; None for a record of `logging` itself.
+        attributes: Its extra fields.
+    """
+
+    context: Context
+    severity_text: str
+    message: tuple[Any, Any]
+    body: str | None
+    attributes: dict[str, AnyValue]
+
+
+def written(record: logging.LogRecord) -> Written:
+    """Remember a record in the current context."""
+    body, fields = _structlog_event(record)
+    attributes = simple_attributes(record.__dict__, without=_KNOWN_FIELDS)
+    if fields:
+        attributes.update(fields)
+    return Written(context.get_current(), record.levelname, (record.msg, record.args), body, attributes)
+
+
+def translate(record: logging.LogRecord, state: Written) -> LogRecord:
+    """Make the OpenTelemetry log record of a `logging` record."""
+    return LogRecord(
+        timestamp=round(record.created * 1e6) * 1000,  # a double holds microseconds of today, not nanoseconds
+        context=state.context,
+        severity_number=severity(record.levelno),
+        severity_text=state.severity_text,
+        body=state.body if state.body is not None else _message(record, state),
+        attributes=state.attributes | _place_and_error(record),
+    )
+
+
+def _message(record: logging.LogRecord, state: Written) -> str:
+    """The text that a handler made of the record, or else ours."""
+    made = record.__dict__.get("message")
+    template, arguments = state.message
+    unchanged = record.msg is template and record.args is arguments
+    if unchanged and isinstance(made, str) and isinstance(template, str) and "\x1b" not in made:
+        return made
+    try:
+        text = record.getMessage()
+    except Exception:
+        # The handlers report it as they always did; the template still says what it was about.
+        return str(record.msg)
+    return text if unchanged else _ESCAPES.sub("", text)
+
+
+def _structlog_event(record: logging.LogRecord) -> tuple[str | None, dict[str, AnyValue]]:
+    """Text and fields of an event that structlog wrote through `logging`."""
+    from_structlog, DELIVERY.event = DELIVERY.event, None
+    if from_structlog is not None and from_structlog[0] is record.msg:
+        fields = from_structlog[1]
+    elif isinstance(record.msg, dict) and "_logger" in record.__dict__:
+        fields = cast("Mapping[str, Any]", record.msg)  # `ProcessorFormatter.wrap_for_formatter`
+    else:
+        return None, {}
+    from otel_kpi.instrumentation.structlog import body_and_attributes
+
+    return body_and_attributes(fields)
+
+
+def _place_and_error(record: logging.LogRecord) -> dict[str, AnyValue]:
+    attributes: dict[str, AnyValue] = {
+        "code.file.path": record.pathname,
+        "code.line.number": record.lineno,
+    }
+    if record.funcName:
+        attributes["code.function.name"] = record.funcName
+    exc_info: Any = record.exc_info
+    if isinstance(exc_info, tuple) and len(exc_info) == 3 and exc_info[1] is not None:  # noqa: PLR2004 - type, value, traceback
+        # `Formatter` keeps what it made of the exception; another kind of text may be short or coloured.
+        made = f"{record.exc_text}\n" if (record.exc_text or "").startswith("Traceback (") else None
+        attributes.update(exception_attributes(exc_info[1], made))
+    if record.stack_info:
+        attributes["code.stacktrace"] = end_of_stack(record.stack_info)
+    return attributes
+
+
+def _stamp(record: logging.LogRecord) -> None:
+    """Set the attributes that upstream's logging instrumentor sets, for the application's own formats."""
+    span_context = trace.get_current_span().get_span_context()
+    fields = record.__dict__
+    fields.setdefault("otelServiceName", _service_name())
+    if span_context.is_valid:
+        fields.setdefault("otelTraceID", f"{span_context.trace_id:032x}")
+        fields.setdefault("otelSpanID", f"{span_context.span_id:016x}")
+        fields.setdefault("otelTraceSampled", span_context.trace_flags.sampled)
+    else:
+        fields.setdefault("otelTraceID", "0")
+        fields.setdefault("otelSpanID", "0")
+        fields.setdefault("otelTraceSampled", False)
 
 
 def _service_name() -> str:
     resource = getattr(trace.get_tracer_provider(), "resource", None)
     return "" if resource is None else str(resource.attributes.get("service.name", ""))
-
-
-def translate(record: logging.LogRecord) -> LogRecord:
-    """Make the OpenTelemetry log record of a `logging` record, in the current context."""
-    return LogRecord(
-        timestamp=round(record.created * 1e6) * 1000,  # a double holds microseconds of today, not nanoseconds
-        context=context.get_current(),
-        severity_number=severity(record.levelno),
-        severity_text=record.levelname,
-        body=_body(record),
-        attributes=_attributes(record),
-    )
-
-
-def severity(level: int) -> SeverityNumber:
-    """Map a level of `logging`, custom ones too: ten levels are four severities."""
-    if level <= 0:
-        return SeverityNumber.UNSPECIFIED
-    # DEBUG 10 → 5, INFO 20 → 9, WARNING 30 → 13, ERROR 40 → 17, CRITICAL 50 → 21; below DEBUG is TRACE.
-    base, step = divmod(level, 10)
-    return SeverityNumber(min(24, base * 4 + 1 + min(3, step * 4 // 10)))
-
-
-def _body(record: logging.LogRecord) -> AnyValue:
-    try:
-        return record.getMessage()
-    except Exception:
-        # The handlers report it as they always did; the template still says what it was about.
-        return str(record.msg)
-
-
-def _attributes(record: logging.LogRecord) -> dict[str, AnyValue]:
-    attributes: dict[str, AnyValue] = {
-        key: value for key, value in record.__dict__.items() if key not in _KNOWN_FIELDS and _is_simple(value)
-    }
-    attributes["code.file.path"] = record.pathname
-    attributes["code.line.number"] = record.lineno
-    if record.funcName:
-        attributes["code.function.name"] = record.funcName
-    exc_info: Any = record.exc_info
-    if isinstance(exc_info, tuple) and len(exc_info) == 3 and exc_info[1] is not None:  # noqa: PLR2004 - type, value, traceback
-        attributes.update(_exception(exc_info[1]))
-    if record.stack_info:
-        attributes["code.stacktrace"] = record.stack_info[-_MAX_STACKTRACE:]
-    return attributes
-
-
-def _exception(error: BaseException) -> dict[str, AnyValue]:
-    cls = type(error)
-    kind = cls.__qualname__ if cls.__module__ == "builtins" else f"{cls.__module__}.{cls.__qualname__}"
-    attributes: dict[str, AnyValue] = {"exception.type": kind}
-    try:
-        attributes["exception.message"] = str(error)
-        text = "".join(traceback.format_exception(error))
-    except Exception:
-        return attributes
-    attributes["exception.stacktrace"] = text[-_MAX_STACKTRACE:]
-    return attributes
-
-
-def _is_simple(value: object) -> bool:
-    if isinstance(value, (str, bool, int, float)):
-        return True
-    return isinstance(value, (list, tuple)) and all(
-        isinstance(item, (str, bool, int, float)) for item in value
-    )  # pyright: ignore[reportUnknownVariableType]
-
-
-def _is_ours(name: str) -> bool:
-    return name.partition(".")[0] in _OWN
 
 
 def _has_otel_handler(logger: logging.Logger) -> bool:

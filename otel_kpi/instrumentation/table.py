@@ -72,7 +72,8 @@ _UPSTREAM = "opentelemetry.instrumentation"
 
 
 def _upstream(name: str, target: str, cls: str, distribution: str, specifier: str | None = None) -> Row:
-    module = f"{_UPSTREAM}.{name.removesuffix('2') if name == 'httpx2' else name}"
+    package = "httpx" if name == "httpx2" else name.replace("-", "_")
+    module = f"{_UPSTREAM}.{package}"
     return Row(name, target, f"{module}:{cls}", distribution, specifier, waits_for=(module,))
 
 
@@ -112,12 +113,29 @@ TABLE: Final = (
     _upstream("httpx", "httpx", "HTTPXClientInstrumentor", "httpx", ">=0.27,<1"),
     _upstream("requests", "requests", "RequestsInstrumentor", "requests", ">=2.30,<3"),
     Row("logging", "logging", "otel_kpi.instrumentation.logging:Instrumentor", when="now"),
+    Row("structlog", "structlog", "otel_kpi.instrumentation.structlog:Instrumentor", "structlog", ">=21.2"),
+    Row("loguru", "loguru", "otel_kpi.instrumentation.loguru:Instrumentor", "loguru", ">=0.6,<1"),
     Row("aiosqlite", "aiosqlite", "otel_kpi.instrumentation.aiosqlite:Instrumentor", "aiosqlite", ">=0.19"),
     # Upstream's, as they are: our tests have not been over them yet.
     _upstream("httpx2", "httpx2", "HTTPX2ClientInstrumentor", "httpx2"),
     _upstream("urllib3", "urllib3", "URLLib3Instrumentor", "urllib3"),
     _upstream("redis", "redis", "RedisInstrumentor", "redis"),
-    _upstream("celery", "celery", "CeleryInstrumentor", "celery"),
+    Row(
+        "celery",
+        "celery.app.base",
+        "otel_kpi.instrumentation.celery:Instrumentor",
+        "celery",
+        ">=5.4,<6",
+        waits_for=(f"{_UPSTREAM}.celery",),
+    ),
+    _upstream("kafka", "kafka", "KafkaInstrumentor", "kafka-python"),
+    _upstream("confluent_kafka", "confluent_kafka", "ConfluentKafkaInstrumentor", "confluent-kafka"),
+    _upstream("aiokafka", "aiokafka", "AIOKafkaInstrumentor", "aiokafka"),
+    _upstream("aio-pika", "aio_pika", "AioPikaInstrumentor", "aio-pika"),
+    _upstream("pika", "pika", "PikaInstrumentor", "pika"),
+    _upstream("botocore", "botocore", "BotocoreInstrumentor", "botocore"),
+    _upstream("aiohttp-client", "aiohttp.client", "AioHttpClientInstrumentor", "aiohttp"),
+    _upstream("aiohttp-server", "aiohttp.web", "AioHttpServerInstrumentor", "aiohttp"),
     _upstream("psycopg", "psycopg", "PsycopgInstrumentor", "psycopg"),
     _upstream("asyncpg", "asyncpg", "AsyncPGInstrumentor", "asyncpg"),
     _upstream("sqlite3", "sqlite3", "SQLite3Instrumentor", ""),

@@ -470,3 +470,64 @@ def test_span_of_another_make_is_read_through_its_properties() -> None:
     foreign = ReadableSpan(name="foreign", attributes={"a": 1})
     assert _compat.span_parts(foreign)[0] == "foreign"
     assert dict(_compat.span_parts(foreign)[7]) == {"a": 1}
+
+
+# --- logging, structlog, loguru
+
+
+def test_default_log_format_is_set_and_restored() -> None:
+    import logging
+
+    record = logging.makeLogRecord({"msg": "x"})
+    handler = logging.Handler()
+    before = handler.format(record)
+    _compat.set_default_log_format("%(otelTraceID)s %(message)s", {"otelTraceID": "0"})
+    try:
+        assert handler.format(record) == "0 x"
+    finally:
+        _compat.restore_default_log_format()
+    assert handler.format(record) == before == "x"
+
+
+def test_structlog_renderer_has_a_step_before_and_after_it() -> None:
+    import structlog
+
+    seen: list[Any] = []
+
+    def step(_logger: Any, method: str, event: Any) -> Any:
+        seen.append((method, event))
+        return event
+
+    def render(_logger: Any, _method: str, event: Any) -> str:
+        return f"rendered {event['event']}"
+
+    logger = structlog.wrap_logger(structlog.testing.ReturnLogger(), processors=[render])
+    _compat.wrap_structlog_renderer(step, step)
+    try:
+        assert logger.bind(a=1).info("x") == "rendered x"
+    finally:
+        _compat.unwrap_structlog_renderer()
+    assert seen == [("info", {"a": 1, "event": "x"}), ("info", "rendered x")]
+    assert logger.info("y") == "rendered y"
+    assert len(seen) == 2
+
+
+def test_loguru_sinks_are_given_records_through_a_wrapper() -> None:
+    from loguru import logger
+
+    seen: list[str] = []
+
+    def wrapper(wrapped: Any, _instance: Any, args: Any, kwargs: Any) -> Any:
+        seen.append(args[0]["message"])
+        return wrapped(*args, **kwargs)
+
+    lines: list[str] = []
+    sink = logger.add(lines.append, format="{message}")
+    _compat.wrap_loguru_sinks(wrapper)
+    try:
+        logger.warning("x")
+    finally:
+        _compat.unwrap_loguru_sinks()
+        logger.remove(sink)
+    assert "x" in seen
+    assert lines == ["x\n"]

@@ -13,9 +13,12 @@ from opentelemetry import trace
 from opentelemetry._logs.severity import SeverityNumber
 from opentelemetry.sdk._logs import LogRecordProcessor
 
-from otel_kpi.instrumentation.logging import severity, translate
+from otel_kpi.instrumentation.log_records import EMITTER, severity
+from otel_kpi.instrumentation.logging import translate, written
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
     from support.captured import Captured
 
 
@@ -191,6 +194,131 @@ def test_argument_is_formatted_by_us_once(captured: Captured, root: logging.Logg
     assert [record.body for record in captured.logs()] == ["costly"]
 
 
+def test_text_that_a_handler_made_is_not_made_again(captured: Captured, root: logging.Logger) -> None:
+    class Costly:
+        calls = 0
+
+        def __str__(self) -> str:
+            self.calls += 1
+            return "costly"
+
+    stream = io.StringIO()
+    root.addHandler(logging.StreamHandler(stream))
+    costly = Costly()
+    logging.getLogger("shop").warning("%s", costly)
+    assert (costly.calls, stream.getvalue()) == (1, "costly\n")
+    assert [record.body for record in captured.logs()] == ["costly"]
+
+
+def test_what_a_handlers_filter_takes_out_stays_out(captured: Captured, root: logging.Logger) -> None:
+    def mask(record: logging.LogRecord) -> bool:
+        record.msg, record.args = "customer ***", None
+        return True
+
+    handler = logging.StreamHandler(io.StringIO())
+    handler.addFilter(mask)
+    root.addHandler(handler)
+    logging.getLogger("shop").warning("customer %s", "Miller")
+    assert [record.body for record in captured.logs()] == ["customer ***"]
+
+
+def test_colours_of_a_console_stay_in_the_console(captured: Captured, root: logging.Logger) -> None:
+    """Formatters are known to paint the record itself."""
+
+    class Painted(logging.Formatter):
+        def format(self, record: logging.LogRecord) -> str:
+            record.levelname = f"\x1b[33m{record.levelname}\x1b[0m"
+            record.msg = f"\x1b[1m{record.msg}\x1b[0m"
+            return super().format(record)
+
+    handler = logging.StreamHandler(io.StringIO())
+    handler.setFormatter(Painted())
+    root.addHandler(handler)
+    logging.getLogger("shop").warning("order %d", 7)
+    [record] = captured.logs()
+    assert (record.body, record.severity_text) == ("order 7", "WARNING")
+
+
+def options(**given: Any) -> dict[str, dict[str, Any]]:
+    return {"logging": given}
+
+
+@pytest.fixture
+def reinstalled(captured: Captured) -> Iterator[Callable[..., None]]:
+    """Arm everything again with options of the row `logging`."""
+    from otel_kpi import instrumentation
+
+    def install(**given: Any) -> None:
+        instrumentation.uninstall()
+        instrumentation.install(options=options(**given))
+
+    yield install
+    instrumentation.uninstall()
+    instrumentation.install()
+    assert captured is not None
+
+
+FORMAT = "%(otelTraceID)s %(otelServiceName)s %(message)s"
+
+
+def test_without_the_setting_no_format_is_touched(
+    captured: Captured, root: logging.Logger, capsys: pytest.CaptureFixture[str]
+) -> None:
+    logging.basicConfig()
+    with trace.get_tracer("test").start_as_current_span("request"):
+        logging.getLogger("shop").warning("x")
+    assert capsys.readouterr().err == "WARNING:shop:x\n"
+    assert len(captured.logs()) == len(root.handlers) == 1
+
+
+@pytest.mark.parametrize("configure", [None, logging.basicConfig], ids=["last resort", "basicConfig"])
+def test_correlation_is_written_where_the_application_has_no_format(
+    reinstalled: Callable[..., None],
+    root: logging.Logger,
+    capsys: pytest.CaptureFixture[str],
+    configure: Callable[[], None] | None,
+) -> None:
+    reinstalled(correlation=True, text_format=FORMAT)
+    if configure is not None:
+        configure()
+    assert len(root.handlers) == (configure is not None)
+    with trace.get_tracer("test").start_as_current_span("request") as span:
+        logging.getLogger("shop").warning("x")
+    assert capsys.readouterr().err == f"{span.get_span_context().trace_id:032x} shop x\n"
+
+
+def test_correlation_leaves_the_applications_own_format(
+    reinstalled: Callable[..., None], root: logging.Logger, capsys: pytest.CaptureFixture[str]
+) -> None:
+    reinstalled(correlation=True, text_format=FORMAT)
+    logging.basicConfig(format="%(message)s!")
+    assert len(root.handlers) == 1
+    logging.getLogger("shop").warning("x")
+    assert capsys.readouterr().err == "x!\n"
+
+
+def test_correlation_stands_for_records_that_pass_no_logger(
+    reinstalled: Callable[..., None], capsys: pytest.CaptureFixture[str]
+) -> None:
+    reinstalled(correlation=True, text_format=FORMAT)
+    logging.StreamHandler().handle(logging.makeLogRecord({"msg": "x"}))
+    assert capsys.readouterr().err == "0  x\n"
+
+
+def test_records_below_the_lowest_level_are_only_printed(
+    captured: Captured,
+    reinstalled: Callable[..., None],
+    root: logging.Logger,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    reinstalled(lowest_level="error", root_level="info")
+    assert root.level == logging.INFO
+    logging.getLogger("shop").warning("printed")
+    logging.getLogger("shop").error("sent")
+    assert capsys.readouterr().err == "printed\nsent\n"
+    assert [record.body for record in captured.logs()] == ["sent"]
+
+
 def test_values_that_are_not_simple_stay_at_home(captured: Captured, root: logging.Logger) -> None:
     assert root.handlers == []
 
@@ -239,7 +367,7 @@ def test_exporter_that_logs_while_it_sends_does_not_recurse(captured: Captured, 
     finally:
         processors._log_record_processors = before
     assert [record.body for record in captured.logs()] == ["order"]
-    assert stream.getvalue() == "sending\norder\n"
+    assert stream.getvalue() == "order\nsending\n"
 
 
 def test_record_that_passes_through_a_queue_leaves_once(captured: Captured, root: logging.Logger) -> None:
@@ -303,6 +431,7 @@ def test_names_made_without_bound_share_one_scope(captured: Captured, root: logg
         root.handle(record)
     assert len(set(captured.scopes())) <= 1001
     assert captured.scopes()[-1] == "logging"
+    EMITTER.forget()
 
 
 @pytest.mark.parametrize(
@@ -326,7 +455,7 @@ def test_level_becomes_the_severity_of_its_range(level: int, expected: SeverityN
 def test_time_of_a_record_is_its_own() -> None:
     record = logging.LogRecord("shop", logging.INFO, __file__, 1, "x", None, None)
     record.created = 1_700_000_000.25
-    assert translate(record).timestamp == 1_700_000_000_250_000_000
+    assert translate(record, written(record)).timestamp == 1_700_000_000_250_000_000
 
 
 def test_uninstalled_leaves_logging_as_it_was(captured: Captured) -> None:
