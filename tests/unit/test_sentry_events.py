@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Any
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.sampling import ALWAYS_OFF
 
-from otel_kpi import _sentry_events
-from otel_kpi._sentry_events import link, scrub, scrubber, stamp
+from otel_kpi.sentry import links as _sentry_events
+from otel_kpi.sentry.links import link, scrub, scrubber, stamp
 from otel_kpi.redaction import REDACTED
 
 if TYPE_CHECKING:
-    from otel_kpi._sentry_events import Event
+    from otel_kpi.sentry.links import Event
 
 tracer = TracerProvider().get_tracer("test")
 

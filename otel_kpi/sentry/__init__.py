@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from opentelemetry import trace
 
-from otel_kpi import _sentry_events
+from otel_kpi.sentry import links as _sentry_events
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
