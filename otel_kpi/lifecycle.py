@@ -6,6 +6,7 @@ A process ends in one of these ways, and each passes here once:
 - SIGTERM, or SIGINT where Python's own handler is not installed: our handler sends, restores the default and
   raises the signal again, so that whoever waits sees the same status as without us;
 - a `multiprocessing` child, which leaves by `os._exit`: a finalizer of `multiprocessing.util`;
+- a child of a Celery worker, which leaves by `os._exit` and asks no finalizer: Celery's own signal;
 - another program that takes its place: a flush before `os.exec*`.
 
 What another `atexit` handler records after ours is sent at once, within what is left of the budget. What ends in
@@ -91,6 +92,7 @@ class Lifecycle:
         self._install_signals()
         _compat.before_exec(self._before_exec)
         wrapt.register_post_import_hook(self._hook_multiprocessing, "multiprocessing.util")
+        wrapt.register_post_import_hook(self._hook_celery, "celery.signals")
 
     def flush(self, timeout: float) -> bool:
         """Send what waits now; returns whether everything was sent in `timeout` seconds."""
@@ -198,6 +200,14 @@ class Lifecycle:
 
         # The lowest priority: after the application's own finalizers, which may still record something.
         util.Finalize(None, self.end, exitpriority=-1_000_000)
+
+    def _hook_celery(self, signals: Any) -> None:
+        # billiard's pool calls what Celery registered for the end of a child, and then `os._exit`. So a child that
+        # is recycled after each task lost every span (opentelemetry-python-contrib#4916).
+        signals.worker_process_shutdown.connect(self._end_with_celery, weak=False)
+
+    def _end_with_celery(self, **_signal: Any) -> None:
+        self.end()
 
 
 def _signal_again(number: int) -> None:
