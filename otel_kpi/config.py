@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast
 
 from otel_kpi._parsing import (
     BOOLEAN,
+    COUNTS,
     FRACTION,
     HEADERS,
     LEVEL,
