@@ -34,6 +34,7 @@ from opentelemetry.sdk.trace import SpanLimits
 from otel_kpi import _compat
 from otel_kpi.resource import create_resource, instance_base, process_resource
 from otel_kpi.sdk import self_metrics
+from otel_kpi.sdk.cardinality import Budget, CardinalityGuard
 from otel_kpi.sdk.channel import Channel, Exporter, Signal
 from otel_kpi.sdk.condition import DestinationCondition
 from otel_kpi.sdk.exporter import ForeignExporter, OtlpExporter
@@ -68,6 +69,7 @@ class Pipeline:
     logger_provider: LoggerProvider
     readers: tuple[ChannelReader, ...]
     workers: tuple[ExportWorker, ...]
+    guard: CardinalityGuard
 
     def begin_drain(self, deadline: float, *, final: bool) -> Callable[[], bool]:
         """Have every destination's thread send what waits, side by side and by one deadline."""
@@ -95,6 +97,7 @@ class Pipeline:
             self.meter_provider,
             self.logger_provider,
         )
+        self.guard.forget()
         for reader in self.readers:
             _compat.empty_metric_state(self.meter_provider, reader)
         for worker in self.workers:
@@ -148,6 +151,10 @@ def create_pipeline(settings: Settings) -> Pipeline:
         exemplar_filter=filters[settings.exemplar_filter](),
         shutdown_on_exit=False,
     )
+    guard = CardinalityGuard(
+        _budget(settings), lambda instrument: _compat.attributes_of_views(meter_provider, instrument)
+    )
+    _compat.guard_measurements(meter_provider, guard.admit)
 
     logger_provider = LoggerProvider(
         resource=resource,
@@ -172,6 +179,7 @@ def create_pipeline(settings: Settings) -> Pipeline:
         logger_provider=logger_provider,
         readers=tuple(own_readers),
         workers=workers,
+        guard=guard,
     )
 
 
@@ -349,6 +357,15 @@ def _log_limits(settings: Settings) -> LogRecordLimits:
         max_attribute_length=settings.attribute_length,
         max_log_record_attributes=settings.log_attribute_count or settings.attribute_count,
         max_log_record_attribute_length=settings.log_attribute_length or settings.attribute_length,
+    )
+
+
+def _budget(settings: Settings) -> Budget:
+    return Budget(
+        values=settings.metric_attribute_values,
+        identifiers=settings.metric_identifiers,
+        series=settings.metric_series,
+        exceptions=dict(settings.metric_attribute_budgets),
     )
 
 

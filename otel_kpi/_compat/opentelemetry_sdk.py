@@ -107,16 +107,18 @@ def guard_measurements(
         consume(measurement)
 
     consumer.consume_measurement = consume_guarded
-    consumer.register_asynchronous_instrument = lambda instrument: register(_Guarded(instrument, admit))
+
+    def register_guarded(instrument: Any) -> None:
+        register(_Guarded(instrument, admit))
+
+    consumer.register_asynchronous_instrument = register_guarded
     consumer._async_instruments = [_Guarded(each, admit) for each in consumer._async_instruments]
 
 
 class _Guarded:
     """An observable instrument as the consumer sees it: something with a callback."""
 
-    def __init__(
-        self, instrument: Any, admit: Callable[[Any, Mapping[str, Any]], Mapping[str, Any]]
-    ) -> None:
+    def __init__(self, instrument: Any, admit: Callable[[Any, Mapping[str, Any]], Mapping[str, Any]]) -> None:
         self._instrument = instrument
         self._admit = admit
 
@@ -124,9 +126,7 @@ class _Guarded:
         for measurement in self._instrument.callback(options):
             attributes = measurement.attributes
             if attributes:
-                object.__setattr__(
-                    measurement, "attributes", self._admit(measurement.instrument, attributes)
-                )
+                object.__setattr__(measurement, "attributes", self._admit(measurement.instrument, attributes))
             yield measurement
 
 

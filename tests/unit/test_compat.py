@@ -15,9 +15,11 @@ from typing import Any
 import pytest
 import urllib3
 from opentelemetry import context
+from opentelemetry.metrics import Observation
 from opentelemetry.sdk._logs import LoggerProvider
 from opentelemetry.sdk.metrics import MeterProvider
 from opentelemetry.sdk.metrics.export import InMemoryMetricReader
+from opentelemetry.sdk.metrics.view import View
 from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
 from opentelemetry.trace import Link, SpanContext, SpanKind
@@ -139,6 +141,48 @@ def test_signal_in_a_measurement_is_known_to_hold_a_lock(
     assert not _compat.holds_metric_lock(sys._getframe())
     assert not _compat.holds_metric_lock(None)
     assert values(reader) == [2]
+
+
+def test_measurement_is_recorded_under_the_attributes_that_the_guard_gives(
+    meters: MeterProvider, reader: InMemoryMetricReader
+) -> None:
+    seen: list[str] = []
+
+    def admit(instrument: Any, attributes: Any) -> Any:
+        seen.append(instrument.name)
+        return {**attributes, "guarded": True}
+
+    def observe(_: Any) -> list[Observation]:
+        return [Observation(3, {"a": 1}), Observation(4)]
+
+    meters.get_meter("m").create_observable_gauge("before", [observe])
+    _compat.guard_measurements(meters, admit)
+    meters.get_meter("m").create_observable_gauge("after", [observe])
+    meters.get_meter("m").create_counter("c").add(1, {"a": 1})
+    data = reader.get_metrics_data()
+    assert data is not None
+    metrics = data.resource_metrics[0].scope_metrics[0].metrics
+    found = {
+        metric.name: [dict(point.attributes or {}) for point in metric.data.data_points] for metric in metrics
+    }
+    both = {"a": 1, "guarded": True}
+    assert found == {"before": [both, {}], "after": [both, {}], "c": [both]}
+    assert sorted(seen) == ["after", "before", "c"]
+
+
+def test_names_that_the_views_of_a_provider_leave_are_known(reader: InMemoryMetricReader) -> None:
+    views = [
+        View(instrument_name="one", attribute_keys={"a"}),
+        View(instrument_name="o*", attribute_keys={"b"}),
+        View(instrument_name="other", name="again"),
+    ]
+    meters = MeterProvider([reader], views=views, shutdown_on_exit=False)
+    meter = meters.get_meter("m")
+    given = {
+        name: _compat.attributes_of_views(meters, meter.create_counter(name))
+        for name in ("one", "other", "x")
+    }
+    assert given == {"one": {"a", "b"}, "other": None, "x": None}
 
 
 # --- opentelemetry-api and -sdk: values and components
