@@ -7,6 +7,11 @@ every one of them on the installed versions, so that a change over there is seen
 from __future__ import annotations
 
 from otel_kpi._compat.instrumentors import (
+    ASYNCPG_CURSOR_STARTS,
+    ASYNCPG_TRANSACTION_METHODS,
+    asyncpg_server,
+    asyncpg_statement,
+    database_names,
     active_attributes,
     database_schema_url,
     duration_attributes,
@@ -15,6 +20,7 @@ from otel_kpi._compat.instrumentors import (
     http_reports,
     http_schema_url,
     instrumentation_enabled,
+    instrumented_by_upstream,
     known_method,
     match_route,
     matchable_routes,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import sys
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -14,7 +15,12 @@ if TYPE_CHECKING:
 
 
 def matchable_routes(routes: Any) -> Any:
-    """Flatten the routes of a FastAPI application; routers that are included became nodes of a tree in 0.137."""
+    """Flatten the routes of a FastAPI application; routers that are included became nodes of a tree in 0.137.
+
+    Those of a Starlette application in a process without FastAPI are flat, and upstream's module needs FastAPI.
+    """
+    if "fastapi" not in sys.modules:
+        return routes
     from opentelemetry.instrumentation.fastapi import _flatten_routes
 
     return _flatten_routes(routes)
@@ -130,6 +136,66 @@ def suppressed() -> bool:
     return get_value(_SUPPRESS_INSTRUMENTATION_KEY) is True
 
 
+# --- drivers of databases
+
+
+def instrumented_by_upstream(path: str) -> bool:
+    """Say whether the user called upstream's instrumentor; asking its class would make one.
+
+    Args:
+        path: `module:Class`; empty when there is none.
+    """
+    module, _, name = path.partition(":")
+    loaded = sys.modules.get(module)
+    if loaded is None:
+        return False
+    instance = getattr(getattr(loaded, name, None), "_instance", None)
+    return getattr(instance, "_is_instrumented_by_opentelemetry", False)
+
+
+def database_names() -> tuple[bool, bool]:
+    """Say which generations of the database conventions are in force: the stable one, the former one."""
+    from opentelemetry.instrumentation import _semconv
+
+    stability = _semconv._OpenTelemetrySemanticConventionStability
+    stability._initialize()
+    mode = stability._get_opentelemetry_stability_opt_in_mode(
+        _semconv._OpenTelemetryStabilitySignalType.DATABASE
+    )
+    return _semconv._report_new(mode), _semconv._report_old(mode)
+
+
+ASYNCPG_CURSOR_STARTS: Final = ("_bind", "_bind_exec")
+"""Methods of `BaseCursor` that send its statement; what comes later fetches further rows."""
+
+ASYNCPG_TRANSACTION_METHODS: Final = ("start", "_Transaction__commit", "_Transaction__rollback")
+"""Methods of `Transaction` that send BEGIN, COMMIT, ROLLBACK; its context manager calls the private ones."""
+
+
+def asyncpg_server(connection: Any) -> tuple[Any, Any]:
+    """Give the database of a connection, and its server: `(host, port)` or a socket's path."""
+    return getattr(connection._params, "database", None), connection._addr
+
+
+def asyncpg_statement(statement: Any) -> tuple[Any, Any]:
+    """Give connection and text of a prepared statement or cursor; only the former's text is public."""
+    return statement._connection, statement._query
+
+
+def redis_queue(pipeline: Any) -> Any:
+    """Give the commands that a pipeline will send; a cluster's keeps them in its strategy since 6.0."""
+    strategy = getattr(pipeline, "_execution_strategy", None)
+    for holder, name in (
+        (strategy, "_command_queue"),
+        (pipeline, "command_stack"),
+        (pipeline, "_command_stack"),
+    ):
+        queue = getattr(holder, name, None)
+        if queue is not None:
+            return queue
+    return ()
+
+
 # --- aiosqlite
 
 
@@ -147,3 +213,89 @@ def unwrap_aiosqlite_calls() -> None:
     from opentelemetry.instrumentation.utils import unwrap
 
     unwrap(Connection, "_execute")
+
+
+# --- opentelemetry-instrumentation: generations of the HTTP conventions
+
+
+def http_conventions() -> Any:
+    """Give the generation of the HTTP conventions that is in force; nothing public says which."""
+    from opentelemetry.instrumentation import _semconv
+
+    stability = _semconv._OpenTelemetrySemanticConventionStability
+    stability._initialize()
+    return stability._get_opentelemetry_stability_opt_in_mode(_semconv._OpenTelemetryStabilitySignalType.HTTP)
+
+
+def http_reports(conventions: Any) -> tuple[bool, bool]:
+    """Say whether a generation has the old names, and whether it has the stable ones."""
+    from opentelemetry.instrumentation import _semconv
+
+    return _semconv._report_old(conventions), _semconv._report_new(conventions)
+
+
+def http_schema_url(conventions: Any) -> str:
+    """Give the schema of a generation of the HTTP conventions."""
+    from opentelemetry.instrumentation import _semconv
+
+    return _semconv._get_schema_url(conventions)
+
+
+def duration_attributes(attributes: Any, *, stable: bool) -> dict[str, Any]:
+    """Give those attributes of a request that its duration is recorded with; upstream keeps the lists to itself."""
+    from opentelemetry.instrumentation import _semconv
+
+    names = _semconv._server_duration_attrs_new if stable else _semconv._server_duration_attrs_old
+    return {name: value for name, value in attributes.items() if name in names}
+
+
+def active_attributes(attributes: Any, conventions: Any) -> dict[str, Any]:
+    """Give those attributes of a request that it is counted with while it runs."""
+    from opentelemetry.instrumentation import _semconv
+
+    old, new = (
+        _semconv._server_active_requests_count_attrs_old,
+        _semconv._server_active_requests_count_attrs_new,
+    )
+    return _semconv._filter_semconv_active_request_count_attr(attributes, old, new, conventions)
+
+
+# --- opentelemetry-instrumentation-asgi and -django: the span of a request
+
+
+def on_asgi_span(middleware: Any, callback: Callable[[Any, Any, Any], None]) -> None:
+    """Call `callback(scope, span, attributes)` for each request of one of upstream's ASGI middlewares.
+
+    The attributes are those that the metrics of the request will have: what is added to them counts. A hook is
+    public, but is given the span alone.
+    """
+    original = middleware._get_otel_send
+
+    def get_otel_send(span: Any, name: Any, scope: Any, send: Any, attributes: Any) -> Any:
+        callback(scope, span, attributes)
+        return original(span, name, scope, send, attributes)
+
+    middleware._get_otel_send = get_otel_send
+
+
+def share_django_span(shared: Callable[[], Any]) -> None:
+    """Have upstream's Django middleware take the span that `shared()` gives, where it gives one, for its own.
+
+    Under a span it would start an INTERNAL one otherwise, which no option turns off.
+    """
+    from opentelemetry.instrumentation.django.middleware import otel_middleware
+    from wrapt import wrap_function_wrapper
+
+    def start(wrapped: Any, _instance: Any, args: Any, kwargs: Any) -> Any:
+        span = shared()
+        return (span, None) if span is not None else wrapped(*args, **kwargs)
+
+    wrap_function_wrapper(otel_middleware, "_start_internal_or_server_span", start)
+
+
+def unshare_django_span() -> None:
+    """Undo `share_django_span`."""
+    from opentelemetry.instrumentation.django.middleware import otel_middleware
+    from opentelemetry.instrumentation.utils import unwrap
+
+    unwrap(otel_middleware, "_start_internal_or_server_span")
