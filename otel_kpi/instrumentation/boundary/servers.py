@@ -1,0 +1,283 @@
+"""Fail open around what keeps the function it wraps: patched methods, and middlewares of ASGI and WSGI.
+
+Such a wrapper gets a stand-in for good, which finds out which call is under way and notes what came of it. A
+middleware also hands the server's callables on, wrapped: an error of its own in one of these would come up inside
+the application. So each message is guarded too, and sent once.
+"""
+
+from __future__ import annotations
+
+from contextvars import ContextVar
+from typing import TYPE_CHECKING, Any, Final
+
+from otel_kpi.instrumentation.boundary.calls import Items
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Iterable
+
+    from otel_kpi.instrumentation.boundary.calls import Call
+    from otel_kpi.instrumentation.boundary.guard import Boundary
+
+_under_way: Final[ContextVar[tuple[object, Call] | None]] = ContextVar(
+    "otel_kpi_call_under_way", default=None
+)
+"""For which stand-in, and the call."""
+
+_ASGI_ARGUMENTS: Final = 3
+
+
+class Kept:
+    """Stands in for a function that a wrapper keeps: notes what comes of it in the call that is under way."""
+
+    __slots__ = ("__wrapped__",)
+
+    def __init__(self, original: Callable[..., Any]) -> None:
+        self.__wrapped__ = original
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        """Call the function."""
+        under_way = _under_way.get()
+        if under_way is None or under_way[0] is not self:
+            return self.__wrapped__(*args, **kwargs)
+        _under_way.set(None)  # what the function does is another call
+        return under_way[1](*args, **kwargs)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.__wrapped__, name)
+
+
+class Guarded:
+    """Guards `patched`, which calls `kept`."""
+
+    __slots__ = ("boundary", "kept", "patched")
+
+    def __init__(self, boundary: Boundary, patched: Callable[..., Any], kept: Kept) -> None:
+        self.boundary = boundary
+        self.patched = patched
+        self.kept = kept
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        """Call `patched`, or what it keeps."""
+        return self.boundary.call(self._patched, self.kept.__wrapped__, None, args, kwargs)
+
+    def _patched(self, call: Call, _instance: Any, args: Any, kwargs: Any) -> Any:
+        outer = _under_way.get()
+        _under_way.set((self.kept, call))
+        try:
+            return self.patched(*args, **kwargs)
+        finally:
+            _under_way.set(outer)
+
+
+class GuardedAsync:
+    """Guards `patched`, which awaits `kept`."""
+
+    __slots__ = ("boundary", "kept", "patched")
+
+    def __init__(self, boundary: Boundary, patched: Callable[..., Awaitable[Any]], kept: Kept) -> None:
+        self.boundary = boundary
+        self.patched = patched
+        self.kept = kept
+
+    async def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        """Await `patched`, or what it keeps."""
+        return await self.boundary.call_async(self._patched, self.kept.__wrapped__, None, args, kwargs)
+
+    async def _patched(self, call: Call, _instance: Any, args: Any, kwargs: Any) -> Any:
+        outer = _under_way.get()
+        _under_way.set((self.kept, call))
+        try:
+            return await self.patched(*args, **kwargs)
+        finally:
+            _under_way.set(outer)
+
+
+# --- ASGI
+
+
+class _AsgiApplication:
+    """Stands in for the application behind a middleware.
+
+    Attributes:
+        app: The application; public, and so named, because FastAPI looks along attributes of that name.
+    """
+
+    __slots__ = ("app",)
+
+    def __init__(self, app: Any) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        under_way = _under_way.get()
+        if under_way is None or under_way[0] is not self:
+            await self.app(scope, receive, send)
+            return
+        _under_way.set(None)
+        await under_way[1](scope, receive, send)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.app, name)
+
+
+def asgi(boundary_of: Callable[[Any], Boundary]) -> Callable[..., Awaitable[None]]:
+    """Make a wrapper, for wrapt, of the `__call__` of a middleware class that keeps the application in `app`.
+
+    Args:
+        boundary_of: Gives the boundary of a middleware.
+    """
+
+    async def call_asgi(wrapped: Any, middleware: Any, args: Any, kwargs: Any) -> None:
+        inner = middleware.app
+        if type(inner) is not _AsgiApplication:
+            inner = middleware.app = _AsgiApplication(inner)
+        boundary = boundary_of(middleware)
+        if not boundary.open or len(args) != _ASGI_ARGUMENTS or args[0]["type"] == "lifespan":
+            await inner.app(*args, **kwargs)
+            return
+        request = _AsgiRequest(boundary, wrapped, inner, *args[1:])
+        await boundary.call_async(request.middleware, request.application, None, args, kwargs)
+
+    return call_asgi
+
+
+class _AsgiRequest:
+    """One request or connection on its way through a middleware."""
+
+    __slots__ = ("boundary", "inner", "receive", "send", "wrapped")
+
+    def __init__(
+        self, boundary: Boundary, wrapped: Any, inner: _AsgiApplication, receive: Any, send: Any
+    ) -> None:
+        self.boundary = boundary
+        self.wrapped = wrapped
+        self.inner = inner
+        self.receive = Kept(receive)
+        self.send = Kept(send)
+
+    async def middleware(self, call: Call, _instance: Any, args: Any, _kwargs: Any) -> None:
+        """Call the middleware with stand-ins."""
+        outer = _under_way.get()
+        _under_way.set((self.inner, call))
+        try:
+            await self.wrapped(args[0], self.receive, self.send)
+        finally:
+            _under_way.set(outer)
+
+    async def application(self, scope: Any, receive: Any, send: Any) -> None:
+        """Call the application with what the middleware made of the stand-ins, guarded."""
+        await self.inner.app(scope, self._guarded(receive, self.receive), self._guarded(send, self.send))
+
+    def _guarded(self, given: Any, kept: Kept) -> Any:
+        # What the middleware left as it was needs no guard.
+        if given is kept or given is kept.__wrapped__:
+            return kept.__wrapped__
+        return GuardedAsync(self.boundary, given, kept)
+
+
+# --- WSGI
+
+
+class _WsgiApplication:
+    """Stands in for the application behind a middleware."""
+
+    __slots__ = ("wsgi",)
+
+    def __init__(self, wsgi: Any) -> None:
+        self.wsgi = wsgi
+
+    def __call__(self, environ: Any, start_response: Any) -> Any:
+        under_way = _under_way.get()
+        if under_way is None or under_way[0] is not self:
+            return self.wsgi(environ, start_response)
+        _under_way.set(None)
+        return under_way[1](environ, start_response)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.wsgi, name)
+
+
+def wsgi(boundary_of: Callable[[Any], Boundary]) -> Callable[..., Any]:
+    """Make a wrapper, for wrapt, of the `__call__` of a middleware class that keeps the application in `wsgi`.
+
+    Args:
+        boundary_of: Gives the boundary of a middleware.
+    """
+
+    def call_wsgi(wrapped: Any, middleware: Any, args: Any, kwargs: Any) -> Any:
+        inner = middleware.wsgi
+        if type(inner) is not _WsgiApplication:
+            inner = middleware.wsgi = _WsgiApplication(inner)
+        boundary = boundary_of(middleware)
+        if not boundary.open or kwargs:
+            return inner.wsgi(*args, **kwargs)
+        request = _WsgiRequest(boundary, wrapped, inner, args[1])
+        body = boundary.call(request.middleware, request.application, None, args, kwargs)
+        # The middleware failed before the body was begun: the server gets the application's own.
+        return body.iterable if isinstance(body, _Body) else body
+
+    return call_wsgi
+
+
+class _WsgiRequest:
+    """One request on its way through a middleware."""
+
+    __slots__ = ("boundary", "call", "inner", "start_response", "wrapped")
+
+    def __init__(
+        self, boundary: Boundary, wrapped: Any, inner: _WsgiApplication, start_response: Any
+    ) -> None:
+        self.boundary = boundary
+        self.wrapped = wrapped
+        self.inner = inner
+        self.start_response = Kept(start_response)
+        self.call: Call | None = None
+
+    def middleware(self, call: Call, _instance: Any, args: Any, _kwargs: Any) -> Any:
+        """Call the middleware with stand-ins."""
+        self.call = call
+        outer = _under_way.get()
+        _under_way.set((self.inner, call))
+        try:
+            return self.wrapped(args[0], self.start_response)
+        finally:
+            _under_way.set(outer)
+
+    def application(self, environ: Any, start_response: Any) -> Any:
+        """Call the application with what the middleware made of the stand-in, guarded."""
+        kept, call = self.start_response, self.call
+        if start_response is kept:
+            start_response = kept.__wrapped__
+        elif start_response is not kept.__wrapped__:
+            start_response = Guarded(self.boundary, start_response, kept)
+        iterable = self.inner.wsgi(environ, start_response)
+        return iterable if call is None else _Body(call, iterable)
+
+
+class _Body(Items):
+    """The body of a response in the hands of a middleware: its items are noted, and it is closed once."""
+
+    __slots__ = ("closed", "iterable")
+
+    def __init__(self, call: Call, iterable: Iterable[bytes]) -> None:
+        super().__init__(call, None)
+        self.iterable = iterable
+        self.closed = False
+
+    def __next__(self) -> Any:
+        if self.items is None:
+            self.items = self._noting_errors(iter, self.iterable)
+        return super().__next__()
+
+    def close(self) -> None:
+        """Close the application's iterable."""
+        close = getattr(self.iterable, "close", None)
+        if close is not None and not self.closed:
+            self.closed = True
+            self._noting_errors(close)
+
+    def _noting_errors(self, step: Callable[..., Any], *argument: Any) -> Any:
+        try:
+            return step(*argument)
+        except BaseException as error:
+            self.call.error = error
+            raise
