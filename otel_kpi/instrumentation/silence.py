@@ -1,7 +1,7 @@
 """What SQLAlchemy asks of a driver on its own account: no span of the driver's for it.
 
-Connecting, what a dialect wants to know then, the driver's statements for a transaction's end, the batches of a
-cursor whose statement has a span: upstream's instrumentors of drivers would make client spans of all of these.
+Connecting, what a dialect wants to know then, the pool's question whether a connection lives, the batches of a cursor
+whose statement has a span: the instrumentors of drivers would make client spans of all of these.
 """
 
 from __future__ import annotations
@@ -15,7 +15,6 @@ from otel_kpi import _compat
 # asyncpg is instrumented on its classes, not on a connection that was made in silence.
 _ASYNCPG_ADAPTER: Final = "sqlalchemy.dialects.postgresql.asyncpg"
 _ASYNCPG_METHODS: Final = {
-    "AsyncAdapt_asyncpg_connection": ("commit", "rollback"),
     "AsyncAdapt_asyncpg_ss_cursor": ("_buffer_rows", "fetchmany", "fetchall"),
 }
 
@@ -45,6 +44,19 @@ def in_silence(wrapped: Any, _instance: Any, args: Any, kwargs: Any) -> Any:
             context.detach(token)
 
 
+async def in_silence_async(wrapped: Any, _instance: Any, args: Any, kwargs: Any) -> Any:
+    """Await what is wrapped while drivers make no spans; a wrapper for `wrapt`."""
+    silence = _Silence()
+    silenced = _compat.suppressed_context(silence)
+    token = context.attach(silenced)
+    try:
+        return await wrapped(*args, **kwargs)
+    finally:
+        silence.over = True
+        if context.get_current() is silenced:
+            context.detach(token)
+
+
 def silence_drivers() -> None:
     """Wrap `Engine.raw_connection`, and SQLAlchemy's adapter of asyncpg once it is imported."""
     from sqlalchemy.engine import Engine
@@ -62,7 +74,7 @@ def _silence_asyncpg(adapter: Any) -> None:
             for method in methods:
                 wrap_function_wrapper(getattr(adapter, cls), method, in_silence)
     except AttributeError:
-        # Another SQLAlchemy: its transactions' ends have spans then, which harms nobody.
+        # Another SQLAlchemy: the batches of its cursors have spans then, which harms nobody.
         return
 
 

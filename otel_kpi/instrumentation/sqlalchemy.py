@@ -13,10 +13,11 @@ import time
 import weakref
 from typing import TYPE_CHECKING, Any, Final
 
-from opentelemetry import context, metrics, trace
+from opentelemetry import context, trace
 
 from otel_kpi import _compat
 from otel_kpi._version import __version__
+from otel_kpi.instrumentation.database import METRIC_KEYS, duration_histogram, error_type, first_line
 from otel_kpi.instrumentation.silence import release_drivers, silence_drivers
 
 if TYPE_CHECKING:
@@ -30,13 +31,8 @@ _logger: Final = logging.getLogger("otel_kpi.instrumentation")
 _SCOPE: Final = "otel_kpi.instrumentation.sqlalchemy"
 _SLOT: Final = "_otel_kpi_statement"
 _UPSTREAM_ENGINE: Final = "opentelemetry.instrumentation.sqlalchemy.engine"
-_BUCKETS: Final = (0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1.0, 5.0, 10.0)
-"""Seconds; the boundaries that the database conventions recommend."""
-
 _SYSTEMS: Final = {"mssql": "microsoft.sql_server", "oracle": "oracle.db", "db2": "ibm.db2"}
 """SQLAlchemy's dialect names whose stable `db.system.name` is another word."""
-
-_METRIC_KEYS: Final = ("db.system.name", "db.namespace", "db.operation.name", "server.address", "server.port")
 
 
 class _Statement:
@@ -53,13 +49,23 @@ class _Statement:
     __slots__ = ("__weakref__", "attributes", "context", "running", "span", "start", "token")
 
     def __init__(
-        self, execution: Any, span: trace.Span | None, attributes: dict[str, AttributeValue]
+        self,
+        execution: Any,
+        span: trace.Span | None,
+        attributes: dict[str, AttributeValue],
+        *,
+        driver_spans: bool,
     ) -> None:
         self.span = span
         self.attributes = attributes
         self.running = True
-        flag = _While(self, None if span is not None else weakref.ref(execution))
-        self.context = _compat.suppressed_context(flag)
+        if driver_spans:
+            self.context = context.Context(context.get_current())
+            if span is not None:
+                self.context = trace.set_span_in_context(span)
+        else:
+            flag = _While(self, None if span is not None else weakref.ref(execution))
+            self.context = _compat.suppressed_context(flag)
         self.token = context.attach(self.context)
         self.start = time.perf_counter()
 
@@ -126,6 +132,7 @@ class Instrumentor:
         self._names: weakref.WeakKeyDictionary[Any, Any] = weakref.WeakKeyDictionary()
         self._tracer: trace.Tracer = trace.NoOpTracer()
         self._duration: Histogram | None = None
+        self._driver_spans = False
 
     @property
     def is_instrumented_by_opentelemetry(self) -> bool:
@@ -137,19 +144,19 @@ class Instrumentor:
         """Statements whose span was lost to an error of ours."""
         return self._fail_open.errors
 
-    def instrument(self, **_options: Any) -> None:
-        """Register the listeners."""
+    def instrument(self, *, driver_spans: bool = False, **_options: Any) -> None:
+        """Register the listeners.
+
+        Args:
+            driver_spans: The driver's spans are recorded too, each under that of its statement.
+        """
         from sqlalchemy import event
         from sqlalchemy.engine import Engine
 
         schema_url = _compat.database_schema_url()
         self._tracer = trace.get_tracer(_SCOPE, __version__, schema_url=schema_url)
-        self._duration = metrics.get_meter(_SCOPE, __version__, schema_url=schema_url).create_histogram(
-            "db.client.operation.duration",
-            unit="s",
-            description="Duration of database client operations.",
-            explicit_bucket_boundaries_advisory=_BUCKETS,
-        )
+        self._duration = duration_histogram(_SCOPE)
+        self._driver_spans = driver_spans
         self._listeners = [
             ("before_cursor_execute", self._fail_open.wrap(self._before)),
             ("after_cursor_execute", self._fail_open.wrap(self._after)),
@@ -157,7 +164,8 @@ class Instrumentor:
         ]
         for name, listener in self._listeners:
             event.listen(Engine, name, listener)
-        silence_drivers()
+        if not driver_spans:
+            silence_drivers()
 
     def uninstrument(self) -> None:
         """Take the listeners back."""
@@ -177,7 +185,7 @@ class Instrumentor:
         if execution is None or not _compat.instrumentation_enabled():
             return
         if _listens_already(conn.engine):
-            setattr(execution, _SLOT, _Statement(execution, None, {}))
+            setattr(execution, _SLOT, _Statement(execution, None, {}, driver_spans=self._driver_spans))
             return
         names = self._names_of(conn.engine)
         name, attributes = _compat.sqlalchemy_name_and_attributes(names, conn, cursor, statement)
@@ -188,7 +196,7 @@ class Instrumentor:
         if executemany and len(parameters) > 1:
             attributes["db.operation.batch.size"] = len(parameters)
         span = self._tracer.start_span(name, kind=trace.SpanKind.CLIENT, attributes=attributes)
-        setattr(execution, _SLOT, _Statement(execution, span, attributes))
+        setattr(execution, _SLOT, _Statement(execution, span, attributes, driver_spans=self._driver_spans))
 
     def _after(
         self, _conn: Any, _cursor: Any, _statement: Any, _parameters: Any, execution: Any, _many: Any
@@ -214,14 +222,14 @@ class Instrumentor:
         span = running.span
         if span is None:
             return
-        attributes = {key: running.attributes[key] for key in _METRIC_KEYS if key in running.attributes}
+        attributes = {key: running.attributes[key] for key in METRIC_KEYS if key in running.attributes}
         if error is not None:
-            attributes["error.type"] = _error_type(error)
+            attributes["error.type"] = error_type(error)
             span.set_attribute("error.type", attributes["error.type"])
             code = getattr(error, "sqlstate", None) or getattr(error, "pgcode", None)
             if isinstance(code, str):
                 span.set_attribute("db.response.status_code", code)
-            span.set_status(trace.StatusCode.ERROR, _first_line(error))
+            span.set_status(trace.StatusCode.ERROR, first_line(error))
         span.end()
         if self._duration is not None:
             # In the context of the span, so that an exemplar leads to it.
@@ -251,13 +259,3 @@ def _stable(attributes: dict[str, AttributeValue]) -> dict[str, AttributeValue]:
     system = attributes["db.system.name"]
     attributes["db.system.name"] = _SYSTEMS.get(str(system), system)
     return attributes
-
-
-def _error_type(error: BaseException) -> str:
-    cls = type(error)
-    return cls.__qualname__ if cls.__module__ == "builtins" else f"{cls.__module__}.{cls.__qualname__}"
-
-
-def _first_line(error: BaseException) -> str:
-    """Give the driver's message without its details: PostgreSQL's quote the row's values."""
-    return str(error).partition("\n")[0][:200]

@@ -71,10 +71,17 @@ class Instrumented:
 _UPSTREAM = "opentelemetry.instrumentation"
 
 
-def _upstream(name: str, target: str, cls: str, distribution: str, specifier: str | None = None) -> Row:
-    package = "httpx" if name == "httpx2" else name.replace("-", "_")
+def _upstream(
+    name: str, target: str, cls: str, distribution: str, specifier: str | None = None, package: str = ""
+) -> Row:
+    package = package or name.replace("-", "_")
     module = f"{_UPSTREAM}.{package}"
     return Row(name, target, f"{module}:{cls}", distribution, specifier, waits_for=(module,))
+
+
+def _driver(name: str, specifier: str) -> Row:
+    """A driver of a database, with an instrumentor of ours; `database.py` says why."""
+    return Row(name, name, f"otel_kpi.instrumentation.{name}:Instrumentor", name, specifier)
 
 
 TABLE: Final = (
@@ -115,11 +122,18 @@ TABLE: Final = (
     Row("logging", "logging", "otel_kpi.instrumentation.logging:Instrumentor", when="now"),
     Row("structlog", "structlog", "otel_kpi.instrumentation.structlog:Instrumentor", "structlog", ">=21.2"),
     Row("loguru", "loguru", "otel_kpi.instrumentation.loguru:Instrumentor", "loguru", ">=0.6,<1"),
+    _driver("redis", ">=4.6,<9"),
+    _driver("psycopg", ">=3.1,<4"),
+    _driver("psycopg2", ">=2.9,<3"),
+    _driver("asyncpg", ">=0.27,<1"),
+    _driver("pymysql", ">=1.0,<2"),
+    _driver("aiomysql", ">=0.2,<1"),
+    _driver("pymongo", ">=4.3,<5"),
+    Row("sqlite3", "sqlite3", "otel_kpi.instrumentation.sqlite3:Instrumentor"),
     Row("aiosqlite", "aiosqlite", "otel_kpi.instrumentation.aiosqlite:Instrumentor", "aiosqlite", ">=0.19"),
     # Upstream's, as they are: our tests have not been over them yet.
-    _upstream("httpx2", "httpx2", "HTTPX2ClientInstrumentor", "httpx2"),
+    _upstream("httpx2", "httpx2", "HTTPX2ClientInstrumentor", "httpx2", package="httpx"),
     _upstream("urllib3", "urllib3", "URLLib3Instrumentor", "urllib3"),
-    _upstream("redis", "redis", "RedisInstrumentor", "redis"),
     Row(
         "celery",
         "celery.app.base",
@@ -134,11 +148,9 @@ TABLE: Final = (
     _upstream("aio-pika", "aio_pika", "AioPikaInstrumentor", "aio-pika"),
     _upstream("pika", "pika", "PikaInstrumentor", "pika"),
     _upstream("botocore", "botocore", "BotocoreInstrumentor", "botocore"),
+    _upstream("aiobotocore", "aiobotocore", "AiobotocoreInstrumentor", "aiobotocore", package="botocore"),
     _upstream("aiohttp-client", "aiohttp.client", "AioHttpClientInstrumentor", "aiohttp"),
     _upstream("aiohttp-server", "aiohttp.web", "AioHttpServerInstrumentor", "aiohttp"),
-    _upstream("psycopg", "psycopg", "PsycopgInstrumentor", "psycopg"),
-    _upstream("asyncpg", "asyncpg", "AsyncPGInstrumentor", "asyncpg"),
-    _upstream("sqlite3", "sqlite3", "SQLite3Instrumentor", ""),
     Row(
         "threading",
         "threading",
@@ -146,12 +158,5 @@ TABLE: Final = (
         when="never",
         reason="a thread that lives on would keep the context of the request that happened to start it",
     ),
-    Row(
-        "system_metrics",
-        "psutil",
-        f"{_UPSTREAM}.system_metrics:SystemMetricsInstrumentor",
-        "psutil",
-        when="never",
-        reason="it keeps the parent's process id after a fork, and no import says that it is wanted",
-    ),
+    Row("system_metrics", "gc", "otel_kpi.instrumentation.process_metrics:Instrumentor", when="now"),
 )

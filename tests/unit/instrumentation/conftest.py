@@ -13,6 +13,7 @@ from opentelemetry.sdk.metrics import MeterProvider
 from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
+from support import servers
 from support.captured import Captured
 
 from otel_kpi import instrumentation
@@ -61,3 +62,24 @@ def captured(_pipeline: Captured) -> Iterator[Captured]:
         yield _pipeline
     finally:
         instrumentation.uninstall()
+
+
+# --- real servers, once per session
+
+
+@pytest.fixture(scope="session")
+def postgresql() -> Iterator[servers.Server]:
+    with servers.postgresql() as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def redis_server() -> Iterator[servers.Server]:
+    with servers.redis() as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def mariadb() -> Iterator[servers.Server]:
+    with servers.mariadb() as server:
+        yield server
