@@ -287,6 +287,12 @@ class Settings:
         (),
         "Distinct values by attribute, or by `metric:attribute`, whatever they look like: `customer.tier=50`.",
     )
+    host_metrics: bool = setting(
+        "OTEL_KPI_HOST_METRICS",
+        BOOLEAN,
+        False,
+        "Have each process say `system.*`, the figures of its host; what it says of itself needs no setting.",
+    )
     attribute_count: int | None = setting(
         "OTEL_ATTRIBUTE_COUNT_LIMIT", whole("attributes"), 128, "Attributes of a span or log record."
     )

@@ -32,6 +32,7 @@ from opentelemetry.sdk.metrics.view import (
 from opentelemetry.sdk.trace import SpanLimits
 
 from otel_kpi import _compat
+from otel_kpi.parts import parts_of
 from otel_kpi.resource import create_resource, instance_base, process_resource
 from otel_kpi.sdk import self_metrics
 from otel_kpi.sdk.cardinality import Budget, CardinalityGuard
@@ -54,8 +55,11 @@ if TYPE_CHECKING:
     from opentelemetry.sdk.trace.sampling import Sampler
 
     from otel_kpi.config import Settings
+    from otel_kpi.parts import Outlet, Parts
+    from otel_kpi.sdk.transport import Transport
 
 _logger = logging.getLogger("otel_kpi")
+_OWN_SCOPES = frozenset({"otel_kpi.sdk", "otel_kpi.process", "opentelemetry-sdk"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +82,18 @@ class Pipeline:
     def waiting(self) -> int:
         """Items that were recorded and neither sent nor lost yet."""
         return sum(worker.waiting() for worker in self.workers)
+
+    def has_recorded(self) -> bool:
+        """Whether this process has anything to tell beside what it says of itself."""
+        channels = [channel for worker in self.workers for channel in worker.channels]
+        return (
+            self.waiting() > 0
+            or any(channel.tally.sent or channel.tally.lost for channel in channels)
+            or any(
+                instrument.instrumentation_scope.name not in _OWN_SCOPES
+                for instrument in self.guard.recorded()
+            )
+        )
 
     def start(self) -> None:
         """Start the threads."""
@@ -108,36 +124,41 @@ class Pipeline:
         _compat.update_resource(resource, self.tracer_provider, self.meter_provider, self.logger_provider)
 
 
-def create_pipeline(settings: Settings) -> Pipeline:
-    """Build the providers and their way out. Never raises: what cannot be built is named and left out."""
-    resource = create_resource(settings)
+def create_pipeline(settings: Settings, parts: Parts | None = None) -> Pipeline:
+    """Build the providers and their way out. Never raises: what cannot be built is named and left out.
+
+    Args:
+        settings: Those of the process.
+        parts: What a declarative file says beside them; None is what follows from the settings alone.
+    """
+    parts = parts or parts_of(settings)
+    resource = create_resource(settings, parts)
     service = str(resource.attributes["service.name"])
     base = instance_base(resource.attributes)
     resource = resource.merge(process_resource(service, base))
 
-    plan = _Plan(settings)
+    plan = _Plan(parts)
 
     tracer_provider = RememberingTracerProvider(
-        sampler=_sampler(settings),
+        sampler=parts.sampler or _sampler(settings),
         resource=resource,
         shutdown_on_exit=False,
-        id_generator=_id_generator(settings),
+        id_generator=parts.id_generator or _id_generator(settings),
         span_limits=_span_limits(settings),
+        **_scopes(parts, "tracer"),
     )
-    for exporter in plan.exporters("traces"):
-        channel = plan.channel(
-            exporter, settings.span_queue, settings.span_batch, settings.span_delay, redacted_span
-        )
+    for exporter, own in plan.exporters("traces"):
+        channel = plan.channel(exporter, own, (own.span_queue, own.span_batch, own.span_delay), redacted_span)
         tracer_provider.add_span_processor(SpanQueue(channel, plan.drain))
 
     own_readers = [
         ChannelReader(
-            plan.metric_channel(exporter),
-            temporality=_temporality(settings.temporality),
-            aggregation=_aggregation(settings.histogram_aggregation),
+            plan.metric_channel(exporter, own),
+            temporality=_temporality(own.temporality),
+            aggregation=_aggregation(own.histogram_aggregation),
             drain=plan.drain,
         )
-        for exporter in plan.exporters("metrics")
+        for exporter, own in plan.exporters("metrics")
     ]
     readers: list[MetricReader] = [*own_readers, *plan.foreign_readers]
     filters = {
@@ -150,6 +171,8 @@ def create_pipeline(settings: Settings) -> Pipeline:
         resource=resource,
         exemplar_filter=filters[settings.exemplar_filter](),
         shutdown_on_exit=False,
+        views=parts.views,
+        **_scopes(parts, "meter"),
     )
     guard = CardinalityGuard(
         _budget(settings), lambda instrument: _compat.attributes_of_views(meter_provider, instrument)
@@ -161,11 +184,10 @@ def create_pipeline(settings: Settings) -> Pipeline:
         shutdown_on_exit=False,
         meter_provider=meter_provider,
         log_record_limits=_log_limits(settings),
+        **_scopes(parts, "logger"),
     )
-    for exporter in plan.exporters("logs"):
-        channel = plan.channel(
-            exporter, settings.log_queue, settings.log_batch, settings.log_delay, redacted_log
-        )
+    for exporter, own in plan.exporters("logs"):
+        channel = plan.channel(exporter, own, (own.log_queue, own.log_batch, own.log_delay), redacted_log)
         logger_provider.add_log_record_processor(LogQueue(channel, plan.drain))
 
     workers = tuple(plan.workers.values())
@@ -186,8 +208,8 @@ def create_pipeline(settings: Settings) -> Pipeline:
 class _Plan:
     """Exporters by signal, and one worker for each destination, while a pipeline is being built."""
 
-    def __init__(self, settings: Settings) -> None:
-        self._settings = settings
+    def __init__(self, parts: Parts) -> None:
+        self._parts = parts
         self.workers: dict[str, ExportWorker] = {}
         self._conditions: dict[str, DestinationCondition] = {}
         self._transports: dict[str, Any] = {}
@@ -202,24 +224,30 @@ class _Plan:
         for (name, reason), signals in self._left_out.items():
             _logger.warning("%s are not exported by %r: %s", ", ".join(signals), name, reason)
 
-    def exporters(self, signal: Signal) -> list[Exporter]:
-        exporters: list[Exporter] = []
-        for name in self._settings.exporters.of(signal):
-            if name == "none":
-                continue
+    def exporters(self, signal: Signal) -> list[tuple[Exporter, Settings]]:
+        exporters: list[tuple[Exporter, Settings]] = []
+        for outlet in self._parts.of(signal):
             try:
-                exporter = self._otlp(signal) if name == "otlp" else self._foreign(signal, name)
+                if outlet.name == "otlp" and outlet.make is None:
+                    exporter = self._otlp(signal, outlet.settings)
+                else:
+                    exporter = self._foreign(signal, outlet)
             except Exception as error:
-                self._left_out.setdefault((name, str(error)), []).append(signal)
+                self._left_out.setdefault((outlet.name, str(error)), []).append(signal)
                 continue
             if exporter is not None:
-                exporters.append(exporter)
+                exporters.append((exporter, outlet.settings))
         return exporters
 
     def channel(
-        self, exporter: Exporter, capacity: int, batch: int, delay: int, prepare: Callable[[Any], Any]
+        self,
+        exporter: Exporter,
+        settings: Settings,
+        knobs: tuple[int, int, int],
+        prepare: Callable[[Any], Any],
     ) -> Channel:
-        worker, condition = self._worker(exporter)
+        worker, condition = self._worker(exporter, settings)
+        capacity, batch, delay = knobs
         channel = Channel(
             exporter,
             condition,
@@ -232,73 +260,101 @@ class _Plan:
         worker.add(channel)
         return channel
 
-    def metric_channel(self, exporter: Exporter) -> MetricChannel:
-        worker, condition = self._worker(exporter)
+    def metric_channel(self, exporter: Exporter, settings: Settings) -> MetricChannel:
+        worker, condition = self._worker(exporter, settings)
         channel = MetricChannel(
             exporter,
             condition,
-            interval=self._settings.metric_interval / 1000.0,
-            cumulative=self._settings.temporality == "cumulative",
+            interval=settings.metric_interval / 1000.0,
+            cumulative=settings.temporality == "cumulative",
             wake=worker.wake,
         )
         worker.add(channel)
         return channel
 
-    def _worker(self, exporter: Exporter) -> tuple[ExportWorker, DestinationCondition]:
+    def _worker(self, exporter: Exporter, settings: Settings) -> tuple[ExportWorker, DestinationCondition]:
         destination = exporter.destination
         if destination not in self.workers:
             condition = self._conditions[destination] = DestinationCondition(destination)
-            timeout = self._timeout(exporter.signal)
-            self.workers[destination] = ExportWorker(condition, timeout)
+            self.workers[destination] = ExportWorker(condition, _timeout(settings, exporter.signal))
         return self.workers[destination], self._conditions[destination]
 
-    def _timeout(self, signal: Signal) -> float:
-        """Seconds of one export: the shorter of the request's and the export's own limit."""
-        settings = self._settings
-        limits = {
-            "traces": settings.span_timeout,
-            "logs": settings.log_timeout,
-            "metrics": settings.metric_timeout,
-        }
-        return min(settings.timeout.of(signal), limits[signal]) / 1000.0
+    def _otlp(self, signal: Signal, settings: Settings) -> Exporter:
+        from otel_kpi.sdk.transport import Transport
 
-    def _otlp(self, signal: Signal) -> Exporter:
-        settings = self._settings
-        from otel_kpi.sdk.transport import Endpoint, Transport
+        url = otlp_address(signal, settings)
+        return otlp_exporter(signal, settings, self._transports.setdefault(_origin(url), Transport()))
 
-        protocol = settings.protocol.of(signal)
-        url = settings.endpoint.of(signal)
-        compression = settings.compression.of(signal)
-        endpoint = Endpoint(
-            url=_grpc_address(url, signal) if protocol == "grpc" else url,
-            headers=settings.headers.of(signal),
-            timeout=self._timeout(signal),
-            gzip="auto" if compression == "auto" else "always" if compression == "gzip" else "never",
-            certificate=settings.certificate.of(signal),
-            client_key=settings.client_key.of(signal),
-            client_certificate=settings.client_certificate.of(signal),
-        )
-        origin = _origin(endpoint.url)
-        if protocol == "grpc":
-            from otel_kpi.sdk.otlp_grpc import GrpcExporter
-
-            return GrpcExporter(signal, endpoint, f"{origin} (grpc)")
-        from otel_kpi.sdk.otlp import Encoding
-
-        transport = self._transports.setdefault(origin, Transport())
-        return OtlpExporter(signal, endpoint, origin, Encoding(protocol), transport)
-
-    def _foreign(self, signal: Signal, name: str) -> Exporter | None:
-        from importlib.metadata import entry_points
-
-        found = next(iter(entry_points(group=f"opentelemetry_{signal}_exporter", name=name)), None)
-        if found is None:
-            raise LookupError("no exporter of that name is installed")
-        kind = found.load()
-        if issubclass(kind, MetricReader) and not issubclass(kind, MetricExporter):
-            self.foreign_readers.append(kind())
+    def _foreign(self, signal: Signal, outlet: Outlet) -> Exporter | None:
+        made = outlet.make() if outlet.make is not None else _installed(signal, outlet.name)()
+        if isinstance(made, MetricReader) and not isinstance(made, MetricExporter):
+            self.foreign_readers.append(made)
             return None
-        return ForeignExporter(signal, kind(), f"exporter {name}")
+        return ForeignExporter(signal, made, f"exporter {outlet.name}")
+
+
+def _installed(signal: Signal, name: str) -> Callable[[], Any]:
+    from importlib.metadata import entry_points
+
+    found = next(iter(entry_points(group=f"opentelemetry_{signal}_exporter", name=name)), None)
+    if found is None:
+        raise LookupError("no exporter of that name is installed")
+    return found.load()
+
+
+def otlp_exporter(signal: Signal, settings: Settings, transport: Transport) -> Exporter:
+    """Build our OTLP exporter of a signal.
+
+    Args:
+        signal: What is sent.
+        settings: Where to, and how.
+        transport: The connection, which exporters of one destination may share; gRPC has its own.
+
+    Raises:
+        ImportError: gRPC is set and not installed.
+    """
+    from otel_kpi.sdk.transport import Endpoint
+
+    protocol = settings.protocol.of(signal)
+    compression = settings.compression.of(signal)
+    endpoint = Endpoint(
+        url=otlp_address(signal, settings),
+        headers=settings.headers.of(signal),
+        timeout=_timeout(settings, signal),
+        gzip="auto" if compression == "auto" else "always" if compression == "gzip" else "never",
+        certificate=settings.certificate.of(signal),
+        client_key=settings.client_key.of(signal),
+        client_certificate=settings.client_certificate.of(signal),
+    )
+    origin = _origin(endpoint.url)
+    if protocol == "grpc":
+        from otel_kpi.sdk.otlp_grpc import GrpcExporter
+
+        return GrpcExporter(signal, endpoint, f"{origin} (grpc)")
+    from otel_kpi.sdk.otlp import Encoding
+
+    return OtlpExporter(signal, endpoint, origin, Encoding(protocol), transport)
+
+
+def otlp_address(signal: Signal, settings: Settings) -> str:
+    """Where OTLP of a signal goes, as it is used."""
+    url = settings.endpoint.of(signal)
+    return _grpc_address(url, signal) if settings.protocol.of(signal) == "grpc" else url
+
+
+def _timeout(settings: Settings, signal: Signal) -> float:
+    """Seconds of one export: the shorter of the request's and the export's own limit."""
+    limits = {
+        "traces": settings.span_timeout,
+        "logs": settings.log_timeout,
+        "metrics": settings.metric_timeout,
+    }
+    return min(settings.timeout.of(signal), limits[signal]) / 1000.0
+
+
+def _scopes(parts: Parts, kind: str) -> dict[str, Any]:
+    configurator = parts.configurators.get(kind)
+    return {} if configurator is None else _compat.configured_scopes(kind, configurator)
 
 
 def _origin(url: str) -> str:

@@ -7,10 +7,12 @@ from __future__ import annotations
 
 import logging
 import os
+import sys
 import threading
 import time
 from typing import TYPE_CHECKING, Any
 
+from otel_kpi.declarative import resolve_process
 from otel_kpi.plugins import drop_missing
 from otel_kpi.resolution import load
 
@@ -18,9 +20,11 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from otel_kpi.config import Settings
-    from otel_kpi.declarative import DeclaredProviders
+    from otel_kpi.declarative.translation import Declared
     from otel_kpi.lifecycle import Lifecycle
+    from otel_kpi.parts import Parts
     from otel_kpi.pipeline import Pipeline
+    from otel_kpi.resolution import Resolved
 
 _logger = logging.getLogger("otel_kpi")
 
@@ -31,6 +35,9 @@ class _Process:
     def __init__(self) -> None:
         self.lock = threading.Lock()
         self.settings: Settings | None = None
+        self.resolved: Resolved | None = None
+        self.declared: Declared | None = None
+        self.imported_before: frozenset[str] = frozenset()
         self.pipeline: Pipeline | None = None
         self.lifecycle: Lifecycle | None = None
 
@@ -95,7 +102,13 @@ def _instrumentor_options(settings: Settings) -> dict[str, dict[str, Any]]:
         },
         "structlog": {"correlation": settings.log_correlation, "exports": settings.log_records},
         "loguru": {"correlation": settings.log_correlation, "exports": settings.log_records},
+        "system_metrics": {"host": settings.host_metrics, "has_recorded": _has_recorded},
     }
+
+
+def _has_recorded() -> bool:
+    """Whether this process has anything to tell beside itself."""
+    return _process.pipeline is None or _process.pipeline.has_recorded()
 
 
 def is_enabled() -> bool:
@@ -116,11 +129,13 @@ def shutdown() -> None:
 
 def _configure(code: dict[str, Any]) -> None:
     missing = drop_missing(os.environ)
-    settings, problems = load(os.environ, **code)
-    _process.settings = settings
-    for problem in (*missing, *problems):
-        _logger.warning("%s", problem)
-    for problem in problems:
+    _process.imported_before = frozenset(sys.modules)
+    resolved, declared = resolve_process(os.environ, code)
+    settings = resolved.settings
+    _process.settings, _process.resolved, _process.declared = settings, resolved, declared
+    for line in (*missing, *resolved.problems, *(declared.lines if declared is not None else ())):
+        _logger.warning("%s", line)
+    for problem in resolved.problems:
         # OpenTelemetry's own modules read the environment when they are imported, and some raise.
         os.environ.pop(problem.variable, None)
     if settings.sdk_disabled:
@@ -129,15 +144,14 @@ def _configure(code: dict[str, Any]) -> None:
         for name in ("opentelemetry", "otel_kpi"):
             logging.getLogger(name).setLevel(settings.log_level.upper())
     os.environ.setdefault("OTEL_SEMCONV_STABILITY_OPT_IN", ",".join(settings.semconv))
-    if settings.config_file is not None:
-        _configure_from_file(settings, settings.config_file)
-    else:
-        _configure_pipeline(settings)
+    if declared is not None:
+        os.environ.update(declared.environ)
+    _configure_pipeline(settings, declared.parts_for(resolved, os.environ, code) if declared else None)
     if settings.sentry_dsn is not None:
         _start_sentry(settings)
 
 
-def _configure_pipeline(settings: Settings) -> None:
+def _configure_pipeline(settings: Settings, parts: Parts | None) -> None:
     from opentelemetry import metrics, trace
     from opentelemetry._logs import set_logger_provider
 
@@ -145,7 +159,7 @@ def _configure_pipeline(settings: Settings) -> None:
     from otel_kpi.pipeline import create_pipeline
 
     _compat.guard_attribute_values()
-    pipeline = create_pipeline(settings)
+    pipeline = create_pipeline(settings, parts)
     metrics.set_meter_provider(pipeline.meter_provider)
     if hasattr(trace.get_tracer_provider(), "add_span_processor"):
         _logger.warning("the TracerProvider of the application stays: its spans leave by its own processors")
@@ -192,21 +206,13 @@ def _set_propagators(settings: Settings) -> None:
     set_global_textmap(CompositePropagator(propagators))
 
 
-def _configure_from_file(settings: Settings, path: str) -> None:
-    from otel_kpi.declarative import configure_from_file
-
-    providers = configure_from_file(path)
-    if providers is not None:
-        _begin_lifecycle(settings, providers)
-
-
-def _begin_lifecycle(settings: Settings, providers: Pipeline | DeclaredProviders) -> None:
+def _begin_lifecycle(settings: Settings, pipeline: Pipeline) -> None:
     from otel_kpi.lifecycle import Lifecycle
 
-    lifecycle = Lifecycle(settings.exit_budget / 1000.0, providers)
-    lifecycle.add(providers)
+    lifecycle = Lifecycle(settings.exit_budget / 1000.0, pipeline)
+    lifecycle.add(pipeline)
     lifecycle.install()
-    providers.start()
+    pipeline.start()
     _process.lifecycle = lifecycle
 
 
