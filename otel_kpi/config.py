@@ -92,7 +92,7 @@ def setting(variable: str, parser: Parser[T], default: Any, summary: str, *, sec
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
-    """The resolved settings of a process: code first, then the environment, then the default."""
+    """The resolved settings of a process: code first, then the file, the environment, the default."""
 
     # --- on and off
     sdk_disabled: bool = setting(
@@ -102,8 +102,8 @@ class Settings:
         "OTEL_CONFIG_FILE",
         TEXT,
         None,
-        "OpenTelemetry's declarative configuration file; it builds the SDK instead of the settings here. "
-        "Needs `otel-kpi[config]`.",
+        "OpenTelemetry's declarative configuration file; all settings can stand in it, see "
+        "[declarative.md](declarative.md). Needs `otel-kpi[config]`.",
     )
     disabled_instrumentations: tuple[str, ...] = setting(
         "OTEL_PYTHON_DISABLED_INSTRUMENTATIONS", NAMES, (), "Instrumentors that stay off; `*` is all of them."
@@ -129,7 +129,7 @@ class Settings:
         None,
         "`deployment.environment.name`; in Prometheus the label `environment`.",
     )
-    resource_attributes: tuple[tuple[str, str], ...] = setting(
+    resource_attributes: tuple[tuple[str, Any], ...] = setting(
         "OTEL_RESOURCE_ATTRIBUTES",
         PAIRS,
         (),

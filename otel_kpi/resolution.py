@@ -15,7 +15,7 @@ from otel_kpi._parsing import URL
 from otel_kpi.config import SIGNALS, Declaration, PerSignal, Settings, declarations
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
 
 @dataclass(frozen=True, slots=True)
@@ -223,13 +223,16 @@ def _parse(declaration: Declaration, raw: Any) -> Any:
     if isinstance(raw, bool):
         return parse(str(raw).lower())
     if isinstance(raw, Mapping):
-        pairs = cast("Mapping[Any, Any]", raw).items()
-        return _joined(
-            [parse(f"{quote(str(key), safe='')}={quote(str(value), safe='')}") for key, value in pairs]
-        )
+        return _joined([_pair(parse, *pair) for pair in cast("Mapping[Any, Any]", raw).items()])
     if isinstance(raw, list):
         return _joined([parse(str(item)) for item in cast("list[Any]", raw)])
     return parse(str(raw).strip())
+
+
+def _pair(parse: Callable[[str], Any], key: object, value: object) -> Any:
+    if any(separator in str(key) for separator in ",="):
+        raise ValueError(key)
+    return parse(f"{key}={quote(str(value), safe='')}")
 
 
 def _joined(parts: list[Any]) -> tuple[Any, ...]:

@@ -20,15 +20,20 @@ if TYPE_CHECKING:
     from opentelemetry.sdk.resources import ResourceDetector
 
     from otel_kpi.config import Settings
+    from otel_kpi.parts import Parts
 
 _logger = logging.getLogger("otel_kpi")
 
 
-def create_resource(settings: Settings) -> Resource:
+def create_resource(settings: Settings, parts: Parts | None = None) -> Resource:
     """The resource of this process.
 
     What the program gave wins over `OTEL_SERVICE_NAME` and its kind, these over `OTEL_RESOURCE_ATTRIBUTES`,
     and these over what detectors found. The instance is added by `process_resource`, since it changes at a fork.
+
+    Args:
+        settings: Those of the process.
+        parts: What a declarative file says beside them.
     """
     resource = Resource(
         {
@@ -45,6 +50,9 @@ def create_resource(settings: Settings) -> Resource:
     )
     for name in settings.resource_detectors:
         resource = resource.merge(_detected(name))
+    if parts is not None:
+        found = parts.detected() if parts.detected is not None else {}
+        resource = resource.merge(Resource(dict(found), parts.schema_url))
     resource = resource.merge(identity_resource(settings))
     if not resource.attributes.get("service.name"):
         executable = resource.attributes["process.executable.name"]

@@ -50,22 +50,6 @@ def empty_metric_state(provider: MeterProvider, reader: MetricReader) -> None:
         meter._instrument_registration_lock = threading.Lock()
 
 
-def empty_metric_states(provider: Any) -> None:
-    """Forget the sums of every reader of a provider; nothing when it has none."""
-    for reader in getattr(provider, "_metric_readers", ()):
-        empty_metric_state(provider, reader)
-
-
-def forget_exit_handler(provider: Any) -> None:
-    """Take a provider's `shutdown` out of `atexit`; it waits without end for a receiver that is not there."""
-    import atexit
-
-    handler = getattr(provider, "_atexit_handler", None)
-    if handler is not None:
-        atexit.unregister(handler)
-        provider._atexit_handler = None
-
-
 def holds_metric_lock(frame: FrameType | None) -> bool:
     """Say whether the code that a signal interrupted holds a lock of opentelemetry-sdk's metrics.
 

@@ -7,18 +7,22 @@ import os
 import sys
 from typing import TYPE_CHECKING, Any
 
-from otel_kpi.config import Declaration, PerSignal, declarations
-from otel_kpi.resolution import load
+from otel_kpi.config import SIGNALS, Declaration, PerSignal, declarations
+from otel_kpi.declarative import resolve_process
 
 if TYPE_CHECKING:
     import argparse
+    from collections.abc import Mapping
+
+    from otel_kpi.resolution import Origin
 
 SUMMARY = "Show every setting: what it is for, what it accepts, and its value in this environment."
 
 _HEAD = """<!-- Generated from otel_kpi/config.py by `otel-kpi settings --markdown`; do not edit. -->
 # Settings
 
-Code wins over the environment, the environment over the default. A value that is malformed or a name that
+Code wins over the declarative file (`OTEL_CONFIG_FILE`, see [declarative.md](declarative.md)), the file over the
+environment, the environment over the default. A value that is malformed or a name that
 does not exist is one line in the log; the application starts with the default. Names that begin with `OTEL_`
 and not with `OTEL_KPI_` are OpenTelemetry's own.
 
@@ -39,12 +43,15 @@ def main(args: argparse.Namespace) -> int:
     if args.markdown:
         sys.stdout.write(markdown())
         return 0
-    settings, problems = load(os.environ)
+    resolved, declared = resolve_process(os.environ)
+    settings, origins = resolved.settings, resolved.origins
+    problems = [*map(str, resolved.problems), *(declared.lines if declared is not None else ())]
     rows = [
         {
             "variables": list(declaration.variables()),
             "keyword": key,
             "value": "…" if declaration.secret and getattr(settings, key) else _plain(getattr(settings, key)),
+            "origin": _origin(origins, key, declaration),
             "default": _plain(declaration.default),
             "accepts": declaration.parser.accepts,
             "summary": declaration.summary,
@@ -52,11 +59,13 @@ def main(args: argparse.Namespace) -> int:
         for key, declaration in declarations()
     ]
     if args.json:
-        print(json.dumps({"settings": rows, "problems": [str(problem) for problem in problems]}, indent=2))
+        print(json.dumps({"settings": rows, "problems": problems}, indent=2))
     else:
         for row in rows:
             mark = "*" if row["value"] not in (row["default"], _each(row["default"])) else " "
-            print(f"{mark} {row['variables'][0]:<60} {_line(row['value'])}")
+            origin = _line(row["origin"])
+            said = "" if origin == "default" else f"  ({origin})"
+            print(f"{mark} {row['variables'][0]:<60} {_line(row['value'])}{said}")
         for problem in problems:
             print(f"! {problem}", file=sys.stderr)
     return 1 if problems else 0
@@ -72,6 +81,12 @@ def _row(key: str, declaration: Declaration) -> str:
     default = f"`{_line(declaration.default)}`" if declaration.default not in (None, ()) else "–"
     accepts = declaration.parser.accepts.replace("|", "\\|")
     return f"| {variables} | `{key}` | {default} | {accepts} | {declaration.summary} |\n"
+
+
+def _origin(origins: Mapping[str, Origin], key: str, declaration: Declaration) -> Any:
+    if declaration.per_signal:
+        return {signal: str(origins[f"{key}.{signal}"]) for signal in SIGNALS}
+    return str(origins[key])
 
 
 def _plain(value: Any) -> Any:

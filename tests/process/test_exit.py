@@ -293,7 +293,6 @@ logger_provider:
 
 def with_config_file(tmp_path: Path, url: str) -> dict[str, str]:
     pytest.importorskip("opentelemetry.configuration")
-    pytest.importorskip("opentelemetry.exporter.otlp.proto.http")
     path = tmp_path / "otel.yaml"
     path.write_text(CONFIG_FILE % {"url": url})
     return environment(OTEL_CONFIG_FILE=str(path))
@@ -316,4 +315,4 @@ def test_exporters_of_a_configuration_file_hold_the_exit_no_longer_than_the_budg
     ended = run([*RUN, sys.executable, script(tmp_path, SCRIPT)], env)
     assert time.monotonic() - before < 6.0  # the figure is 2 s
     assert ended.returncode == 0
-    assert "the process ends before all of its telemetry was sent" in ended.stderr
+    assert "did not take 500 spans" in ended.stderr

@@ -89,9 +89,6 @@ def test_emptied_sums_begin_at_nothing_and_count_on(
     assert values(reader) == []
     counter.add(2)
     assert values(reader) == [2]
-    _compat.empty_metric_states(meters)
-    assert values(reader) == []
-    _compat.empty_metric_states(object())
 
 
 def test_locks_that_a_thread_of_the_parent_held_are_free(
@@ -105,23 +102,6 @@ def test_locks_that_a_thread_of_the_parent_held_are_free(
     _compat.empty_metric_state(meters, reader)
     meter.create_observable_counter("o", [])
     assert values(reader) == []
-
-
-def test_provider_whose_exit_handler_is_forgotten_is_not_shut_down_at_exit() -> None:
-    text = """
-from opentelemetry.sdk.metrics import MeterProvider
-from opentelemetry.sdk.trace import SpanProcessor, TracerProvider
-from opentelemetry.sdk._logs import LoggerProvider
-from otel_kpi import _compat
-class Said(SpanProcessor):
-    def shutdown(self): print("shut down", flush=True)
-for _ in range(2):
-    provider = TracerProvider()
-    provider.add_span_processor(Said())
-for each in (provider, MeterProvider(), LoggerProvider(), object()):
-    _compat.forget_exit_handler(each)
-"""
-    assert python(text) == "shut down\n"
 
 
 def test_signal_in_a_measurement_is_known_to_hold_a_lock(
