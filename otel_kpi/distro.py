@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 from opentelemetry.instrumentation.distro import BaseDistro
 
 from otel_kpi import instrumentation
-from otel_kpi.process import arm_instrumentation, is_enabled
+from otel_kpi.process import arm_instrumentation, leaves_to_us
 
 if TYPE_CHECKING:
     from importlib.metadata import EntryPoint
@@ -40,7 +40,7 @@ class Distro(BaseDistro):
 
     def load_instrumentor(self, entry_point: EntryPoint, **kwargs: Any) -> None:
         """Load an instrumentor that our table does not know; one that fails takes no other with it."""
-        if not is_enabled() or entry_point.name in instrumentation.owned_names():
+        if leaves_to_us(entry_point.name) or entry_point.name in instrumentation.owned_names():
             return
         try:
             super().load_instrumentor(entry_point, **kwargs)

@@ -87,7 +87,16 @@ def arm_instrumentation() -> None:
         from otel_kpi import instrumentation
 
         disabled = frozenset(settings.disabled_instrumentations)
-        instrumentation.install(disabled=disabled, options=_instrumentor_options(settings))
+        declared = _process.declared.instrumentors if _process.declared is not None else {}
+        options = _instrumentor_options(settings)
+        for name, given in declared.items():
+            options[name] = {**options.get(name, {}), **given}
+        instrumentation.install(disabled=disabled, options=options)
+        others = {name: given for name, given in declared.items() if name not in instrumentation.owned_names()}
+        if others:
+            from otel_kpi.declarative.instrumentors import instrument_declared
+
+            instrument_declared(others, disabled)
 
 
 def _instrumentor_options(settings: Settings) -> dict[str, dict[str, Any]]:
@@ -109,6 +118,16 @@ def _instrumentor_options(settings: Settings) -> dict[str, dict[str, Any]]:
 def _has_recorded() -> bool:
     """Whether this process has anything to tell beside itself."""
     return _process.pipeline is None or _process.pipeline.has_recorded()
+
+
+def leaves_to_us(name: str) -> bool:
+    """Whether an instrumentor that our table does not know is switched off here, or loaded as the file says."""
+    settings, declared = _process.settings, _process.declared
+    if settings is None or settings.sdk_disabled:
+        return True
+    return name in settings.disabled_instrumentations or (
+        declared is not None and name in declared.instrumentors
+    )
 
 
 def is_enabled() -> bool:
