@@ -50,7 +50,7 @@ def is_importing(thread: threading.Thread) -> bool:
     return False
 
 
-def is_dependency_conflict(error: Exception) -> bool:
+def is_dependency_conflict(error: BaseException) -> bool:
     """Say whether an upstream instrumentor refused the installed version of its library."""
     from opentelemetry.instrumentation.dependencies import DependencyConflictError
 

@@ -6,10 +6,13 @@ import importlib
 import logging
 import sys
 import threading
+from contextvars import ContextVar
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final
 
 from otel_kpi import _compat
+from otel_kpi._compat.boundaries import SHARED_MODULES, UPSTREAM, guard_instrumentor
+from otel_kpi.instrumentation.boundary import Boundary, known_boundary
 from otel_kpi.instrumentation.table import Instrumented
 
 if TYPE_CHECKING:
@@ -18,6 +21,9 @@ if TYPE_CHECKING:
     from otel_kpi.instrumentation.table import Row, State
 
 _logger: Final = logging.getLogger("otel_kpi.instrumentation")
+_placing: Final[ContextVar[str]] = ContextVar("otel_kpi_placing", default="")
+"""The row whose `instrument()` runs: one module of upstream's may serve several."""
+
 _NONE: Final[Mapping[str, Mapping[str, Any]]] = MappingProxyType({})
 
 
@@ -70,6 +76,8 @@ class Loader:
                 else:
                     entry.become("armed")
             first, self._hooked = not self._hooked, True
+        if first:
+            self._guard_shared()
         for entry in self._entries.values():
             try:
                 if first:
@@ -97,17 +105,43 @@ class Loader:
     def report(self) -> tuple[Instrumented, ...]:
         """Say of every row what became of it."""
         with self._lock:
-            return tuple(
-                Instrumented(name, entry.state, entry.version, entry.reason, tested=_tested_by_us(entry.row))
-                for name, entry in self._entries.items()
-            )
+            return tuple(_instrumented(entry) for entry in self._entries.values())
+
+    def guard(self, module_name: str, name: str) -> None:
+        """Guard what a module's instrumentor puts in place, once the module is imported. Never raises.
+
+        Args:
+            module_name: The instrumentor's module.
+            name: The instrumentor's name: its errors are counted under it.
+        """
+
+        def guarded(wrapper: Callable[..., Any]) -> Callable[..., Any]:
+            return Boundary(_placing.get() or name).wrap(wrapper)
+
+        def hook(_module: Any) -> None:
+            try:
+                from otel_kpi.instrumentation.boundary import servers
+
+                guard_instrumentor(module_name, guarded, Boundary(name), servers)
+            except Exception as error:
+                _logger.warning("errors of %s are not kept from the application: %r", name, error)
+
+        _compat.after_import(module_name, hook)
 
     # --- the hooks
+
+    def _guard_shared(self) -> None:
+        if any(entry.state == "armed" for entry in self._entries.values()):
+            for module in SHARED_MODULES:
+                self.guard(module, module.removeprefix(f"{UPSTREAM}."))
 
     def _register(self, entry: _Entry) -> None:
         row = entry.row
         if row.when == "never":
             return
+        module = row.instrumentor.partition(":")[0]
+        if _is_upstream(row) and entry.state == "armed" and module not in SHARED_MODULES:
+            self.guard(module, row.name)
         if row.when == "now":
             self._reached(entry)
             return
@@ -169,11 +203,17 @@ class Loader:
             if instrumentor.is_instrumented_by_opentelemetry:
                 entry.become("foreign", "instrumented by the application")
                 return
+            boundary = known_boundary(row.name)
+            if boundary is not None:
+                boundary.reset()
+            checks: dict[str, Any] = {"skip_dep_check": True}
             if row.specifier is None and row.when == "import":
-                instrumentor.instrument(raise_exception_on_conflict=True, **options)
-            else:
-                instrumentor.instrument(skip_dep_check=True, **options)
-        except Exception as error:
+                checks = {"raise_exception_on_conflict": True}
+            self._place(row.name, instrumentor.instrument, {**checks, **options})
+        except (
+            Exception,
+            SystemExit,
+        ) as error:  # a package that ends the process when it is imported is broken too
             if _compat.is_dependency_conflict(error):
                 self._skip(entry, f"upstream's range: {error}")
             else:
@@ -181,6 +221,14 @@ class Loader:
             return
         entry.instrumentor = instrumentor
         self._yield_to_the_user(entry)
+
+    def _place(self, name: str, instrument: Callable[..., Any], options: Mapping[str, Any]) -> Any:
+        # Without the lock: it imports, and a thread that imports may be waiting for the lock in a hook.
+        token = _placing.set(name)
+        try:
+            return instrument(**options)
+        finally:
+            _placing.reset(token)
 
     def _yield_to_the_user(self, entry: _Entry) -> None:
         """Let a later `XInstrumentor().instrument(…)` of the application win, with its options.
@@ -198,7 +246,7 @@ class Loader:
             with self._lock:
                 entry.instrumentor = None
                 entry.become("foreign", "instrumented by the application")
-            return instrumentor.instrument(**options)
+            return self._place(entry.row.name, instrumentor.instrument, options)
 
         instrumentor.instrument = instrument
 
@@ -206,11 +254,20 @@ class Loader:
         entry.become("skipped", reason)
         _logger.warning("%s %s is not instrumented: %s", entry.row.name, entry.version, reason)
 
-    def _fail(self, entry: _Entry, error: Exception) -> None:
+    def _fail(self, entry: _Entry, error: BaseException) -> None:
         entry.become("failed", repr(error))
         _logger.warning(
             "%s %s is not instrumented: its instrumentor failed with %r", entry.row.name, entry.version, error
         )
+
+
+def _instrumented(entry: _Entry) -> Instrumented:
+    row, state, reason = entry.row, entry.state, entry.reason
+    boundary = known_boundary(row.name)
+    errors: int = boundary.errors if boundary is not None else getattr(entry.instrumentor, "errors", 0)
+    if boundary is not None and not boundary.open and state in {"loaded", "foreign"}:
+        state, reason = "off", f"switched off after {errors} errors"
+    return Instrumented(row.name, state, entry.version, reason, tested=_tested_by_us(row), errors=errors)
 
 
 def _is_upstream(row: Row) -> bool:
@@ -232,8 +289,9 @@ def _version(row: Row) -> str:
     from importlib import metadata
 
     try:
-        return metadata.version(row.distribution)
-    except metadata.PackageNotFoundError:
+        # Half removed packages have a folder without metadata, whose version is `None` or an error.
+        return metadata.version(row.distribution) or ""
+    except Exception:
         # A vendored or renamed copy: nobody can say which version it is, so it is not refused for it.
         return ""
 

@@ -17,8 +17,8 @@ if TYPE_CHECKING:
 When = Literal["import", "load_middleware", "now", "never"]
 """`import`: the target's import has ended. `load_middleware`: Django's first. `now`: when armed. `never`: not yet."""
 
-State = Literal["armed", "loaded", "skipped", "failed", "foreign"]
-"""`armed` waits for the target; `foreign` was instrumented by the user, who is not disturbed."""
+State = Literal["armed", "loaded", "skipped", "failed", "foreign", "off"]
+"""`armed` waits for the target; `foreign` was instrumented by the user, who is not disturbed; `off` after ten errors."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +59,7 @@ class Instrumented:
         version: Version of the library; empty until it was looked up.
         reason: Why it is in this state, in one line; empty when it went as it should.
         tested: Whether our tests have been over it.
+        errors: How many of its errors were kept from the application.
     """
 
     name: str
@@ -66,6 +67,7 @@ class Instrumented:
     version: str
     reason: str
     tested: bool
+    errors: int = 0
 
 
 _UPSTREAM = "opentelemetry.instrumentation"
@@ -158,5 +160,5 @@ TABLE: Final = (
         when="never",
         reason="a thread that lives on would keep the context of the request that happened to start it",
     ),
-    Row("system_metrics", "gc", "otel_kpi.instrumentation.process_metrics:Instrumentor", when="now"),
+    Row("system_metrics", "psutil", "otel_kpi.instrumentation.process_metrics:Instrumentor", when="now"),
 )

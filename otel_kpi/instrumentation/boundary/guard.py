@@ -98,7 +98,8 @@ class Boundary:
         call = Call(wrapped)
         before = context.get_current()
         try:
-            result = wrapper(call, instance, args, kwargs)
+            # A copy: what the wrapper puts in is not what the caller gave.
+            result = wrapper(call, instance, args, {**kwargs})
         except Exception as error:
             if call.is_of(error):
                 call.error = None
@@ -120,7 +121,7 @@ class Boundary:
         call = Call(wrapped)
         before = context.get_current()
         try:
-            return await wrapper(call, instance, args, kwargs)
+            return await wrapper(call, instance, args, {**kwargs})
         except Exception as error:
             if call.is_of(error):
                 call.error = None
@@ -129,7 +130,21 @@ class Boundary:
         return await call.recovered_async(before, args, kwargs)
 
     def listener(self, callback: Callable[..., Any]) -> Callable[..., Any]:
-        """Guard a callback whose result nobody needs; an error of it is ours whoever raised it."""
+        """Guard a callback, or a coroutine function, whose result nobody needs: every error of it is ours."""
+        if inspect.iscoroutinefunction(callback):
+
+            @functools.wraps(callback)
+            async def guarded_async(*args: Any, **kwargs: Any) -> Any:
+                if not self.open:
+                    return None
+                before = context.get_current()
+                try:
+                    return await callback(*args, **kwargs)
+                except Exception as error:
+                    self.failed(error)
+                return restore(before)
+
+            return guarded_async
 
         @functools.wraps(callback)
         def guarded(*args: Any, **kwargs: Any) -> Any:
@@ -140,8 +155,7 @@ class Boundary:
                 return callback(*args, **kwargs)
             except Exception as error:
                 self.failed(error)
-            restore(before)
-            return None
+            return restore(before)
 
         return guarded
 

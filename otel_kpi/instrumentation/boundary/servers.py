@@ -7,7 +7,10 @@ the application. So each message is guarded too, and sent once.
 
 from __future__ import annotations
 
+import functools
+import inspect
 from contextvars import ContextVar
+from types import MethodType
 from typing import TYPE_CHECKING, Any, Final
 
 from otel_kpi.instrumentation.boundary.calls import Items
@@ -45,26 +48,27 @@ class Kept:
     def __getattr__(self, name: str) -> Any:
         return getattr(self.__wrapped__, name)
 
+    def __get__(self, instance: Any, owner: type | None = None) -> Any:
+        return self if instance is None else MethodType(self, instance)
+
 
 class Guarded:
     """Guards `patched`, which calls `kept`."""
 
-    __slots__ = ("boundary", "kept", "patched")
-
     def __init__(self, boundary: Boundary, patched: Callable[..., Any], kept: Kept) -> None:
-        self.boundary = boundary
-        self.patched = patched
-        self.kept = kept
+        self._boundary = boundary
+        self._patched = patched
+        self._kept = kept
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """Call `patched`, or what it keeps."""
-        return self.boundary.call(self._patched, self.kept.__wrapped__, None, args, kwargs)
+        return self._boundary.call(self._noting, self._kept.__wrapped__, None, args, kwargs)
 
-    def _patched(self, call: Call, _instance: Any, args: Any, kwargs: Any) -> Any:
+    def _noting(self, call: Call, _instance: Any, args: Any, kwargs: Any) -> Any:
         outer = _under_way.get()
-        _under_way.set((self.kept, call))
+        _under_way.set((self._kept, call))
         try:
-            return self.patched(*args, **kwargs)
+            return self._patched(*args, **kwargs)
         finally:
             _under_way.set(outer)
 
@@ -72,24 +76,76 @@ class Guarded:
 class GuardedAsync:
     """Guards `patched`, which awaits `kept`."""
 
-    __slots__ = ("boundary", "kept", "patched")
-
     def __init__(self, boundary: Boundary, patched: Callable[..., Awaitable[Any]], kept: Kept) -> None:
-        self.boundary = boundary
-        self.patched = patched
-        self.kept = kept
+        self._boundary = boundary
+        self._patched = patched
+        self._kept = kept
 
     async def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """Await `patched`, or what it keeps."""
-        return await self.boundary.call_async(self._patched, self.kept.__wrapped__, None, args, kwargs)
+        return await self._boundary.call_async(self._noting, self._kept.__wrapped__, None, args, kwargs)
 
-    async def _patched(self, call: Call, _instance: Any, args: Any, kwargs: Any) -> Any:
+    async def _noting(self, call: Call, _instance: Any, args: Any, kwargs: Any) -> Any:
         outer = _under_way.get()
-        _under_way.set((self.kept, call))
+        _under_way.set((self._kept, call))
         try:
-            return await self.patched(*args, **kwargs)
+            return await self._patched(*args, **kwargs)
         finally:
             _under_way.set(outer)
+
+
+def guarded_function(boundary: Boundary, patched: Callable[..., Any], kept: Kept) -> Callable[..., Any]:
+    """Guard `patched` by a function, which can be a method and carry attributes."""
+    if inspect.iscoroutinefunction(patched):
+        in_async = GuardedAsync(boundary, patched, kept)
+
+        @functools.wraps(patched)
+        async def guarded_async(*args: Any, **kwargs: Any) -> Any:
+            return await in_async(*args, **kwargs)
+
+        return guarded_async
+    in_sync = Guarded(boundary, patched, kept)
+
+    @functools.wraps(patched)
+    def guarded(*args: Any, **kwargs: Any) -> Any:
+        return in_sync(*args, **kwargs)
+
+    return guarded
+
+
+def assigning(boundary: Boundary, owner: Any, name: str, assign: Callable[[], Any]) -> Any:
+    """Call `assign()`, which puts a function in the place of a method that it keeps; guard that function."""
+    original = vars(owner)[name]
+    kept = Kept(original)
+    setattr(owner, name, kept)
+    try:
+        return assign()
+    finally:
+        patched = vars(owner)[name]
+        if patched is kept:
+            setattr(owner, name, original)
+        else:
+            function: Any = guarded_function(boundary, patched, kept)
+            function.__wrapped__ = original  # what upstream puts back
+            setattr(owner, name, function)
+
+
+def decorating(boundary: Boundary, factory: Callable[..., Any], position: int) -> Callable[..., Any]:
+    """Guard what a factory makes of the function among its arguments, and its making."""
+
+    @functools.wraps(factory)
+    def make(*args: Any, **kwargs: Any) -> Any:
+        if not boundary.open or len(args) <= position:
+            return args[position] if len(args) > position else factory(*args, **kwargs)
+        kept = Kept(args[position])
+        try:
+            made = factory(*args[:position], kept, *args[position + 1 :], **kwargs)
+        except Exception as error:
+            boundary.failed(error)
+            return kept.__wrapped__
+        return guarded_function(boundary, made, kept)
+
+    return make
 
 
 # --- ASGI
