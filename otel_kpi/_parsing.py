@@ -63,6 +63,12 @@ def _url(raw: str) -> str:
     return raw
 
 
+def _trace_url(raw: str) -> str:
+    if "{trace_id}" not in raw:
+        raise ValueError(raw)
+    return _url(raw)
+
+
 def _pairs(raw: str) -> tuple[tuple[str, str], ...]:
     pairs: list[tuple[str, str]] = []
     for part in raw.split(","):
@@ -116,6 +122,7 @@ TEXT = Parser("any text", _text)
 BOOLEAN = Parser("true or false", _boolean)
 NAMES = Parser("names separated by commas", _names)
 URL = Parser("an http:// or https:// address", _url)
+TRACE_URL = Parser("an http:// or https:// address with {trace_id} in it", _trace_url)
 PAIRS = Parser("key=value pairs separated by commas, percent-encoded", _pairs)
 COUNTS = Parser("name=whole number pairs separated by commas", _counts)
 HEADERS = Parser("name=value pairs separated by commas, percent-encoded", _headers)

@@ -21,6 +21,7 @@ from otel_kpi._parsing import (
     NAMES,
     PAIRS,
     TEXT,
+    TRACE_URL,
     URL,
     Parser,
     one_of,
@@ -227,6 +228,12 @@ class Settings:
     )
 
     # --- what is recorded
+    script_span: bool = setting(
+        "OTEL_KPI_SCRIPT_SPAN",
+        BOOLEAN,
+        True,
+        "A script's client calls and statements stand under one span, from its start to its exit.",
+    )
     sampler: str = setting(
         "OTEL_TRACES_SAMPLER",
         TEXT,
@@ -379,6 +386,48 @@ class Settings:
     )
     sentry_sample_rate: float = setting(
         "SENTRY_SAMPLE_RATE", FRACTION, 1.0, "Share of errors that is sent to Sentry."
+    )
+    sentry_user: str = setting(
+        "OTEL_KPI_SENTRY_USER",
+        one_of("hash", "id", "none"),
+        "hash",
+        "What Sentry gets of the user: a hash of the id, the id as it is, nothing. Never a name or an e-mail address.",
+    )
+    sentry_log_level: str = setting(
+        "OTEL_KPI_SENTRY_LOG_LEVEL",
+        one_of("warning", "error", "critical", "none"),
+        "error",
+        "Least level of a log record that is an event in Sentry.",
+    )
+    sentry_fingerprints: bool = setting(
+        "OTEL_KPI_SENTRY_FINGERPRINTS",
+        BOOLEAN,
+        True,
+        "Errors that differ in ids, numbers and addresses only are one issue; `false` leaves it to the server.",
+    )
+    sentry_profiling: str = setting(
+        "OTEL_KPI_SENTRY_PROFILING",
+        one_of("off", "manual", "continuous"),
+        "off",
+        "Sentry's profiler: off, between `sentry.start_profiler()` and `stop_profiler()`, or always.",
+    )
+    sentry_tunnel: str | None = setting(
+        "OTEL_KPI_SENTRY_TUNNEL",
+        URL,
+        None,
+        "Where errors are sent instead of the host of the DSN, for example `otel-kpi sentry-tunnel`.",
+    )
+    sentry_scrub_application: bool = setting(
+        "OTEL_KPI_SENTRY_SCRUB_APPLICATION",
+        BOOLEAN,
+        True,
+        "Take secrets out of what a client sends that the application made by `sentry_sdk.init`.",
+    )
+    trace_url: str | None = setting(
+        "OTEL_KPI_TRACE_URL",
+        TRACE_URL,
+        None,
+        "Page of a trace, which events in Sentry then link to: `http://localhost:16686/trace/{trace_id}`.",
     )
 
 

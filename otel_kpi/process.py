@@ -48,11 +48,11 @@ _process = _Process()
 class _SentryDrain:
     """Sentry's own sender, within the budget of the process."""
 
-    def begin_drain(self, deadline: float, *, final: bool) -> Callable[[], bool]:  # noqa: ARG002 - the same way
+    def begin_drain(self, deadline: float, *, final: bool) -> Callable[[], bool]:
         def end() -> bool:
             from otel_kpi import sentry
 
-            sentry.flush(max(0.0, deadline - time.monotonic()))
+            sentry.flush(max(0.0, deadline - time.monotonic()), final=final)
             return True
 
         return end
@@ -92,7 +92,9 @@ def arm_instrumentation() -> None:
         for name, given in declared.items():
             options[name] = {**options.get(name, {}), **given}
         instrumentation.install(disabled=disabled, options=options)
-        others = {name: given for name, given in declared.items() if name not in instrumentation.owned_names()}
+        others = {
+            name: given for name, given in declared.items() if name not in instrumentation.owned_names()
+        }
         if others:
             from otel_kpi.declarative.instrumentors import instrument_declared
 
@@ -188,6 +190,16 @@ def _configure_pipeline(settings: Settings, parts: Parts | None) -> None:
     _set_propagators(settings)
     _process.pipeline = pipeline
     _begin_lifecycle(settings, pipeline)
+    if settings.script_span and trace.get_tracer_provider() is pipeline.tracer_provider:
+        _begin_script(pipeline)
+
+
+def _begin_script(pipeline: Pipeline) -> None:
+    from otel_kpi.instrumentation import script
+    from otel_kpi.sdk.tracers import RememberingTracerProvider
+
+    if isinstance(pipeline.tracer_provider, RememberingTracerProvider) and _process.lifecycle is not None:
+        _process.lifecycle.before_end(script.begin(pipeline.tracer_provider).end)
 
 
 def _reconfigure(code: dict[str, Any]) -> None:
@@ -246,6 +258,15 @@ def _start_sentry(settings: Settings) -> None:
         dsn=settings.sentry_dsn or "",
         release=f"{attributes.get('service.name')}@{version}" if version else None,
         environment=str(attributes.get("deployment.environment.name") or settings.environment or "") or None,
+        choices=sentry.Choices(
+            user=settings.sentry_user,
+            log_level=settings.sentry_log_level,
+            fingerprints=settings.sentry_fingerprints,
+            profiling=settings.sentry_profiling,
+            tunnel=settings.sentry_tunnel,
+            trace_url=settings.trace_url,
+            scrub_application=settings.sentry_scrub_application,
+        ),
         sample_rate=settings.sentry_sample_rate,
     )
     if _process.lifecycle is not None:

@@ -44,7 +44,9 @@ from otel_kpi._compat.instrumentors import (
     suppressed_context,
     unshare_django_span,
     unwrap_aiosqlite_calls,
+    unwrap_granian_application,
     wrap_aiosqlite_calls,
+    wrap_granian_application,
 )
 from otel_kpi._compat.logs import (
     restore_default_log_format,
@@ -144,10 +146,12 @@ __all__ = [
     "thread_context",
     "unshare_django_span",
     "unwrap_aiosqlite_calls",
+    "unwrap_granian_application",
     "unwrap_loguru_sinks",
     "unwrap_structlog_renderer",
     "update_resource",
     "wrap_aiosqlite_calls",
+    "wrap_granian_application",
     "wrap_loguru_sinks",
     "wrap_structlog_renderer",
 ]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import logging
 import sys
 from typing import TYPE_CHECKING, Any
@@ -84,12 +85,23 @@ def sentry_without_django() -> Generator[None]:
             sys.modules.pop("sentry_sdk.spotlight", None)
 
 
-def sentry_transport(lost: Callable[[str, int], None], outcome: Callable[[str | None], None]) -> type[Any]:
+def sentry_transport(
+    lost: Callable[[str, int], None],
+    outcome: Callable[[str | None], None],
+    gate: Any = None,
+    tunnel: str | None = None,
+) -> type[Any]:
     """Make a transport that leaves no span of its own, retries no silently queued request and tells its outcome.
+
+    What is decided about an envelope when it is captured and when its turn has come, the SDK decides in methods of
+    its transport; the options have callbacks for events only.
 
     Args:
         lost: Called with the reason and the number of events that will not arrive.
         outcome: Called after each request with what went wrong, or None.
+        gate: `enter(envelope)` and `leave(envelope)` say whether an envelope goes on, when it is captured and in
+            the thread that sends; `hurry()` is called when what waits is wanted now.
+        tunnel: Where envelopes are sent instead of the host of the DSN, which is then written in each of them.
     """
     from opentelemetry.instrumentation.utils import suppress_instrumentation
     from sentry_sdk.transport import HttpTransport
@@ -118,7 +130,102 @@ def sentry_transport(lost: Callable[[str, int], None], outcome: Callable[[str | 
                 lost(reason, quantity)
             super().record_lost_event(reason, data_category, item, quantity=quantity)
 
-    return Transport
+    made = Transport if gate is None else _gated(Transport, gate)
+    return made if tunnel is None else _through(made, tunnel)
+
+
+def _gated(transport: Any, gate: Any) -> type[Any]:
+    """The same transport for those envelopes only that a gate lets through."""
+
+    class GatedTransport(transport):
+        def capture_envelope(self, envelope: Any) -> None:
+            if gate.enter(envelope):
+                super().capture_envelope(envelope)
+
+        def _send_envelope(self, envelope: Any) -> None:
+            if gate.leave(envelope):
+                super()._send_envelope(envelope)
+
+        def flush(self, timeout: float, callback: Any = None) -> None:
+            gate.hurry()
+            super().flush(timeout, callback)
+
+    return GatedTransport
+
+
+def _through(transport: Any, tunnel: str) -> type[Any]:
+    """The same transport to another address; each envelope says for which project it is."""
+
+    class _Auth:
+        def __init__(self, auth: Any) -> None:
+            self._auth = auth
+
+        def __getattr__(self, name: str) -> Any:
+            return getattr(self._auth, name)
+
+        def get_api_url(self, *_: Any) -> str:
+            return tunnel
+
+    class TunnelTransport(transport):
+        def __init__(self, options: Any) -> None:
+            super().__init__(options)
+            self._auth = _Auth(self._auth)
+
+        def _make_pool(self) -> Any:
+            # A proxy is how one leaves the network; the tunnel is inside.
+            from urllib3 import PoolManager
+
+            return PoolManager(**self._get_pool_options())
+
+        def _send_envelope(self, envelope: Any) -> None:
+            envelope.headers["dsn"] = str(self.options["dsn"])
+            super()._send_envelope(envelope)
+
+    return TunnelTransport
+
+
+def sentry_clients(
+    initialised: Callable[[Any], None],
+    prepared: Callable[[Any, Any], Any],
+    collected: Callable[[Any], Any],
+) -> None:
+    """Be told of every client of this process, whoever makes it and whenever.
+
+    The SDK has no hook for another party's client after its serialiser and its `before_send`, nor one for the log
+    records and metrics that a client collects.
+
+    Args:
+        initialised: Called with a client that has been made.
+        prepared: Called with a client and the event it is about to send; answers the event, or None to drop it.
+        collected: Called with a log record, metric or span of Sentry's own; answers what is sent of it.
+    """
+    from sentry_sdk import client
+
+    module: Any = client
+    kind: Any = module._Client
+    initialise, prepare = kind.__init__, kind._prepare_event
+
+    def __init__(self: Any, *args: Any, **kwargs: Any) -> None:  # noqa: N807 - it takes the place of one
+        initialise(self, *args, **kwargs)
+        initialised(self)
+
+    def _prepare_event(self: Any, *args: Any, **kwargs: Any) -> Any:
+        event = prepare(self, *args, **kwargs)
+        return None if event is None else prepared(self, event)
+
+    kind.__init__ = functools.wraps(initialise)(__init__)
+    kind._prepare_event = _prepare_event
+    for batcher in (module.LogBatcher, module.MetricsBatcher, module.SpanBatcher):
+        _wrap_batcher(batcher, collected)
+
+
+def _wrap_batcher(batcher: Any, collected: Callable[[Any], Any]) -> None:
+    add = batcher.add
+
+    def adding(self: Any, item: Any) -> None:
+        add(self, collected(item))
+
+    batcher.add = adding
 
 
 def sentry_frameworks(active: Callable[[], bool], entered: Callable[[], None]) -> None:
@@ -217,7 +324,10 @@ def _celery_integration() -> Any:
 
 
 def _django_integration() -> Any:
-    from sentry_sdk.integrations.django import DjangoIntegration
+    from sentry_sdk.integrations import django
+
+    # A span of each statement becomes a breadcrumb; the integration would leave a second one.
+    django.install_sql_hook = lambda: None
 
     _wsgi_common: Any = sys.modules["sentry_sdk.integrations._wsgi_common"]
     if _wsgi_common.RawPostDataException is None:  # loaded without Django, for another framework
@@ -225,4 +335,4 @@ def _django_integration() -> Any:
 
         _wsgi_common.RawPostDataException = RawPostDataException
         _wsgi_common._RAW_DATA_EXCEPTIONS = (RawPostDataException, ValueError)
-    return DjangoIntegration(signals_spans=False)
+    return django.DjangoIntegration(signals_spans=False)

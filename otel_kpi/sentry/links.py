@@ -1,84 +1,41 @@
-"""What happens to one Sentry event: it is linked to its span, counted once, and scrubbed.
+"""An error event and its span: which trace an error belongs to, and whether the trace has sent it before.
 
-Functions over plain dictionaries, without an import of sentry_sdk.
+An error finds its trace in two ways. While a span is current the SDK asks us for it. An error that nobody
+handles is captured by Sentry's outer ASGI wrapper after the span has gone; it carries a stamp, put on the
+exception by the span that recorded it.
+
+Functions over plain dictionaries and exceptions, without an import of sentry_sdk.
 """
 
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, cast
 
 from opentelemetry import trace
 
-from otel_kpi.redaction import REDACTED, redact_text, redact_value
-
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterator, Mapping
 
     from opentelemetry.trace import Span, SpanContext
 
     Event = dict[str, Any]
-    BeforeSend = Callable[[Event, dict[str, Any]], Event | None]
-
-lost: Counter[str] = Counter()
-"""Events that did not reach Sentry, by reason."""
+    Ids = tuple[int, int, bool]
 
 unlinked: Counter[str] = Counter()
 """Exceptions that took no stamp, by type: their events may miss the link to the trace."""
 
-# What the SDK counts here too, although nobody misses it.
-_CHOSEN = frozenset({"event_processor", "before_send", "sample_rate"})
+EVENT_ID = "sentry.event_id"
+"""Attribute of a span in which an error was captured."""
 
-
-def count_lost(reason: str, quantity: int) -> None:
-    """Count error events that will not arrive, except those that were dropped on purpose."""
-    if reason not in _CHOSEN:
-        lost[reason] += quantity
-
+CRUMB_TRACE = "otel_kpi_trace"
+"""Which trace a breadcrumb belongs to; taken off before the event is sent."""
 
 # Attributes of an exception object. Plain tuples, so that an exception still pickles.
 _SPAN = "_otel_kpi_span"
 _CAPTURED = "_otel_kpi_captured"
-_CHAIN = 8
-
-# What Sentry needs as it is: ids, versions, the list of installed packages.
-_VERBATIM = frozenset(
-    [
-        "event_id",
-        "timestamp",
-        "start_timestamp",
-        "type",
-        "platform",
-        "level",
-        "sdk",
-        "modules",
-        "release",
-        "environment",
-        "server_name",
-        "dist",
-        "transaction_info",
-        "_meta",
-    ]
-)
-# Every other header is withheld, because a header of one's own may be a key under any name.
-_HEADERS = frozenset(
-    [
-        "accept",
-        "accept-encoding",
-        "accept-language",
-        "cache-control",
-        "connection",
-        "content-length",
-        "content-type",
-        "host",
-        "origin",
-        "referer",
-        "traceparent",
-        "user-agent",
-        "x-correlation-id",
-        "x-request-id",
-    ]
-)
+_RELATED = 16
 
 
 def current_ids() -> tuple[str, str] | None:
@@ -87,11 +44,11 @@ def current_ids() -> tuple[str, str] | None:
     return _hexadecimal(_ids(context)) if context.is_valid else None
 
 
-def _ids(context: SpanContext) -> tuple[int, int, bool]:
+def _ids(context: SpanContext) -> Ids:
     return context.trace_id, context.span_id, context.trace_flags.sampled
 
 
-def _hexadecimal(ids: tuple[int, int, bool]) -> tuple[str, str]:
+def _hexadecimal(ids: Ids) -> tuple[str, str]:
     return trace.format_trace_id(ids[0]), trace.format_span_id(ids[1])
 
 
@@ -122,125 +79,147 @@ def _read(error: BaseException, name: str) -> Any:
         return None
 
 
-def _origin(error: BaseException | None) -> tuple[int, int, bool] | None:
-    """The span of an exception, or of the one that caused it."""
-    for _ in range(_CHAIN):
-        if error is None:
-            return None
-        ids = _read(error, _SPAN)
+def _related(error: BaseException) -> Iterator[BaseException]:
+    """What is shown along with an exception, nearest first: its causes, and the members of a group."""
+    waiting, seen = [error], {id(error)}
+    while waiting and len(seen) <= _RELATED:
+        first = waiting.pop(0)
+        if first is not error:
+            yield first
+        shown = first.__cause__ or (None if first.__suppress_context__ else first.__context__)
+        members = first.exceptions if isinstance(first, BaseExceptionGroup) else ()
+        for other in (shown, *cast("tuple[BaseException, ...]", members)):
+            if other is not None and id(other) not in seen:
+                seen.add(id(other))
+                waiting.append(other)
+
+
+def _origin(error: BaseException | None) -> Ids | None:
+    """The span of an exception, or of one that belongs to it."""
+    if error is None:
+        return None
+    for each in (error, *_related(error)):
+        ids = _read(each, _SPAN)
         if ids is not None:
-            return cast("tuple[int, int, bool]", ids)
-        error = error.__cause__ or (None if error.__suppress_context__ else error.__context__)
+            return cast("Ids", ids)
     return None
 
 
-def link(event: Event, hint: Mapping[str, Any] | None) -> Event | None:
-    """Put the ids of the span on an error event; None for an exception that this trace has already sent.
+@dataclass(frozen=True, slots=True)
+class Linker:
+    """Puts an error event in its place, see `link`.
 
-    The SDK's own check for duplicates remembers in a context variable, which does not come back from a thread
-    pool: an endpoint that logs an exception and raises it would be two events.
+    Attributes:
+        trace_url: Where a person finds a trace; `{trace_id}` and `{span_id}` are replaced.
+        withdraw: Takes back an event that has not left yet, by its id; answers whether it was in time, and the
+            span that carries the id.
     """
-    if event.get("type") not in (None, "error"):
+
+    trace_url: str | None = None
+    withdraw: Callable[[str], Span | None] | None = None
+
+    def link(self, event: Event, hint: Mapping[str, Any] | None) -> Event | None:
+        """Put the ids of the span on an error event; None for an exception that this trace has already sent.
+
+        The SDK's own check for duplicates remembers in a context variable, which does not come back from a
+        thread pool: an endpoint that logs an exception and raises it would be two events.
+        """
+        if event.get("type") not in (None, "error"):
+            return event
+        error = _error(hint)
+        ids = _origin(error)
+        if ids is None:
+            context = trace.get_current_span().get_span_context()
+            ids = _ids(context) if context.is_valid else None
+        if error is not None:
+            trace_id = ids[0] if ids is not None else 0
+            captured = _read(error, _CAPTURED)
+            if trace_id and captured is not None and captured[0] == trace_id:
+                return None
+            self._take_back_parts(event, error, trace_id)
+            try:
+                error.__dict__[_CAPTURED] = (trace_id, event.get("event_id"))
+            except Exception:
+                unlinked[type(error).__name__] += 1
+        _keep_crumbs_of(event, ids)
+        return event if ids is None else self.linked(event, ids)
+
+    def linked(self, event: Event, ids: Ids) -> Event:
+        """The event with the ids of a span."""
+        trace_id, span_id = _hexadecimal(ids)
+        contexts = event.setdefault("contexts", {})
+        contexts["trace"] = {"trace_id": trace_id, "span_id": span_id}
+        if self.trace_url is not None:
+            url = self.trace_url.replace("{trace_id}", trace_id).replace("{span_id}", span_id)
+            contexts["opentelemetry"] = {"trace_url": url}
+        tags = event.setdefault("tags", {})
+        if isinstance(tags, dict):
+            # The trace of an unsampled span exists nowhere; the person who follows the id should know.
+            tags["otel.sampled"] = "true" if ids[2] else "false"
         return event
-    error = _error(hint)
-    ids = _origin(error)
-    if ids is None:
-        context = trace.get_current_span().get_span_context()
-        ids = _ids(context) if context.is_valid else None
-    if ids is None:
-        return event
-    if error is not None:
-        if _read(error, _CAPTURED) == ids[0]:
+
+    def unsampled_fallback(self) -> Callable[[Event, Any], Event] | None:
+        """A step that links what `link` could not, for the request of an unsampled span; None for any other."""
+        span = trace.get_current_span()
+        context = span.get_span_context()
+        if span.is_recording() or not context.is_valid:
             return None
-        try:
-            error.__dict__[_CAPTURED] = ids[0]
-        except Exception:
-            unlinked[type(error).__name__] += 1
-    return _linked(event, ids)
+        ids = _ids(context)
+
+        def fallback(event: Event, _: Any) -> Event:
+            return event if "otel.sampled" in event.get("tags", {}) else self.linked(event, ids)
+
+        return fallback
+
+    def _take_back_parts(self, event: Event, error: BaseException, trace_id: int) -> None:
+        """Take back what was logged of this error before: this event shows it, too."""
+        if self.withdraw is None:
+            return
+        for part in _related(error):
+            captured = _read(part, _CAPTURED)
+            if captured is None or captured[0] != trace_id or captured[1] is None:
+                continue
+            span = self.withdraw(captured[1])
+            if span is not None and span.get_span_context().is_valid and not span.is_recording():
+                # An ended span tells the id of what was taken back, so this event goes under that id.
+                event["event_id"] = captured[1]
 
 
-def unsampled_fallback() -> Callable[[Event, Any], Event] | None:
-    """A step that links what `link` could not, for the request of an unsampled span; None for any other."""
+def mark_crumb(crumb: Event) -> Event:
+    """Write on a breadcrumb in which trace it was left."""
+    context = trace.get_current_span().get_span_context()
+    if context.is_valid and CRUMB_TRACE not in crumb:
+        crumb[CRUMB_TRACE] = context.trace_id
+    return crumb
+
+
+def _keep_crumbs_of(event: Event, ids: Ids | None) -> None:
+    """Keep the breadcrumbs of this trace and those of none.
+
+    Sentry separates requests where it has an integration; a consumer or a server without one has one list.
+    """
+    crumbs = event.get("breadcrumbs")
+    values = crumbs.get("values") if isinstance(crumbs, dict) else None
+    if not isinstance(values, list):
+        return
+    kept: list[Any] = []
+    for crumb in cast("list[Any]", values):
+        if not isinstance(crumb, dict) or CRUMB_TRACE not in crumb:
+            kept.append(crumb)
+        elif ids is None or crumb[CRUMB_TRACE] == ids[0]:
+            # A copy: the next event of the request has the same crumbs.
+            kept.append({name: value for name, value in crumb.items() if name != CRUMB_TRACE})
+    event["breadcrumbs"] = {**cast("Event", crumbs), "values": kept}
+
+
+def note_event_id(event_id: str) -> Span:
+    """Write the id of an event that is being sent on the current span; returns the span."""
     span = trace.get_current_span()
-    context = span.get_span_context()
-    if span.is_recording() or not context.is_valid:
-        return None
-    ids = _ids(context)
-
-    def fallback(event: Event, _: Any) -> Event:
-        return event if "otel.sampled" in event.get("tags", {}) else _linked(event, ids)
-
-    return fallback
-
-
-def _linked(event: Event, ids: tuple[int, int, bool]) -> Event:
-    trace_id, span_id = _hexadecimal(ids)
-    event.setdefault("contexts", {})["trace"] = {"trace_id": trace_id, "span_id": span_id}
-    tags = event.setdefault("tags", {})
-    if isinstance(tags, dict):
-        # The trace of an unsampled span exists nowhere; the person who follows the id should know.
-        tags["otel.sampled"] = "true" if ids[2] else "false"
-    return event
+    if span.is_recording():
+        span.set_attribute(EVENT_ID, event_id)
+    return span
 
 
 def _error(hint: Mapping[str, Any] | None) -> BaseException | None:
     info = (hint or {}).get("exc_info")
     return info[1] if isinstance(info, tuple) and isinstance(info[1], BaseException) else None
-
-
-def scrubber(before: BeforeSend | None) -> BeforeSend:
-    """The last step before an event is sent: the application's `before_send`, then the scrubber."""
-
-    def before_send(event: Event, hint: dict[str, Any]) -> Event | None:
-        kept = event if before is None else before(event, hint)
-        return None if kept is None else scrub(kept)
-
-    return before_send
-
-
-def scrub(event: Event) -> Event:
-    """The event without secrets, bodies, cookies and unknown headers."""
-    scrubbed: Event = {}
-    for name, value in event.items():
-        if name in _VERBATIM:
-            scrubbed[name] = value
-        elif name == "request":
-            scrubbed[name] = _request(value)
-        elif name == "logentry":
-            scrubbed[name] = _logentry(value)
-        else:
-            scrubbed[name] = redact_value(name, value)
-    if not scrubbed.get("release"):
-        scrubbed.pop("release", None)
-    return scrubbed
-
-
-def _request(request: Any) -> Any:
-    if not isinstance(request, dict):
-        return REDACTED
-    kept = {
-        name: redact_value(name, value)
-        for name, value in cast("dict[str, Any]", request).items()
-        if name not in ("data", "cookies", "headers")
-    }
-    query = kept.get("query_string")
-    if isinstance(query, str) and query:
-        # The rules know parameters by what stands before them.
-        kept["query_string"] = redact_text(f"?{query}")[1:]
-    headers = cast("dict[str, Any]", request).get("headers")
-    if isinstance(headers, dict):
-        kept["headers"] = {
-            name: redact_value(name, value) if name.lower() in _HEADERS else REDACTED
-            for name, value in cast("dict[str, Any]", headers).items()
-        }
-    return kept
-
-
-def _logentry(entry: Any) -> Any:
-    if not isinstance(entry, dict):
-        return redact_value("logentry", entry)
-    kept = dict(cast("dict[str, Any]", redact_value("logentry", entry)))
-    # "password=%s" and its argument are sent apart; only together do they show what the argument is.
-    if kept.get("formatted") != entry.get("formatted") and kept.get("params"):
-        kept["params"] = [REDACTED]
-    return kept

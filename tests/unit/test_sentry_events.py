@@ -5,17 +5,23 @@ from __future__ import annotations
 import pickle
 from typing import TYPE_CHECKING, Any
 
+import pytest
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.sampling import ALWAYS_OFF
 
-from otel_kpi.sentry import links as _sentry_events
-from otel_kpi.sentry.links import link, scrub, scrubber, stamp
 from otel_kpi.redaction import REDACTED
+from otel_kpi.sentry import links, scrubbing
+from otel_kpi.sentry.links import CRUMB_TRACE, Linker, mark_crumb, stamp
 
 if TYPE_CHECKING:
     from otel_kpi.sentry.links import Event
 
 tracer = TracerProvider().get_tracer("test")
+link = Linker().link
+
+
+def scrub(event: Event) -> Event:
+    return scrubbing.scrub(event, scrubbing.known_user("hash", b"key"))
 
 
 class SlottedError(Exception):
@@ -50,11 +56,11 @@ def test_exception_with_slots_is_linked_and_still_pickles() -> None:
 
 
 def test_exception_that_takes_no_stamp_harms_nothing() -> None:
-    before = _sentry_events.unlinked.total()
+    before = links.unlinked.total()
     error = ClosedError()
     span = tracer.start_span("s")
     stamp(span, error)
-    assert _sentry_events.unlinked.total() == before + 1
+    assert links.unlinked.total() == before + 1
     assert link({}, hint(error)) == {}
 
 
@@ -136,6 +142,144 @@ def test_applications_before_send_runs_first_and_may_drop() -> None:
     def add(event: Event, _: dict[str, Any]) -> Event | None:
         return None if event.get("drop") else {**event, "extra": {"password": "S1"}}
 
-    before_send = scrubber(add)
+    before_send = scrubbing.scrubber(add, scrubbing.known_user("hash", b""))
     assert before_send({}, {}) == {"extra": {"password": REDACTED}}
     assert before_send({"drop": True}, {}) is None
+
+
+# --- raised from one another
+
+
+def test_related_exceptions_are_causes_and_members_of_groups() -> None:
+    cause, hidden, member = KeyError("cause"), TypeError("hidden"), ValueError("member")
+    stamp(tracer.start_span("s"), member)
+    group = ExceptionGroup("several", [member, OSError()])
+    group.__cause__ = cause
+    group.__context__ = hidden
+    assert trace_id(link({}, hint(group))) != ""
+    assert [type(each) for each in links._related(group)] == [KeyError, ValueError, OSError]
+
+
+def test_cycle_of_causes_ends() -> None:
+    first, second = ValueError(), KeyError()
+    first.__cause__, second.__cause__ = second, first
+    assert link({}, hint(first)) == {}
+
+
+def test_logged_cause_is_taken_back_when_what_was_raised_from_it_is_sent() -> None:
+    withdrawn: list[str] = []
+    linker = Linker(withdraw=withdrawn.append)  # pyright: ignore[reportArgumentType] - None: it was too late
+    cause = KeyError("k")
+    error = RuntimeError("effect")
+    error.__cause__ = cause
+    with tracer.start_as_current_span("s"):
+        linker.link({"event_id": "1" * 32}, hint(cause))
+        linker.link({"event_id": "2" * 32}, hint(error))
+    assert withdrawn == ["1" * 32]
+
+
+def test_event_takes_the_id_that_an_ended_span_tells() -> None:
+    span = tracer.start_span("ended")
+    linker = Linker(withdraw=lambda _: span)
+    cause = KeyError("k")
+    error = RuntimeError("effect")
+    error.__cause__ = cause
+    with tracer.start_as_current_span("s"):
+        linker.link({"event_id": "1" * 32}, hint(cause))
+        span.end()
+        event = linker.link({"event_id": "2" * 32}, hint(error))
+    assert event is not None
+    assert event["event_id"] == "1" * 32
+
+
+# --- where a person goes on
+
+
+def test_event_says_where_its_trace_is() -> None:
+    with tracer.start_as_current_span("s") as span:
+        event = Linker("http://localhost:16686/trace/{trace_id}?span={span_id}").link({}, {})
+    assert event is not None
+    context = span.get_span_context()
+    expected = f"http://localhost:16686/trace/{context.trace_id:032x}?span={context.span_id:016x}"
+    assert event["contexts"]["opentelemetry"]["trace_url"] == expected
+    assert scrub(event)["contexts"]["opentelemetry"]["trace_url"] == expected
+
+
+def test_breadcrumbs_of_another_trace_stay_behind() -> None:
+    with tracer.start_as_current_span("one"):
+        first = mark_crumb({"message": "one"})
+    with tracer.start_as_current_span("two"):
+        second = mark_crumb({"message": "two"})
+        crumbs = {"values": [{"message": "none"}, first, second]}
+        event = link({"breadcrumbs": crumbs}, {})
+    assert event is not None
+    assert event["breadcrumbs"]["values"] == [{"message": "none"}, {"message": "two"}]
+    assert CRUMB_TRACE in second
+    outside = link({"breadcrumbs": crumbs}, {})
+    assert outside is not None
+    assert [crumb["message"] for crumb in outside["breadcrumbs"]["values"]] == ["none", "one", "two"]
+
+
+# --- who it was
+
+
+@pytest.mark.parametrize(
+    ("mode", "kept"),
+    [("hash", scrubbing.hashed("42", b"key")), ("id", "42"), ("none", None)],
+)
+def test_user_is_a_hash_unless_the_setting_says_otherwise(mode: str, kept: str | None) -> None:
+    user = {
+        "id": 42,
+        "email": "bob@example.com",
+        "username": "bob",
+        "name": "Bob",
+        "ip_address": "203.0.113.7",
+    }
+    event = scrubbing.scrub({"user": {**user, "plan": "gold"}}, scrubbing.known_user(mode, b"key"))
+    assert event.get("user") == (None if kept is None else {"plan": "gold", "id": kept})
+
+
+def test_user_without_an_id_is_the_hash_of_the_address_in_every_mode() -> None:
+    for mode in ("hash", "id"):
+        who = scrubbing.known_user(mode, b"key")({"email": "bob@example.com"})
+        assert who == {"id": scrubbing.hashed("bob@example.com", b"key")}
+    assert scrubbing.hashed("bob", b"key") != scrubbing.hashed("bob", b"other project")
+    assert scrubbing.known_user("hash", b"")({"ip_address": "{{auto}}"}) is None
+
+
+# --- every part
+
+
+def test_every_part_of_an_event_is_looked_through() -> None:
+    text = "Authorization: Bearer S1SECRET"
+    parts = ("message", "transaction", "transaction_info", "server_name", "culprit", "logger", "extra", "contexts",
+             "tags", "threads", "stacktrace", "sdk", "modules", "fingerprint", "errors", "debug_meta", "spans",
+             "monitor_slug", "unheard of")  # fmt: skip
+    for part in parts:
+        for value in (text, {"a": text}, [text], {"a": [{"b": text}]}):
+            assert "S1SECRET" not in repr(scrub({part: value})), (part, value)
+            assert "S1SECRET" not in repr(scrubbing.redact({part: value})), (part, value)
+    assert scrub({"_meta": {"bob@example.com": {"": {}}}}) == {}
+
+
+def test_applications_own_client_keeps_what_it_collects_and_loses_the_secrets_in_it() -> None:
+    event = scrubbing.redact({
+        "request": {"data": {"name": "x", "password": "S1"}, "query_string": "token=S2&page=3"},
+        "user": {"id": "42"},
+        "release": "own@1",
+    })  # fmt: skip
+    assert event == {
+        "request": {"data": {"name": "x", "password": REDACTED}, "query_string": f"token={REDACTED}&page=3"},
+        "user": {"id": "42"},
+        "release": "own@1",
+    }
+
+
+def test_item_that_sentry_collects_loses_its_secrets_and_the_callers_object_stays() -> None:
+    log = {"body": "password=S1", "attributes": {"password": "S2", "n": 1}, "level": "info"}
+    assert scrubbing.redact_item(log) == {
+        "body": f"password={REDACTED}",
+        "attributes": {"password": REDACTED, "n": 1},
+        "level": "info",
+    }
+    assert log["body"] == "password=S1"
