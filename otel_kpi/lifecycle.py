@@ -75,6 +75,7 @@ class Lifecycle:
         self._budget = budget
         self._forkable = forkable
         self._drainables: list[Drainable] = []
+        self._before_end: list[Callable[[int | None], None]] = []
         self._deadline: float | None = None  # of the end, once it has begun
         self._ended = False
         self._forked = False
@@ -82,6 +83,10 @@ class Lifecycle:
     def add(self, drainable: Drainable) -> None:
         """Have `drainable` asked at each flush and at the end."""
         self._drainables.append(drainable)
+
+    def before_end(self, callback: Callable[[int | None], None]) -> None:
+        """Have `callback` called once, with the signal that ends the process if one does, before the last drain."""
+        self._before_end.append(callback)
 
     def install(self) -> None:
         """Take part in exit, signals, forks, `exec` and `multiprocessing`."""
@@ -98,17 +103,28 @@ class Lifecycle:
         """Send what waits now; returns whether everything was sent in `timeout` seconds."""
         return self._drain(time.monotonic() + timeout, final=False)
 
-    def end(self) -> None:
+    def end(self, number: int | None = None) -> None:
         """Send what is left, for the last time. A call while another is at it waits with it; later ones do nothing.
 
         A signal handler comes here while its own thread is inside, so nothing here takes a lock.
+
+        Args:
+            number: The signal that ends the process, if one does.
         """
         if self._ended:
             return
         if self._deadline is None:
             self._deadline = time.monotonic() + self._budget
+            self._finish(number)
         self._drain(self._deadline, final=True)
         self._ended = True
+
+    def _finish(self, number: int | None) -> None:
+        for callback in self._before_end:
+            try:
+                callback(number)
+            except Exception:
+                _logger.exception("a span was not ended; the application is not affected")
 
     def _drain(self, deadline: float, *, final: bool) -> bool:
         done = True
@@ -167,7 +183,7 @@ class Lifecycle:
                 return
         try:
             # A second signal meanwhile waits for the same end: many senders signal the group and the process.
-            self.end()
+            self.end(number)
         finally:
             _set_handler(number, signal.SIG_DFL)
             os.kill(os.getpid(), number)

@@ -67,6 +67,7 @@ from otel_kpi._compat.opentelemetry_sdk import (
     span_parts,
     update_resource,
 )
+from otel_kpi._compat.regex import regex_loops
 from otel_kpi._compat.runtime import (
     abandon_pools,
     after_import,
@@ -129,6 +130,7 @@ __all__ = [
     "on_record_exception",
     "original_route",
     "redis_queue",
+    "regex_loops",
     "remember_keyboard_interrupt",
     "restore_default_log_format",
     "sampler_by_name",

@@ -299,3 +299,23 @@ def unshare_django_span() -> None:
     from opentelemetry.instrumentation.utils import unwrap
 
     unwrap(otel_middleware, "_start_internal_or_server_span")
+
+
+# --- granian
+
+
+def wrap_granian_application(kind: str, wrapper: Callable[..., Any]) -> None:
+    """Wrap what granian puts around an application of that kind (`asgi` or `wsgi`) before Rust calls it.
+
+    Its workers load the application in Rust and hand it to this function; nothing public is passed on the way.
+    """
+    from wrapt import wrap_function_wrapper
+
+    wrap_function_wrapper(f"granian.{kind}", "_callback_wrapper", wrapper)
+
+
+def unwrap_granian_application(kind: str) -> None:
+    """Undo `wrap_granian_application`."""
+    from opentelemetry.instrumentation.utils import unwrap
+
+    unwrap(f"granian.{kind}", "_callback_wrapper")

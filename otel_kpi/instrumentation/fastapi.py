@@ -3,8 +3,8 @@
 Upstream replaces the name `fastapi.FastAPI`: it does not see `from fastapi.applications import FastAPI`, nor
 applications made before, and it takes the place of a later `instrument_app(app, …)` with the user's options.
 The stack is built once, at the first message of the server, when all of that has been decided. Around what
-upstream builds, two things are put right: the route of a mounted application, and the context in which the
-request begins.
+upstream builds, some things are put right: the route of a mounted application, the context in which the request
+begins, what a path that is not traced does, and WebSockets.
 
 FastAPI has spans of its own since it depends on opentelemetry-api (seen in 0.165): it keeps silent when it finds
 upstream's middleware in the stack, which it looks for along attributes named `app`. Upstream's is kept for every
@@ -20,16 +20,28 @@ from opentelemetry import context, trace
 
 from otel_kpi import _compat
 from otel_kpi.instrumentation import server_address
-from otel_kpi.instrumentation.excluded_urls import excluded_urls
+from otel_kpi.instrumentation.asgi import Traced
+from otel_kpi.instrumentation.excluded_urls import excluded_context, excluded_urls
+from otel_kpi.instrumentation.routes import route_of
+from otel_kpi.instrumentation.server_request import (
+    MARK,
+    ServerRequest,
+    current_request,
+    in_context,
+    method_of,
+    name_of,
+    parent_context,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, MutableMapping
+
+    from opentelemetry.context import Context
 
     Scope = MutableMapping[str, Any]
     App = Callable[[Scope, Any, Any], Awaitable[None]]
 
 _logger: Final = logging.getLogger("otel_kpi.instrumentation")
-_INSIDE: Final = "otel_kpi.server_span"
 
 
 class Instrumentor:
@@ -57,7 +69,7 @@ def _build_middleware_stack(wrapped: Any, app: Any, args: Any, kwargs: Any) -> A
     from opentelemetry.instrumentation.asgi import OpenTelemetryMiddleware
     from opentelemetry.instrumentation.fastapi import FastAPIInstrumentor
 
-    if _instrumented_by_hand(app):
+    if instrumented_by_hand(app):
         return wrapped(*args, **kwargs)
     try:
         FastAPIInstrumentor.instrument_app(
@@ -70,11 +82,11 @@ def _build_middleware_stack(wrapped: Any, app: Any, args: Any, kwargs: Any) -> A
     middleware = getattr(stack, "app", None)
     if isinstance(middleware, OpenTelemetryMiddleware):
         middleware.default_span_details = _span_details
-        stack.app = _Boundary(middleware, middleware.app)
+        stack.app = _Boundary(middleware)
     return stack
 
 
-def _instrumented_by_hand(app: Any) -> bool:
+def instrumented_by_hand(app: Any) -> bool:
     """Say whether the user instrumented this application, or our own call of upstream is on its way."""
     if getattr(app, "_is_instrumented_by_opentelemetry", False):
         return True
@@ -87,74 +99,71 @@ class _Boundary:
 
     An application mounted in another is inside a request that has its SERVER span already. And a server may
     hand over the context of an earlier request on the same connection, whose span has ended: upstream would
-    take that for the parent, and the caller's `traceparent` for nothing.
+    take that for the parent, and the caller's `traceparent` for nothing. A path that is not traced takes its
+    children along; a WebSocket is one span, with the code by which it was closed.
     """
 
-    def __init__(self, app: App, plain: App) -> None:
-        self.app = app  # public, and so named: see the module's docstring
-        self._plain = plain
+    def __init__(self, middleware: Any) -> None:
+        self.app: App = middleware  # public, and so named: see the module's docstring
+        self._plain: App = middleware.app
+        self._excluded: Any = middleware.excluded_urls
+        self._websocket = Traced(self._plain, "fastapi", route_of)
+        _compat.on_asgi_span(middleware, _begun)
 
     async def __call__(self, scope: Scope, receive: Any, send: Any) -> None:
-        if scope["type"] not in {"http", "websocket"}:
+        if scope["type"] == "websocket":
+            await self._websocket(scope, receive, send)
+            return
+        if scope["type"] != "http":
             await self._plain(scope, receive, send)
             return
         current = trace.get_current_span()
-        if _INSIDE in scope or _is_running_server(current):
+        if MARK in scope or (_is_running_server(current) and current_request() is None):
+            _add_route(scope)
             await self._plain(scope, receive, send)
             return
-        scope[_INSIDE] = True
-        if current is trace.INVALID_SPAN or current.is_recording():
-            await self.app(scope, receive, send)
-            return
-        token = context.attach(context.Context())
+        token = context.attach(self._context(scope, current))
         try:
-            await self.app(scope, receive, send)
+            await (self._plain if scope[MARK] is True else self.app)(scope, receive, send)
         finally:
             context.detach(token)
+
+    def _context(self, scope: Scope, current: trace.Span) -> Context:
+        from opentelemetry.instrumentation.asgi import asgi_getter, get_host_port_url_tuple
+
+        if self._excluded and self._excluded.url_disabled(get_host_port_url_tuple(scope)[2]):
+            scope[MARK] = True
+            return excluded_context(parent_context(scope, asgi_getter))
+        request = ServerRequest(method_of(str(scope.get("method", ""))), scope.get("root_path") or "")
+        scope[MARK] = request
+        inside_another = current.is_recording() and not _is_running_server(current)
+        return in_context(request, context.get_current() if inside_another else context.Context())
 
 
 def _is_running_server(span: trace.Span) -> bool:
     return span.is_recording() and getattr(span, "kind", None) is trace.SpanKind.SERVER
 
 
-# --- the route
+def _begun(scope: Scope, span: trace.Span, attributes: dict[str, Any]) -> None:
+    request = scope.get(MARK)
+    if isinstance(request, ServerRequest):
+        request.span, request.attributes = span, attributes
+
+
+def _add_route(scope: Scope) -> None:
+    """Name the request after the route in this application, where who began it could not."""
+    request = scope.get(MARK)
+    if isinstance(request, ServerRequest) and not request.attributes.get("http.route"):
+        route = route_of(scope)
+        if route:
+            request.set_route(route)
 
 
 def _span_details(scope: Scope) -> tuple[str, dict[str, Any]]:
     """Name a request after its whole route, through mounts, and give what upstream gets wrong."""
-    method = str(scope.get("method", "")).strip()
-    method = _compat.known_method(method) if method else ""
-    try:
-        route = _route(scope["app"].routes, scope)
-    except Exception:
-        route = None
+    method = method_of(str(scope.get("method", "")))
+    route = route_of(scope)
     attributes: dict[str, Any] = {**server_address.of_scope(scope)}
     if not route:
         return method or "HTTP", attributes
-    return f"{method} {route}".strip(), {**attributes, "http.route": route}
-
-
-def _route(routes: Any, scope: Scope) -> str | None:
-    """Find the template of the path, the mounts' prefixes included.
-
-    Matching follows Starlette: the first full match, else the first that fits but for its method.
-    """
-    from starlette.routing import Match, Mount
-
-    partial: str | None = None
-    for route in _compat.matchable_routes(routes):
-        match, child_scope = _compat.match_route(route, scope)
-        if match is Match.NONE:
-            continue
-        path: str | None = getattr(route, "path", None)
-        mount = _compat.original_route(route)
-        if isinstance(mount, Mount):
-            path = mount.path
-            inner = _route(mount.routes or [], {**scope, **child_scope})
-            if inner is not None:
-                path = f"{path}{inner}" if inner != "/" or not path else f"{path}/"
-        if match is Match.FULL:
-            return path if path is not None else scope.get("path")
-        if partial is None:
-            partial = path
-    return partial
+    return name_of(method, route), {**attributes, "http.route": route}

@@ -86,6 +86,10 @@ def _driver(name: str, specifier: str) -> Row:
     return Row(name, name, f"otel_kpi.instrumentation.{name}:Instrumentor", name, specifier)
 
 
+def _server(name: str, target: str, distribution: str, specifier: str | None) -> Row:
+    return Row(name, target, f"otel_kpi.instrumentation.servers:{name}", distribution, specifier)
+
+
 TABLE: Final = (
     Row(
         "fastapi",
@@ -95,6 +99,26 @@ TABLE: Final = (
         ">=0.115,<1",
         waits_for=(f"{_UPSTREAM}.fastapi", f"{_UPSTREAM}.asgi"),
     ),
+    Row(
+        "starlette",
+        "starlette.applications",
+        "otel_kpi.instrumentation.starlette:Instrumentor",
+        "starlette",
+        ">=0.37,<2",
+        waits_for=(f"{_UPSTREAM}.asgi",),
+    ),
+    Row("flask", "flask", "otel_kpi.instrumentation.flask:Instrumentor", "flask", ">=2.3,<4"),
+    Row("quart", "quart", "otel_kpi.instrumentation.quart:Instrumentor", "quart", ">=0.19,<1"),
+    _server("uvicorn", "uvicorn.config", "uvicorn", ">=0.20,<1"),
+    _server("hypercorn", "hypercorn.app_wrappers", "hypercorn", ">=0.14,<1"),
+    _server("daphne", "daphne.server", "daphne", ">=4,<5"),
+    _server("gunicorn", "gunicorn.workers.base", "gunicorn", ">=20.1,<28"),
+    _server("gunicorn_asgi", "gunicorn.workers.gasgi", "gunicorn", ">=25,<28"),
+    _server("granian_asgi", "granian.asgi", "granian", ">=2,<3"),
+    _server("granian_wsgi", "granian.wsgi", "granian", ">=2,<3"),
+    _server("waitress", "waitress.server", "waitress", ">=2.1,<4"),
+    _server("werkzeug", "werkzeug.serving", "werkzeug", ">=2.2,<4"),
+    _server("wsgiref", "wsgiref.simple_server", "", None),
     Row(
         "django",
         "django.core.handlers.base",
@@ -153,12 +177,6 @@ TABLE: Final = (
     _upstream("aiobotocore", "aiobotocore", "AiobotocoreInstrumentor", "aiobotocore", package="botocore"),
     _upstream("aiohttp-client", "aiohttp.client", "AioHttpClientInstrumentor", "aiohttp"),
     _upstream("aiohttp-server", "aiohttp.web", "AioHttpServerInstrumentor", "aiohttp"),
-    Row(
-        "threading",
-        "threading",
-        f"{_UPSTREAM}.threading:ThreadingInstrumentor",
-        when="never",
-        reason="a thread that lives on would keep the context of the request that happened to start it",
-    ),
+    Row("threading", "threading", "otel_kpi.instrumentation.threading:Instrumentor", when="now"),
     Row("system_metrics", "psutil", "otel_kpi.instrumentation.process_metrics:Instrumentor", when="now"),
 )

@@ -1,0 +1,260 @@
+"""Servers: where an application is handed to one, whatever the command line that started it.
+
+Each request begins in an empty context there: nothing of an earlier one on the same connection, and nothing that
+has lasted since the process began, is its parent (open-telemetry/opentelemetry-python-contrib#3846: the span of a
+command line took every request). An application whose framework has no row of its own, plain ASGI and WSGI, gets
+its SERVER span there too. And the process is no script from then on.
+"""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING, Any, Final
+
+from opentelemetry import context
+
+from otel_kpi import _compat
+from otel_kpi.instrumentation import script
+from otel_kpi.instrumentation.asgi import TYPES
+from otel_kpi.instrumentation.asgi import Traced as TracedAsgi
+from otel_kpi.instrumentation.wsgi import Traced as TracedWsgi
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+_INSIDE: Final = ("app", "application", "asgi_app", "_app", "inner", "wrapped")
+"""Where middlewares keep the application that they stand in front of."""
+
+_DEEPEST: Final = 20
+"""Middlewares that are looked through."""
+
+_SPEAKING: Final = (
+    ("fastapi.applications", "FastAPI"),
+    ("starlette.applications", "Starlette"),
+    ("flask.app", "Flask"),
+    ("django.core.handlers.asgi", "ASGIHandler"),
+    ("django.core.handlers.wsgi", "WSGIHandler"),
+    ("opentelemetry.instrumentation.asgi", "OpenTelemetryMiddleware"),
+    ("opentelemetry.instrumentation.wsgi", "OpenTelemetryMiddleware"),
+)
+"""Applications that have a row of their own, or the user's middleware. A row that is off stays off here."""
+
+
+def serve_asgi(app: Any) -> Any:
+    """Give what a server shall call in the place of an ASGI application."""
+    script.became_server()
+    return app if isinstance(app, _AsgiEntry) else _AsgiEntry(app)
+
+
+def serve_wsgi(app: Any) -> Any:
+    """Give what a server shall call in the place of a WSGI application."""
+    script.became_server()
+    return app if isinstance(app, _WsgiEntry) else _WsgiEntry(app)
+
+
+class _AsgiEntry:
+    def __init__(self, app: Any) -> None:
+        self.app = app
+        self._inner = app if _speaks_for_itself(app) else TracedAsgi(app, "asgi")
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        if scope["type"] not in TYPES:
+            await self.app(scope, receive, send)
+            return
+        token = context.attach(context.Context())
+        try:
+            await self._inner(scope, receive, send)
+        finally:
+            context.detach(token)
+
+
+class _WsgiEntry:
+    def __init__(self, app: Any) -> None:
+        self.app = app
+        self._inner = app if _speaks_for_itself(app) else TracedWsgi(app, "wsgi")
+
+    def __call__(self, environ: Any, start_response: Any) -> Any:
+        token = context.attach(context.Context())
+        try:
+            return self._inner(environ, start_response)
+        finally:
+            context.detach(token)
+
+
+def _speaks_for_itself(app: Any) -> bool:
+    """Say whether the framework behind an application begins its requests, whatever middlewares stand before it.
+
+    Where it is not seen, the request begins here, and the framework finds that it has.
+    """
+    classes = tuple(
+        cls for module, name in _SPEAKING if (cls := getattr(sys.modules.get(module), name, None)) is not None
+    )
+    for _ in range(_DEEPEST):
+        if isinstance(app, classes):
+            return True
+        try:
+            attributes = vars(app)
+        except TypeError:
+            return False
+        inner = next((attributes[name] for name in _INSIDE if callable(attributes.get(name))), None)
+        if inner is None:
+            return False
+        app = inner
+    return False
+
+
+# --- one class for each server: the moment at which it has its application
+
+
+class _Server:
+    """Wraps one method of a server, and can undo it."""
+
+    is_instrumented_by_opentelemetry: Final = False
+
+    def __init__(self, module: str, method: str, wrapper: Callable[..., Any]) -> None:
+        self._module = module
+        self._method = method
+        self._wrapper = wrapper
+
+    def instrument(self, **_options: Any) -> None:
+        """Wrap the method."""
+        from wrapt import wrap_function_wrapper
+
+        wrap_function_wrapper(self._module, self._method, self._wrapper)
+
+    def uninstrument(self) -> None:
+        """Unwrap it; servers that run keep their application."""
+        from opentelemetry.instrumentation.utils import unwrap
+
+        path, _, name = self._method.rpartition(".")
+        unwrap(f"{self._module}.{path}" if path else self._module, name)
+
+
+class _Servers:
+    """Several of them as one."""
+
+    is_instrumented_by_opentelemetry: Final = False
+
+    def __init__(self, *servers: _Server) -> None:
+        self._servers = servers
+
+    def instrument(self, **options: Any) -> None:
+        """Wrap each."""
+        for server in self._servers:
+            server.instrument(**options)
+
+    def uninstrument(self) -> None:
+        """Unwrap each."""
+        for server in self._servers:
+            server.uninstrument()
+
+
+def _after(attribute: str, serve: Callable[[Any], Any]) -> Callable[..., Any]:
+    """Give a wrapper that replaces an attribute of the server once the wrapped method has set it."""
+
+    def wrapper(wrapped: Any, server: Any, args: Any, kwargs: Any) -> Any:
+        result = wrapped(*args, **kwargs)
+        app = getattr(server, attribute, None)
+        if app is not None:
+            setattr(server, attribute, serve(app))
+        return result
+
+    return wrapper
+
+
+def _uvicorn_load(wrapped: Any, config: Any, args: Any, kwargs: Any) -> Any:
+    result = wrapped(*args, **kwargs)
+    # Its bridge to WSGI calls the application in a thread with another context: that application begins there.
+    if config.interface == "wsgi":
+        bridge = config.loaded_app
+        while bridge is not None and not type(bridge).__name__.endswith("WSGIMiddleware"):
+            bridge = getattr(bridge, "app", None)
+        if bridge is not None:
+            bridge.app = serve_wsgi(bridge.app)
+    else:
+        config.loaded_app = serve_asgi(config.loaded_app)
+    return result
+
+
+def _gunicorn_load(wrapped: Any, worker: Any, args: Any, kwargs: Any) -> Any:
+    result = wrapped(*args, **kwargs)
+    # A worker class of somebody else may have loaded an ASGI application: uvicorn's does, and hands it to uvicorn.
+    if type(worker).__module__.startswith("gunicorn.workers.") and getattr(worker, "wsgi", None) is not None:
+        worker.wsgi = serve_wsgi(worker.wsgi)
+    return result
+
+
+def uvicorn() -> _Server:
+    """uvicorn, also where a worker class of gunicorn or a program's own `uvicorn.run` starts it."""
+    return _Server("uvicorn.config", "Config.load", _uvicorn_load)
+
+
+def hypercorn() -> _Servers:
+    """hypercorn, with an ASGI or a WSGI application."""
+    return _Servers(
+        _Server("hypercorn.app_wrappers", "ASGIWrapper.__init__", _after("app", serve_asgi)),
+        _Server("hypercorn.app_wrappers", "WSGIWrapper.__init__", _after("app", serve_wsgi)),
+    )
+
+
+def daphne() -> _Server:
+    """daphne, and Channels' `runserver`."""
+    return _Server("daphne.server", "Server.__init__", _after("application", serve_asgi))
+
+
+def gunicorn() -> _Server:
+    """gunicorn's own worker classes for WSGI."""
+    return _Server("gunicorn.workers.base", "Worker.load_wsgi", _gunicorn_load)
+
+
+def gunicorn_asgi() -> _Server:
+    """gunicorn's own worker class for ASGI."""
+    return _Server("gunicorn.workers.gasgi", "ASGIWorker.load_wsgi", _after("asgi", serve_asgi))
+
+
+def waitress() -> _Server:
+    """waitress."""
+    return _Server("waitress.server", "BaseWSGIServer.__init__", _after("application", serve_wsgi))
+
+
+def werkzeug() -> _Server:
+    """werkzeug's development server: `flask run`."""
+    return _Server("werkzeug.serving", "BaseWSGIServer.__init__", _after("app", serve_wsgi))
+
+
+def wsgiref() -> _Server:
+    """The standard library's server: Django's `runserver`."""
+    return _Server("wsgiref.simple_server", "WSGIServer.set_app", _after("application", serve_wsgi))
+
+
+class _Granian:
+    """granian, whose workers call the application from Rust."""
+
+    is_instrumented_by_opentelemetry: Final = False
+
+    def __init__(self, kind: str, serve: Callable[[Any], Any]) -> None:
+        self._kind = kind
+        self._serve = serve
+
+    def instrument(self, **_options: Any) -> None:
+        """Wrap what granian calls around an application."""
+
+        def wrapper(wrapped: Any, _instance: Any, args: Any, kwargs: Any) -> Any:
+            application, *rest = args
+            return wrapped(self._serve(application), *rest, **kwargs)
+
+        _compat.wrap_granian_application(self._kind, wrapper)
+
+    def uninstrument(self) -> None:
+        """Unwrap it."""
+        _compat.unwrap_granian_application(self._kind)
+
+
+def granian_asgi() -> _Granian:
+    """granian with an ASGI application."""
+    return _Granian("asgi", serve_asgi)
+
+
+def granian_wsgi() -> _Granian:
+    """granian with a WSGI application."""
+    return _Granian("wsgi", serve_wsgi)
