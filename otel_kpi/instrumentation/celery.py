@@ -8,7 +8,9 @@ debug lines into the worker's log. What its users know stays: the names of spans
 An execution is in the trace of its publisher, as its child, and linked to it too: the link is what the messaging
 conventions ask for, and remains where a sampler or a store cuts the trace.
 
-That the children of a worker send what they have before they leave is the lifecycle's part.
+That the children of a worker send what they have before they leave is the lifecycle's part. A child that is killed
+(a hard time limit, a lack of memory) sends nothing of the task that it ran: the worker's main process, which hears
+of it, records the execution.
 """
 
 from __future__ import annotations
@@ -95,6 +97,7 @@ class Instrumentor:
         # By request, of which there is one for each execution, nested and concurrent ones too. An attribute of the
         # request would be in the output of `print(self.request)`.
         self._executions: weakref.WeakKeyDictionary[Any, _Execution] = weakref.WeakKeyDictionary()
+        self._lost: weakref.WeakSet[Any] = weakref.WeakSet()
         self._brokers: weakref.WeakKeyDictionary[Any, dict[str, AttributeValue]] = weakref.WeakKeyDictionary()
         self._tracer: trace.Tracer = trace.NoOpTracer()
         self._processing: Histogram | None = None
@@ -141,13 +144,18 @@ class Instrumentor:
             signal.connect(guarded, weak=False)
             self._connected.append((signal, guarded))
         wrap_function_wrapper("celery.app.base", "Celery.send_task", self._boundary.wrap(self._send))
+        for name, wrapper in (("on_timeout", self._on_timeout), ("on_failure", self._on_failure)):
+            wrap_function_wrapper("celery.worker.request", f"Request.{name}", self._boundary.wrap(wrapper))
 
     def uninstrument(self) -> None:
         """Disconnect, and unwrap the method."""
         from celery.app.base import Celery
+        from celery.worker.request import Request
         from opentelemetry.instrumentation.utils import unwrap
 
         unwrap(Celery, "send_task")
+        unwrap(Request, "on_timeout")
+        unwrap(Request, "on_failure")
         for signal, listener in self._connected:
             signal.disconnect(listener)
         self._connected = []
@@ -205,31 +213,46 @@ class Instrumentor:
             return
         request = task.request
         remote = Context() if request.is_eager else propagate.extract(request, Context(), _GETTER)
-        publisher = trace.get_current_span(remote).get_span_context()
         # What runs in a worker is nobody's child there; what `apply()` runs at once is its caller's.
         parent = context.get_current() if request.is_eager else remote
-        delivery = request.delivery_info or {}
+        attributes = self._of_execution(task, vars(request))
+        span = self._start(task.name, parent, remote, attributes, None)
+        self._executions[request] = _Execution(span, parent, attributes)
+
+    def _start(
+        self,
+        name: str,
+        parent: Context,
+        remote: Context,
+        attributes: dict[str, AttributeValue],
+        start: int | None,
+    ) -> trace.Span:
+        publisher = trace.get_current_span(remote).get_span_context()
+        return self._tracer.start_span(
+            f"run/{name}",
+            context=parent,
+            kind=SpanKind.CONSUMER,
+            attributes=attributes,
+            links=[Link(publisher)] if publisher.is_valid else None,
+            start_time=start,
+        )
+
+    def _of_execution(self, task: Any, request: Mapping[str, Any]) -> dict[str, AttributeValue]:
+        delivery: Mapping[str, Any] = request.get("delivery_info") or {}
         attributes: dict[str, AttributeValue] = {
             "messaging.operation.name": "run",
             "messaging.operation.type": "process",
             "celery.action": "run",
             "celery.task_name": task.name,
             **self._broker_of(task.app),
-            **_of_message(vars(request)),
-            **_destination(delivery.get("routing_key"), vars(request), vars(request)),
+            **_of_message(request),
+            **_destination(delivery.get("routing_key"), request, request),
         }
-        if request.hostname:
-            attributes["celery.hostname"] = str(request.hostname)
+        if request.get("hostname"):
+            attributes["celery.hostname"] = str(request["hostname"])
         if delivery.get("redelivered"):
             attributes["celery.redelivered"] = True
-        span = self._tracer.start_span(
-            f"run/{task.name}",
-            context=parent,
-            kind=SpanKind.CONSUMER,
-            attributes=attributes,
-            links=[Link(publisher)] if publisher.is_valid else None,
-        )
-        self._executions[request] = _Execution(span, parent, attributes)
+        return attributes
 
     def _retry(self, request: Any = None, reason: Any = None, **_signal: Any) -> None:
         execution = None if request is None else self._executions.get(request)
@@ -256,6 +279,45 @@ class Instrumentor:
         execution.span.end()
         if self._processing is not None:
             self._processing.record(elapsed, _of_metric(execution.attributes), context=execution.context)
+
+    # --- the worker's main process, of children that cannot speak any more
+
+    def _on_timeout(self, wrapped: Any, request: Any, args: Any, kwargs: Any) -> Any:
+        from billiard.exceptions import TimeLimitExceeded
+
+        if not kwargs.get("soft", args[0] if args else None):
+            self._record_lost(request, TimeLimitExceeded(kwargs.get("timeout", args[-1] if args else None)))
+        return wrapped(*args, **kwargs)
+
+    def _on_failure(self, wrapped: Any, request: Any, args: Any, kwargs: Any) -> Any:
+        from billiard.exceptions import Terminated, WorkerLostError
+
+        error = getattr(args[0] if args else kwargs.get("exc_info"), "exception", None)
+        error = getattr(error, "exc", error)  # billiard wraps what crosses processes
+        if isinstance(error, (Terminated, WorkerLostError)):
+            self._record_lost(request, error)
+        return wrapped(*args, **kwargs)
+
+    def _record_lost(self, request: Any, error: BaseException) -> None:
+        # It is asked twice for one child: about the limit, and about the loss.
+        if request in self._lost or request.time_start is None or _upstream_listens():
+            return
+        self._lost.add(request)
+        message: dict[str, Any] = request.request_dict
+        remote = propagate.extract(
+            {key: value for key, value in message.items() if isinstance(value, str)}, Context()
+        )
+        attributes = self._of_execution(request.task, message)
+        attributes["celery.state"] = "FAILURE"
+        start = int(request.time_start * 1e9)
+        span = self._start(request.task.name, remote, remote, attributes, start)
+        _record(span, error, attributes)
+        span.end()
+        if self._processing is not None:
+            elapsed = max(0.0, time.time() - request.time_start)
+            self._processing.record(
+                elapsed, _of_metric(attributes), context=trace.set_span_in_context(span, remote)
+            )
 
     def _broker_of(self, app: Any) -> dict[str, AttributeValue]:
         found = self._brokers.get(app)
