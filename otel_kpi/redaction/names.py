@@ -1,0 +1,173 @@
+"""What the name of a value says of it: a secret, content of a conversation, a statement, somebody's address.
+
+Names are compared by their words, so that `X-Api-Key`, `x_api_key`, `xApiKey` and `http.request.header.x-api-key`
+are one name in any generation of the conventions. Pure functions.
+"""
+
+from __future__ import annotations
+
+import enum
+import re
+import unicodedata
+from fnmatch import fnmatchcase
+from itertools import pairwise
+from urllib.parse import unquote
+
+
+class Kind(enum.IntEnum):
+    """What a name says of its value."""
+
+    PLAIN = 0
+    """Nothing: the text itself is looked at."""
+    ALLOWED = 1
+    """The user let it through as it is."""
+    SECRET = 2
+    """A secret, whatever it is."""
+    CONTENT = 3
+    """What people and models said to each other."""
+    STATEMENT = 4
+    """A database statement with literals in it."""
+    CLIENT = 5
+    """The address of who calls, which is a person's also when it is a private one."""
+    EXACT = 6
+    """A server of our own or a version: four numbers with dots between them are not a person's address."""
+
+
+# Words that make a name secret wherever they stand in it: `http.request.header.set-cookie`.
+_ANYWHERE = frozenset((
+    "authorization", "cookie", "cookies", "password", "passwords", "passwd", "passphrase", "passcode", "pwd",
+    "secret", "secrets", "credential", "credentials", "apikey", "csrf", "xsrf", "csrftoken", "csrfmiddlewaretoken",
+    "sessionid", "phpsessid", "jsessionid", "jwt", "cvv", "cvc", "ssn", "otp", "mnemonic",
+))  # fmt: skip
+# Pairs of neighbouring words that do the same: `x-api-key`, `aws_secret_access_key`, `cardNumber`.
+_PAIRS = frozenset((
+    ("api", "key"), ("access", "key"), ("private", "key"), ("encryption", "key"), ("signing", "key"),
+    ("account", "key"), ("shared", "key"), ("session", "key"), ("master", "key"), ("service", "key"),
+    ("session", "token"), ("session", "cookie"), ("token", "value"), ("auth", "header"), ("pass", "word"),
+    ("pass", "phrase"), ("db", "pass"), ("user", "pass"), ("smtp", "pass"), ("mail", "pass"), ("redis", "pass"),
+    ("card", "number"), ("credit", "card"), ("connect", "sid"), ("bearer", "token"),
+))  # fmt: skip
+# Words that are secret only as the last one: `access_token` is, `gen_ai.token.type` and `session.id` are not.
+_LAST = frozenset({"token", "session", "auth", "bearer"})
+# A name that ends like this speaks about a secret and does not carry it: `token_count`, `password.policy`.
+_ABOUT = frozenset((
+    "count", "type", "length", "limit", "policy", "expires", "expiry", "expired", "enabled", "required", "valid",
+    "at", "url", "uri", "endpoint",
+))  # fmt: skip
+# The same words written together: `dbpassword`, `accesstoken`.
+_INSIDE = ("password", "passwd", "passphrase", "apikey", "privatekey", "accesskey", "secretkey", "authtoken",
+           "accesstoken", "refreshtoken", "clientsecret", "cardnumber")  # fmt: skip
+# The working directory of a shell, not a password.
+_PATHS = frozenset({"PWD", "OLDPWD"})
+
+# Every name that can be secret has one of these in it; a text without one has no `name=value` to look at.
+MARKERS = (
+    "pass", "pwd", "secret", "token", "key", "cred", "sess", "cookie", "auth", "srf", "jwt", "cvv", "cvc", "card",
+    "sid", "sig", "ssn", "otp", "bearer", "mnemonic",
+)  # fmt: skip
+
+# Statements: the stable name, the old one, and what drivers and tools call it.
+_STATEMENTS = frozenset({"db.query.text", "db.statement", "db.sql", "sql.query", "sql"})
+# The values of a statement, one attribute each.
+_PARAMETERS = ("db.query.parameter.", "db.statement.parameters", "db.operation.parameter.")
+
+# GenAI content in both generations of the conventions, in OpenInference, OpenLLMetry and Pydantic AI.
+_CONTENT = frozenset((
+    "gen_ai.prompt", "gen_ai.completion", "gen_ai.content.prompt", "gen_ai.content.completion",
+    "gen_ai.input.messages", "gen_ai.output.messages", "gen_ai.system_instructions", "gen_ai.tool.call.arguments",
+    "gen_ai.tool.call.result", "gen_ai.tool.definitions", "gen_ai.retrieval.documents",
+    "gen_ai.retrieval.query.text", "gen_ai.evaluation.explanation", "gen_ai.event.content", "gen_ai.tool.message",
+    "llm.prompts", "llm.completions", "llm.input_messages", "llm.output_messages", "llm.prompt_template.variables",
+    "llm.prompt_template.template", "llm.function_call", "llm.tools", "input.value", "output.value",
+    "embedding.text", "embedding.embeddings", "retrieval.documents", "reranker.query", "reranker.input_documents",
+    "reranker.output_documents", "document.content", "message.content", "message.contents",
+    "tool_call.function.arguments", "tool.parameters", "traceloop.entity.input", "traceloop.entity.output",
+    "traceloop.prompt.template_variables", "all_messages_events", "pydantic_ai.all_messages", "final_result",
+    "tool_arguments", "tool_response", "ai.prompt", "ai.prompt.messages", "ai.response.text",
+    "ai.response.toolcalls", "mcp.tool.arguments", "mcp.tool.result",
+))  # fmt: skip
+# The same numbered: `gen_ai.prompt.0.content`, `llm.input_messages.0.message.content`.
+_CONTENT_PARENTS = tuple(f"{name}." for name in sorted(_CONTENT))
+# Under a content's name, and no content.
+_NO_CONTENT = frozenset({"role", "finish_reason", "name", "id", "version", "score", "model"})
+
+_CLIENT = frozenset((
+    ("client", "address"), ("client", "ip"), ("forwarded", "for"), ("real", "ip"), ("connecting", "ip"),
+    ("remote", "addr"), ("remote", "address"), ("remote", "ip"), ("user", "ip"), ("enduser", "ip"),
+    ("enduser", "address"), ("ip", "address"), ("source", "address"), ("source", "ip"), ("original", "ip"),
+))  # fmt: skip
+_EXACT = frozenset({"server", "host", "version", "release", "local", "oid", "listen", "bind", "dns"})
+
+_CAMEL = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
+_WORD = re.compile(r"[a-z0-9]+")
+
+
+def words_of(name: str) -> list[str]:
+    """The words of a name in lower case; percent-encoded and full-width letters are the letters they stand for."""
+    if "%" in name:
+        name = unquote(name)
+    if not name.isascii():
+        name = unicodedata.normalize("NFKC", name)
+    return _WORD.findall(_CAMEL.sub("_", name).lower())
+
+
+def is_listed(name: str, words: list[str], listed: tuple[str, ...]) -> bool:
+    """Whether a user's list has this name.
+
+    An entry with `*` or `?` is compared with the whole name; any other matches where its words stand next to each
+    other in the name: `customer_no` is in `order.customerNo`.
+    """
+    lower = name.lower()
+    joined = f" {' '.join(words)} "
+    for entry in listed:
+        if "*" in entry or "?" in entry:
+            if fnmatchcase(lower, entry.lower()):
+                return True
+        else:
+            wanted = " ".join(words_of(entry))
+            if (wanted and f" {wanted} " in joined) or lower == entry.lower():
+                return True
+    return False
+
+
+def kind_of(name: str, keys: tuple[str, ...] = (), allow: tuple[str, ...] = (), *, content: bool = False) -> Kind:
+    """What the name says of its value.
+
+    Args:
+        name: The name of an attribute, header, parameter or variable.
+        keys: Names that are secrets beside those known here.
+        allow: Names whose values leave as they are; wins over everything.
+        content: Whether GenAI content may leave.
+    """
+    words = words_of(name)
+    if allow and is_listed(name, words, allow):
+        return Kind.ALLOWED
+    if keys and is_listed(name, words, keys):
+        return Kind.SECRET
+    lower = name.lower()
+    if not content and _is_content(lower):
+        return Kind.CONTENT
+    if _is_secret(name, words) or lower.startswith(_PARAMETERS):
+        return Kind.SECRET
+    if lower in _STATEMENTS:
+        return Kind.STATEMENT
+    if words and (tuple(words[-2:]) in _CLIENT or words[-1] == "forwarded"):
+        return Kind.CLIENT
+    return Kind.PLAIN if _EXACT.isdisjoint(words) else Kind.EXACT
+
+
+def _is_secret(name: str, words: list[str]) -> bool:
+    if name in _PATHS or not words or words[-1] in _ABOUT:
+        return False
+    return (
+        words[-1] in _LAST
+        or not _ANYWHERE.isdisjoint(words)
+        or any(pair in _PAIRS for pair in pairwise(words))
+        or any(part in word for word in words for part in _INSIDE)
+    )
+
+
+def _is_content(lower: str) -> bool:
+    if lower in _CONTENT:
+        return True
+    return lower.startswith(_CONTENT_PARENTS) and lower.rpartition(".")[2] not in _NO_CONTENT

@@ -1,0 +1,344 @@
+"""The walk: through attributes, lists, mappings and whatever else a value may be, by one policy.
+
+Names and texts repeat from span to span, so verdicts are kept; a full memory starts afresh. Only clean texts are
+remembered, long ones by their hash: a secret never stays behind in a memory.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from functools import cached_property
+from numbers import Number
+from typing import TYPE_CHECKING, Any, cast
+
+from otel_kpi.redaction.names import Kind, kind_of
+from otel_kpi.redaction.policy import Policy
+
+if TYPE_CHECKING:
+    from otel_kpi.redaction.ruleset import Ruleset
+
+REDACTED = "[redacted]"
+
+MEMORY_SIZE = 4096
+TEXT_SIZE = 256
+LONG_TEXT_SIZE = 32_768
+_DEPTH = 16
+_NODES = 20_000
+_CARD_FROM, _CARD_TO = 10**14, 10**16
+_GZIP = b"\x1f\x8b"
+
+# What may stay of the body of a GenAI event: its shape, not what was said.
+_FRAME = frozenset({"role", "finish_reason", "index", "id", "type", "name", "message", "tool_calls", "function"})
+_CONTENT_EVENTS = ("gen_ai.", "llm.content.")
+_CONTENT_WORDS = frozenset((
+    "content", "contents", "message", "messages", "tool_calls", "arguments", "prompt", "completion", "text", "parts",
+    "result", "input", "output", "body", "instructions", "system_instructions",
+))  # fmt: skip
+
+
+class Redactor:
+    """What one policy lets out. Never raises: what cannot be looked at does not leave.
+
+    Args:
+        policy: The decisions of the user.
+    """
+
+    def __init__(self, policy: Policy) -> None:
+        self.policy = policy
+        self.names: dict[str, Kind] = {}
+        self.clean: set[str] = set()
+        self.clean_hashes: set[int] = set()
+        self.statements: dict[int, str] = {}
+        self.hash_key = hashlib.blake2b(
+            policy.hash_key.encode("utf-8", "replace"), person=b"otel-kpi"
+        ).digest()
+
+    @cached_property
+    def problems(self) -> tuple[str, ...]:
+        """One line for each pattern that cannot be used."""
+        return self._checked[1]
+
+    @cached_property
+    def _checked(self) -> tuple[Any, tuple[str, ...]]:
+        if not self.policy.patterns:
+            return (), ()
+        from otel_kpi.redaction.patterns import create_patterns
+
+        return create_patterns(self.policy.patterns)
+
+    @cached_property
+    def ruleset(self) -> Ruleset:
+        """The rules, compiled when the first text is looked at: starting a process does not wait for that."""
+        from otel_kpi.redaction.ruleset import Ruleset
+
+        policy = self.policy
+        return Ruleset(self.is_secret_name, policy.keys, self._checked[0], policy.rules, self.hash_key)
+
+    def kind(self, name: str) -> Kind:
+        """What the name says of its value."""
+        kind = self.names.get(name)
+        if kind is None:
+            policy = self.policy
+            kind = kind_of(name, policy.keys, policy.allow, content=policy.content)
+            if len(self.names) >= MEMORY_SIZE:
+                self.names.clear()
+            if len(name) <= TEXT_SIZE:
+                self.names[name] = kind
+        return kind
+
+    def is_secret_name(self, name: str) -> bool:
+        """Whether a value with this name is a secret, whatever the value is."""
+        return self.kind(name) is Kind.SECRET
+
+    # --- texts
+
+    def text(self, text: str) -> str:
+        """The text that may leave; the same object when nothing was found."""
+        try:
+            if type(text) is not str:
+                text = str.__str__(text)
+            if text in self.clean or (len(text) > TEXT_SIZE and hash(text) in self.clean_hashes):
+                return text
+            found = self.ruleset.apply(text)
+        except Exception:
+            return REDACTED
+        if found is text:
+            self._remember(text)
+        return found
+
+    def _remember(self, text: str) -> None:
+        if len(text) <= TEXT_SIZE:
+            if len(self.clean) >= MEMORY_SIZE:
+                self.clean.clear()
+            self.clean.add(text)
+        elif len(text) <= LONG_TEXT_SIZE:
+            if len(self.clean_hashes) >= MEMORY_SIZE:
+                self.clean_hashes.clear()
+            self.clean_hashes.add(hash(text))
+
+    def statement(self, text: str) -> str:
+        """The database statement without literals."""
+        identity = hash(text)
+        known = self.statements.get(identity)
+        if known is not None:
+            return text if known == "" else known
+        from otel_kpi.redaction.statements import without_literals
+
+        found = self.text(without_literals(text))
+        if len(found) <= LONG_TEXT_SIZE:
+            if len(self.statements) >= MEMORY_SIZE:
+                self.statements.clear()
+            # Under the hash, so that the literals do not stay here either.
+            self.statements[identity] = "" if found is text else found
+        return found
+
+    # --- values
+
+    def value(self, key: str, value: Any) -> Any:
+        """The value that may leave under this key; the same object when nothing in it is secret."""
+        try:
+            return self._value(key, value, 0, [_NODES])
+        except Exception:
+            return REDACTED
+
+    def attributes(self, attributes: Mapping[str, Any]) -> Mapping[str, Any]:
+        """The attributes that may leave, without those whose names say content; the same object when all may."""
+        changed: dict[str, Any] | None = None
+        names, clean, hashes = self.names, self.clean, self.clean_hashes
+        try:
+            # BoundedAttributes hands out a copy of its dictionary at a quarter of what iterating costs.
+            source = attributes if type(attributes) is dict else _copy(attributes)
+            for key, value in source.items():
+                # Written out for speed: the usual attribute has a known name and a known text or a number.
+                kind = names.get(key)
+                if kind is None:
+                    kind = self.kind(key)
+                if kind is Kind.PLAIN or kind is Kind.EXACT:
+                    if type(value) is str:
+                        if value in clean or (len(value) > TEXT_SIZE and hash(value) in hashes):
+                            continue
+                    elif type(value) is int:
+                        if -_CARD_FROM < value < _CARD_FROM:
+                            continue
+                    elif type(value) is float or type(value) is bool:
+                        continue
+                elif kind is Kind.STATEMENT:
+                    known = self.statements.get(hash(value)) if type(value) is str else None
+                    if known is not None:
+                        if known:
+                            if changed is None:
+                                changed = dict(source)
+                            changed[key] = known
+                        continue
+                elif kind is Kind.ALLOWED:
+                    continue
+                elif kind is Kind.CONTENT:
+                    if changed is None:
+                        changed = dict(source)
+                    del changed[key]
+                    continue
+                kept = self.value(key, value)
+                if kept is not value:
+                    if changed is None:
+                        changed = dict(source)
+                    changed[key] = kept
+        except Exception:
+            return {}
+        return attributes if changed is None else changed
+
+    def _value(self, key: str, value: Any, depth: int, budget: list[int]) -> Any:  # noqa: C901, PLR0911, PLR0912 - one return for each kind
+        kind = self.kind(key)
+        if kind is Kind.ALLOWED:
+            return value
+        if kind is Kind.SECRET or kind is Kind.CONTENT:
+            return _secret(value)
+        budget[0] -= 1
+        if budget[0] < 0:
+            return REDACTED
+        if isinstance(value, str):
+            return self._text(kind, value)
+        if value is None or isinstance(value, bool | float):
+            return value
+        if isinstance(value, int):
+            return self._number(value)
+        if isinstance(value, bytes | bytearray | memoryview):
+            return self._bytes(value)
+        if depth >= _DEPTH:
+            return REDACTED
+        if isinstance(value, Mapping):
+            return self._mapping(cast("Mapping[Any, Any]", value), depth + 1, budget)
+        if isinstance(value, list | tuple):
+            return self._sequence(key, cast("Sequence[Any]", value), depth + 1, budget)
+        if isinstance(value, Sequence):
+            # May be without end, or make its members when they are asked for.
+            return REDACTED if budget[0] < len(value) else self._sequence(key, list(value), depth + 1, budget)
+        if isinstance(value, Number):
+            return value
+        # Whatever it is, it leaves as text; asked for once, since a second answer may be another one.
+        return self._text(kind, str(value))
+
+    def _text(self, kind: Kind, value: str) -> str:
+        if type(value) is not str:
+            value = str.__str__(value)
+        if kind is Kind.STATEMENT:
+            return self.statement(value)
+        if kind is Kind.CLIENT:
+            found = self.ruleset.client(value)
+            return value if found == value else found
+        found = self.text(value)
+        if kind is Kind.EXACT and found is not value:
+            return self.ruleset.apply(value, addresses=False)
+        if "\0" in found and self.text(found.replace("\0", "")) != found.replace("\0", ""):
+            return REDACTED  # UTF-16 that was read as something else
+        return found
+
+    def _number(self, value: int) -> Any:
+        if _CARD_FROM <= value < _CARD_TO and type(value) is int:
+            text = str(value)
+            return value if self.text(text) == text else REDACTED
+        return value
+
+    def _bytes(self, value: bytes | bytearray | memoryview) -> bytes:
+        raw = bytes(value)
+        if raw.startswith(_GZIP):
+            return REDACTED.encode()
+        text = raw.decode("latin-1")
+        kept = self._text(Kind.PLAIN, text)
+        if kept == text:
+            return cast("bytes", value) if type(value) is bytes else raw
+        return kept.encode("latin-1", "replace")
+
+    def _mapping(self, mapping: Mapping[Any, Any], depth: int, budget: list[int]) -> Mapping[Any, Any]:
+        changed: dict[Any, Any] = {}
+        clean = True
+        for name, value in mapping.items():
+            key = name if isinstance(name, str) else str(name)
+            kept = self._value(key, value, depth, budget)
+            shown = name
+            # A secret may be the name itself: `{"bob@example.com": 3}`.
+            if len(key) > 5 and (found := self.text(key)) is not key and found != key:  # noqa: PLR2004 - shorter ones hold none
+                shown = found
+            clean = clean and kept is value and shown is name
+            changed[shown] = kept
+            if budget[0] < 0:
+                changed[REDACTED] = REDACTED
+                return changed
+        return mapping if clean else changed
+
+    def _sequence(self, key: str, values: Sequence[Any], depth: int, budget: list[int]) -> Sequence[Any]:
+        kept: list[Any] = []
+        clean = True
+        for value in values:
+            new = self._value(key, value, depth, budget)
+            clean = clean and new is value
+            kept.append(new)
+            if budget[0] < 0:
+                clean = False
+                break
+        # `--password hunter2` as a list of arguments, and `("x-api-key", "…")` as one of headers.
+        for index in range(len(kept) - 1):
+            name, value = kept[index], kept[index + 1]
+            if isinstance(name, str) and isinstance(value, str | bytes) and value and self._names_next(name, len(kept)):
+                kept[index + 1] = REDACTED
+                clean = False
+            elif isinstance(name, bytes) and len(kept) == 2 and value and self._names_next(name.decode("latin-1"), 2):  # noqa: PLR2004 - a pair
+                kept[index + 1] = REDACTED
+                clean = False
+        if clean:
+            return values
+        return tuple(kept) if isinstance(values, tuple) else kept
+
+    def _names_next(self, text: str, size: int) -> bool:
+        """Whether this member of a list is the name of the next one."""
+        if text.startswith("-"):
+            return "=" not in text and self.is_secret_name(text)
+        return size == 2 and len(text) <= 64 and self.is_secret_name(text)  # noqa: PLR2004 - a pair
+
+    # --- GenAI events
+
+    def event_attributes(self, name: str, attributes: Mapping[str, Any]) -> Mapping[str, Any]:
+        """The attributes of an event, without content where the event's name says that it carries a message."""
+        kept = self.attributes(attributes)
+        if not self.is_content_event(name):
+            return kept
+        said = [key for key in kept if key.rpartition(".")[2] in _CONTENT_WORDS]
+        return {key: value for key, value in kept.items() if key not in said} if said else kept
+
+    def is_content_event(self, name: str | None) -> bool:
+        """Whether an event or log record of this name is a message of a conversation that stays here."""
+        return not self.policy.content and bool(name) and cast("str", name).startswith(_CONTENT_EVENTS)
+
+    def frame(self, body: Any, depth: int = 0) -> Any:
+        """The shape of a message, without what was said."""
+        if depth >= _DEPTH:
+            return None
+        if isinstance(body, Mapping):
+            return {
+                name: self.frame(value, depth + 1)
+                for name, value in cast("Mapping[str, Any]", body).items()
+                if name in _FRAME
+            }
+        if isinstance(body, list | tuple):
+            return [self.frame(value, depth + 1) for value in cast("Sequence[Any]", body)]
+        if depth == 0:
+            return None
+        return body if isinstance(body, bool | int) else self.value("", body)
+
+
+def _copy(attributes: Mapping[str, Any]) -> dict[str, Any]:
+    try:
+        return attributes.copy()  # type: ignore[attr-defined,no-any-return] # BoundedAttributes has it, mappings need not
+    except AttributeError:
+        return dict(attributes)
+
+
+def _secret(value: Any) -> Any:
+    # Nothing to hide in these; a flag or an empty text is worth seeing when one looks for a missing password.
+    if value is None or isinstance(value, bool) or (isinstance(value, str) and value in ("", REDACTED)):
+        return value
+    if isinstance(value, tuple):
+        return (REDACTED,)
+    if isinstance(value, list):
+        return [REDACTED]
+    return REDACTED

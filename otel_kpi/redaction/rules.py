@@ -1,0 +1,161 @@
+"""What is looked for in a text, and the cheap questions that are asked first.
+
+A pattern costs a hundred times what a substring costs, and nearly every text is clean. So each group of rules stands
+behind a question that every text with such a secret answers with yes: is there an `@`, are there twelve digits, is
+there a run of letters long enough for a key, is there a word that can make a name secret.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING
+
+from otel_kpi.redaction import shapes, statements
+from otel_kpi.redaction.shapes import REDACTED
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """One thing to look for in a text.
+
+    Attributes:
+        name: What is found, for a person.
+        replace: Returns the text without what was found. When it raises, the whole text is replaced.
+        action: What becomes of it: `replaced`, `hashed` or `shortened`.
+        markers: Lower-case pieces, one of which is in every text that the rule can change; for a rule of the
+            user's. Without markers it is asked for every text.
+    """
+
+    name: str
+    replace: Callable[[str], str]
+    action: str = "replaced"
+    markers: tuple[str, ...] = ()
+
+
+# A name and what stands between it and its value: its quotes (also escaped ones), an annotation of source code,
+# and `=` or `:`. Only behind a secret's name is the value looked for, so that a text inside another one's value
+# (`ValueError: password=…`, `message="token=…"`) is looked at too, and each character is looked at once.
+_NAME_BEFORE_VALUE = re.compile(
+    r"(?<![\w.\-])(?P<name>[\w.\-%]{1,128})(?:\\*[\"'])?\]?\s*"
+    r"(?::\s*[A-Za-z_][\w.\[\]| ]{0,63}=(?!=)|[:=]{1,2}>?)\s*(?:[bfru]{1,2}(?=\\*[\"']))?",
+    re.IGNORECASE,
+)
+# The value: quoted with escapes, quoted and cut off, or a bare word with the scheme before it.
+_VALUE = re.compile(
+    r"(?P<quote>\\*[\"'])(?:(?:(?!(?P=quote))(?:\\.|[^\\]))*)(?:(?P=quote)|\Z)"
+    r"|(?:(?:basic|bearer|digest|negotiate|token|apikey)\s+)?(?:\[redacted\]|[^\s,;&\"'<>(){}\[\]]+)",
+    re.IGNORECASE | re.DOTALL,
+)
+_QUERY = re.compile(r"(?P<before>[?&;](?P<name>[\w.\-\[\]%]{1,128})=)[^\s&;#'\"<>]+")
+_OPTION = re.compile(r"(?P<before>--(?P<name>[\w\-]{1,64})[\s\"',]+)(?!-)[^\s\"',]+")
+_TUPLE = re.compile(
+    r"(?P<before>[(\[]\s*b?(?P<mark>[\"'])(?P<name>[\w.\-]{1,64})(?P=mark),\s*b?)"
+    r"(?P<quote>[\"'])(?:(?!(?P=quote))(?:\\.|[^\\]))*(?:(?P=quote)|\Z)",
+    re.DOTALL,
+)
+# Query parameters that sign a request (https://opentelemetry.io/docs/specs/semconv/registry/attributes/url/).
+_SIGNATURES = frozenset(
+    [
+        "awsaccesskeyid",
+        "signature",
+        "sig",
+        "x-amz-signature",
+        "x-amz-credential",
+        "x-amz-security-token",
+        "x-goog-signature",
+    ]
+)
+
+USER_INFORMATION = Rule(
+    "user information in an address",
+    # A password may hold `@` and `/` unescaped; a port followed by a path must not be taken for one.
+    partial(
+        re.compile(r"(://)(?:[^\s/?#'\"<>]{0,1024}@|[^\s/:@'\"<>]{0,256}:(?!\d+[/?#])[^\s@'\"<>]{1,512}@)").sub,
+        rf"\1{REDACTED}@",
+    ),
+)
+PRIVATE_KEY = Rule(
+    "private key",
+    partial(
+        re.compile(
+            r"-----BEGIN (?P<kind>[A-Z0-9 ]{0,32}PRIVATE KEY(?: BLOCK)?)-----.*?(?:-----END (?P=kind)-----|\Z)",
+            re.DOTALL,
+        ).sub,
+        REDACTED,
+    ),
+)
+COOKIE = Rule(
+    "cookie header",
+    partial(
+        re.compile(r"(?i)(\bcookie2?[\"']?\s*[:=]\s*+(?![\[{(])[\"']?)[^\r\n\"']+").sub, rf"\1{REDACTED}"
+    ),
+)
+BEARER = Rule(
+    "bearer token",
+    partial(re.compile(r"(?i)(\bbearer[\s:=]+)(?:\[redacted\]|[^\s\"',;<>)}\]]+)").sub, rf"\1{REDACTED}"),
+)
+BASIC = Rule(
+    "basic authorization",
+    partial(
+        re.compile(r"\b([Bb]asic|BASIC) +(?=[a-z+/]*[A-Z0-9=])[A-Za-z0-9+/]{4,}={0,2}").sub, rf"\1 {REDACTED}"
+    ),
+)
+COMMAND_USER = Rule(
+    "user and password of a command",
+    partial(
+        re.compile(r"((?:\A|\s)(?:-u|--user|--proxy-user)[ =]+[^\s:'\"]{1,128}:)[^\s'\"]+").sub, rf"\1{REDACTED}"
+    ),
+)
+WEB_TOKEN = Rule("JSON web token", shapes.without_web_tokens)
+PROVIDER_TOKEN = Rule("key or token of a provider", shapes.without_tokens)
+CARD = Rule("payment card number", shapes.without_cards)
+IBAN = Rule("bank account number", shapes.without_ibans)
+STATEMENT = Rule("literals of a database statement", statements.statements_in)
+REPORT = Rule("values in a database's message", statements.values_in_reports)
+
+
+def name_rules(is_secret: Callable[[str], bool]) -> tuple[Rule, ...]:
+    """The rules that look for a value behind a secret's name.
+
+    Args:
+        is_secret: Whether a name is a secret's.
+    """
+
+    def pairs(text: str) -> str:
+        pieces: list[str] = []
+        done = position = 0
+        while (found := _NAME_BEFORE_VALUE.search(text, position)) is not None:
+            value = _VALUE.match(text, found.end()) if is_secret(found["name"]) else None
+            if value is None:
+                position = found.end("name")
+                continue
+            quote = value["quote"] or ""
+            # An unfinished quotation has no closing quote to give back.
+            closing = quote if value[0].endswith(quote) else ""
+            pieces += (text[done : found.end()], quote, REDACTED, closing)
+            done = position = value.end()
+        return "".join((*pieces, text[done:])) if pieces else text
+
+    def in_tuple(match: re.Match[str]) -> str:
+        if not is_secret(match["name"]):
+            return match[0]
+        quote = match["quote"] or ""
+        return f"{match['before']}{quote}{REDACTED}{quote if match[0].endswith(quote) else ''}"
+
+    def parameter(match: re.Match[str]) -> str:
+        name = match["name"]
+        return f"{match['before']}{REDACTED}" if name.lower() in _SIGNATURES or is_secret(name) else match[0]
+
+    return (
+        Rule("query parameter", partial(_QUERY.sub, parameter)),
+        COOKIE,
+        BEARER,
+        Rule("name and value", pairs),
+        Rule("pair of name and value", partial(_TUPLE.sub, in_tuple)),
+        Rule("option and value", partial(_OPTION.sub, parameter)),
+    )

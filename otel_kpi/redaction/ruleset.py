@@ -1,0 +1,166 @@
+"""The rules of one policy: which of them a text has to pass, and what is left of it."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+from otel_kpi.redaction import rules, shapes
+from otel_kpi.redaction.names import MARKERS, words_of
+from otel_kpi.redaction.rules import Rule
+from otel_kpi.redaction.shapes import REDACTED
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from otel_kpi.redaction.patterns import Pattern
+
+LONGEST = 1 << 20
+"""Characters of a text that are looked at; what comes behind them does not leave."""
+
+_CLASSES = bytes(
+    0x61 if chr(code).isalnum() or chr(code) in "_-" else code if code < 0x80 else 0x61 for code in range(256)  # noqa: PLR2004 - ASCII
+)
+_NOT_DIGITS = bytes(code for code in range(256) if not 0x30 <= code <= 0x39)  # noqa: PLR2004 - the digits
+_TOKEN_RUN = b"a" * 14  # the shortest key of a provider, its prefix aside
+_BASE64_RUN = b"a" * 20
+_CARD_DIGITS = 13
+_NUMBERS = bytes(0x30 if chr(code) in "0123456789 -" else 0x78 for code in range(256))
+_CARD_RUN = b"0" * _CARD_DIGITS
+_ACCOUNT_DIGITS = 6  # two for the check, and no country has fewer than four
+_ENCODED = re.compile(r"%[0-9A-Fa-f]{2}")
+_OWN_SQL = ("select ", "select\n", "insert ", "update ", "delete ", "replace into")
+_REPORTS = ("parameters: ", ")=(", "failing row", "duplicate entry")
+
+
+class Ruleset:
+    """Texts without what the rules find in them.
+
+    Args:
+        is_secret: Whether a name is a secret's, by the policy.
+        keys: Further names, whose words are further markers.
+        patterns: The user's patterns.
+        further: The user's rules in code.
+        hash_key: Key of the hash that stands for an e-mail address.
+    """
+
+    def __init__(
+        self,
+        is_secret: Callable[[str], bool],
+        keys: tuple[str, ...],
+        patterns: tuple[Pattern, ...],
+        further: tuple[Rule, ...],
+        hash_key: bytes,
+    ) -> None:
+        own = [min(words_of(key.replace("*", " ").replace("?", " ")) or [""], key=len) for key in keys]
+        self._markers = tuple(dict.fromkeys((*MARKERS, *own)))
+        self._named = rules.name_rules(is_secret)
+        self._email = Rule(
+            "e-mail address", lambda text: shapes.with_hashed_emails(text, hash_key), "hashed"
+        )
+        self._address = Rule(
+            "network address", lambda text: shapes.with_short_addresses(text, private=False), "shortened"
+        )
+        self._client = Rule(
+            "address of a client", lambda text: shapes.with_short_addresses(text, private=True), "shortened"
+        )
+        self._percent = Rule(
+            "percent-encoded text", lambda text: shapes.without_percent_encoded(text, self._decoded)
+        )
+        self._base64 = Rule("Base64 text", lambda text: shapes.without_base64(text, self._decoded))
+        self._further = (
+            *further,
+            *(Rule(f"pattern {pattern.text}", pattern.replace) for pattern in patterns),
+        )
+
+    def apply(self, text: str, *, addresses: bool = True) -> str:
+        """The text without what was found; the same object when nothing was."""
+        result = self._bounded(text)
+        for rule in self.due(result, addresses=addresses):
+            result = rule.replace(result)
+        return text if result == text else result
+
+    def client(self, text: str) -> str:
+        """The same for the address of a client, which is shortened also when it is a private one."""
+        return self._client.replace(self.apply(text, addresses=False))
+
+    def steps(self, text: str, *, addresses: bool = True, client: bool = False) -> Iterator[tuple[Rule, str]]:
+        """Each rule that changes the text, and the text behind it."""
+        result = self._bounded(text)
+        if result != text:
+            yield Rule("longer than is looked at", self._bounded), result
+        for rule in (*self.due(result, addresses=addresses), *((self._client,) if client else ())):
+            changed = rule.replace(result)
+            if changed != result:
+                yield rule, changed
+            result = changed
+
+    def due(self, text: str, *, addresses: bool = True) -> list[Rule]:
+        """The rules that may find something in this text."""
+        due: list[Rule] = []
+        lower = text.lower()
+        raw = text.encode("utf-8", "ignore")
+        has_at = "@" in text
+        if "%" in text and _ENCODED.search(text) is not None:
+            due.append(self._percent)
+        if has_at and "://" in text:
+            due.append(rules.USER_INFORMATION)
+        for marker in self._markers:
+            if marker in lower:
+                if "private key" in lower:
+                    due.append(rules.PRIVATE_KEY)
+                due += self._named
+                break
+        if "eyJ" in text:
+            due.append(rules.WEB_TOKEN)
+        classes = raw.translate(_CLASSES)
+        if _TOKEN_RUN in classes:
+            for marker in shapes.TOKEN_MARKERS:
+                if marker in text:
+                    due.append(rules.PROVIDER_TOKEN)
+                    break
+            if _BASE64_RUN in classes:
+                due.append(self._base64)
+        spaced = " " in text
+        if spaced:
+            if "basic " in lower:
+                due.append(rules.BASIC)
+            if "-u " in text or "-user " in text:
+                due.append(rules.COMMAND_USER)
+        digits = len(raw.translate(None, _NOT_DIGITS))
+        if digits >= _CARD_DIGITS and _CARD_RUN in raw.translate(_NUMBERS):
+            due.append(rules.CARD)
+        if digits >= _ACCOUNT_DIGITS:
+            due.append(rules.IBAN)
+        if spaced and (digits or "'" in text or '"' in text):
+            due += self._of_databases(lower)
+        if has_at:
+            due.append(self._email)
+        if addresses and digits and (text.count(".") >= 3 or text.count(":") >= 2):  # noqa: PLR2004 - an address has as many
+            due.append(self._address)
+        for rule in self._further:
+            if not rule.markers or any(marker in lower for marker in rule.markers):
+                due.append(rule)
+        return due
+
+    def _of_databases(self, lower: str) -> Iterator[Rule]:
+        if any(marker in lower for marker in _REPORTS):
+            yield rules.REPORT
+        if any(marker in lower for marker in _OWN_SQL):
+            yield rules.STATEMENT
+
+    def _decoded(self, text: str) -> str:
+        """What was encoded is looked at once; what is encoded in it again is not."""
+        for rule in self.due(text):
+            if rule is not self._percent and rule is not self._base64:
+                text = rule.replace(text)
+        return text
+
+    @staticmethod
+    def _bounded(text: str) -> str:
+        if len(text) <= LONGEST:
+            return text
+        # Not in the middle of a word, which may be a secret that is no longer known as one.
+        kept = text[:LONGEST]
+        cut = max(kept.rfind(" "), kept.rfind("\n"), LONGEST - 4096)
+        return f"{kept[:cut]} {REDACTED}"
