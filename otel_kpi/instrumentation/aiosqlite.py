@@ -10,6 +10,7 @@ import contextvars
 from typing import Any
 
 from otel_kpi import _compat
+from otel_kpi.instrumentation.boundary import Boundary
 
 
 class Instrumentor:
@@ -19,7 +20,7 @@ class Instrumentor:
 
     def instrument(self, **_options: Any) -> None:
         """Wrap the method through which every call goes to the thread."""
-        _compat.wrap_aiosqlite_calls(_in_context)
+        _compat.wrap_aiosqlite_calls(Boundary("aiosqlite").wrap(_in_context))
 
     def uninstrument(self) -> None:
         """Unwrap it."""

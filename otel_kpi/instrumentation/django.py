@@ -6,7 +6,9 @@ runs `settings.configure()` with empty ones: no URLs, one middleware, every requ
 last at which the list of middlewares can still change.
 
 Django logs a response of 4xx after its middlewares, when upstream's has ended the span and left its context: the
-record is written in that context again.
+record is written in that context again. A path that is not traced takes what its view does along. Where a server
+or another application has begun the request already, upstream's middleware fills in that SERVER span and makes
+none of its own.
 """
 
 from __future__ import annotations
@@ -16,10 +18,13 @@ from typing import TYPE_CHECKING, Any, Final
 from opentelemetry import context, trace
 
 from otel_kpi.instrumentation import server_address
+from otel_kpi.instrumentation.boundary import Boundary
 from otel_kpi.instrumentation.excluded_urls import excluded_urls
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from opentelemetry.context import Context
 
 _SPAN: Final = "_otel_kpi_span"
 
@@ -43,6 +48,7 @@ class Instrumentor:
         from opentelemetry.instrumentation.django import DjangoInstrumentor
 
         self._upstream = DjangoInstrumentor()
+        self._excluded: Any = None
 
     @property
     def is_instrumented_by_opentelemetry(self) -> bool:
@@ -57,14 +63,86 @@ class Instrumentor:
         if excluded is not None:
             options["excluded_urls"] = excluded
         self._upstream.instrument(request_hook=_remember_span, **options)
-        wrap_function_wrapper("django.core.handlers.base", "log_response", _log_response)
+        guarded = Boundary("django").wrap(_log_response)
+        wrap_function_wrapper("django.core.handlers.base", "log_response", guarded)
 
     def uninstrument(self) -> None:
         """Take the middleware out of the settings; handlers that loaded it keep it."""
         from opentelemetry.instrumentation.utils import unwrap
 
-        unwrap("django.core.handlers.base", "log_response")
+        for name in ("log_response", "BaseHandler.get_response", "BaseHandler.get_response_async"):
+            path, _, attribute = f"django.core.handlers.base.{name}".rpartition(".")
+            unwrap(path, attribute)
+        _compat.unshare_django_span()
         self._upstream.uninstrument()
+
+    def _get_response(self, wrapped: Any, _handler: Any, args: Any, kwargs: Any) -> Any:
+        untraced = self._untraced(*args, **kwargs)
+        if untraced is None:
+            return wrapped(*args, **kwargs)
+        token = context.attach(untraced)
+        try:
+            return wrapped(*args, **kwargs)
+        finally:
+            context.detach(token)
+
+    async def _get_response_async(self, wrapped: Any, _handler: Any, args: Any, kwargs: Any) -> Any:
+        untraced = self._untraced(*args, **kwargs)
+        if untraced is None:
+            return await wrapped(*args, **kwargs)
+        token = context.attach(untraced)
+        try:
+            return await wrapped(*args, **kwargs)
+        finally:
+            context.detach(token)
+
+    def _untraced(self, request: Any) -> Context | None:
+        """Give the context of a request that leaves no trace, `None` for every other."""
+        try:
+            if not self._excluded.url_disabled(request.build_absolute_uri("?")):
+                return None
+            return excluded_context(
+                propagate.extract({key.lower(): value for key, value in request.headers.items()})
+            )
+        except Exception:
+            return None  # a host that Django refuses: its own answer to that is on its way
+
+
+class _Shared(trace.NonRecordingSpan):
+    """The SERVER span of a request that somebody else has begun, and will end."""
+
+    def __init__(self, span: trace.Span) -> None:
+        super().__init__(span.get_span_context())
+        self._span = span
+        self.kind = trace.SpanKind.SERVER
+
+    def is_recording(self) -> bool:
+        return self._span.is_recording()
+
+    def set_attribute(self, key: str, value: Any) -> None:
+        self._span.set_attribute(key, value)
+
+    def set_attributes(self, attributes: Any) -> None:
+        self._span.set_attributes(attributes)
+
+    def add_event(self, name: str, attributes: Any = None, timestamp: int | None = None) -> None:
+        self._span.add_event(name, attributes, timestamp)
+
+    def set_status(self, status: Any, description: str | None = None) -> None:
+        self._span.set_status(status, description)
+
+    def record_exception(self, exception: BaseException, *rest: Any, **options: Any) -> None:
+        self._span.record_exception(exception, *rest, **options)
+
+
+def _begun_span(name: str) -> trace.Span | None:
+    begun = current_request()
+    if begun is None or begun.span is None:
+        return None
+    if name and "http.route" not in begun.attributes:
+        begun.span.update_name(name)
+    begun.measured = False  # upstream's middleware does it, with the route
+    return _Shared(begun.span)
 
 
 def _remember_span(span: trace.Span, request: Any) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from otel_kpi.instrumentation.boundary import Boundary
 from otel_kpi.instrumentation.silence import in_silence
 
 
@@ -21,7 +22,8 @@ class Instrumentor:
         from django.db.backends.sqlite3.operations import DatabaseOperations
         from wrapt import wrap_function_wrapper
 
-        wrap_function_wrapper(DatabaseOperations, "last_executed_query", in_silence)
+        guarded = Boundary("django_sqlite").wrap(in_silence)
+        wrap_function_wrapper(DatabaseOperations, "last_executed_query", guarded)
 
     def uninstrument(self) -> None:
         """Unwrap it."""

@@ -8,7 +8,6 @@ Listeners never raise: an error of ours costs a span, is counted and said once, 
 
 from __future__ import annotations
 
-import logging
 import time
 import weakref
 from typing import TYPE_CHECKING, Any, Final
@@ -17,6 +16,7 @@ from opentelemetry import context, trace
 
 from otel_kpi import _compat
 from otel_kpi._version import __version__
+from otel_kpi.instrumentation.boundary import Boundary
 from otel_kpi.instrumentation.database import METRIC_KEYS, duration_histogram, error_type, first_line
 from otel_kpi.instrumentation.silence import release_drivers, silence_drivers
 
@@ -25,8 +25,6 @@ if TYPE_CHECKING:
 
     from opentelemetry.metrics import Histogram
     from opentelemetry.util.types import AttributeValue
-
-_logger: Final = logging.getLogger("otel_kpi.instrumentation")
 
 _SCOPE: Final = "otel_kpi.instrumentation.sqlalchemy"
 _SLOT: Final = "_otel_kpi_statement"
@@ -105,30 +103,12 @@ class _While:
         return self._execution is None or _compat.has_upstream_span(self._execution())
 
 
-class _FailOpen:
-    """Calls listeners, counts what they raise and says the first of it."""
-
-    def __init__(self) -> None:
-        self.errors = 0
-
-    def wrap(self, listener: Callable[..., None]) -> Callable[..., None]:
-        def guarded(*args: Any) -> None:
-            try:
-                listener(*args)
-            except Exception as error:
-                self.errors += 1
-                if self.errors == 1:
-                    _logger.warning("a SQLAlchemy statement has no span: %r", error)
-
-        return guarded
-
-
 class Instrumentor:
     """Listens to the events of SQLAlchemy's `Engine` class."""
 
     def __init__(self) -> None:
         self._listeners: list[tuple[str, Callable[..., Any]]] = []
-        self._fail_open = _FailOpen()
+        self._boundary = Boundary("sqlalchemy")
         self._names: weakref.WeakKeyDictionary[Any, Any] = weakref.WeakKeyDictionary()
         self._tracer: trace.Tracer = trace.NoOpTracer()
         self._duration: Histogram | None = None
@@ -138,11 +118,6 @@ class Instrumentor:
     def is_instrumented_by_opentelemetry(self) -> bool:
         """Whether this instrumentor listens; engines that the user instrumented say so themselves."""
         return bool(self._listeners)
-
-    @property
-    def errors(self) -> int:
-        """Statements whose span was lost to an error of ours."""
-        return self._fail_open.errors
 
     def instrument(self, *, driver_spans: bool = False, **_options: Any) -> None:
         """Register the listeners.
@@ -158,9 +133,9 @@ class Instrumentor:
         self._duration = duration_histogram(_SCOPE)
         self._driver_spans = driver_spans
         self._listeners = [
-            ("before_cursor_execute", self._fail_open.wrap(self._before)),
-            ("after_cursor_execute", self._fail_open.wrap(self._after)),
-            ("handle_error", self._fail_open.wrap(self._error)),
+            ("before_cursor_execute", self._boundary.listener(self._before)),
+            ("after_cursor_execute", self._boundary.listener(self._after)),
+            ("handle_error", self._boundary.listener(self._error)),
         ]
         for name, listener in self._listeners:
             event.listen(Engine, name, listener)
@@ -177,7 +152,7 @@ class Instrumentor:
             event.remove(Engine, name, listener)
         self._listeners = []
 
-    # --- listeners, each behind `_FailOpen`
+    # --- listeners, each behind the boundary
 
     def _before(  # noqa: PLR0913, PLR0917 -- SQLAlchemy's signature
         self, conn: Any, cursor: Any, statement: Any, parameters: Any, execution: Any, executemany: Any

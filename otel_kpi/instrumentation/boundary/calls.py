@@ -40,9 +40,10 @@ class Call:
         value: What awaiting its result gave.
         error: What it raised, or its coroutine, generator or context manager did.
         pending: The item of its generator that the wrapper has taken and may not have passed on, in a tuple.
+        entering: Whether the wrapper's context manager is being entered.
     """
 
-    __slots__ = ("__wrapped__", "error", "pending", "result", "value")
+    __slots__ = ("__wrapped__", "entering", "error", "pending", "result", "value")
 
     def __init__(self, wrapped: Callable[..., Any]) -> None:
         self.__wrapped__ = wrapped
@@ -50,6 +51,7 @@ class Call:
         self.value: Any = _NOTHING
         self.error: BaseException | None = None
         self.pending: tuple[Any, ...] = ()
+        self.entering = False
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """Call the function."""
@@ -214,6 +216,9 @@ class Manager:
         return self.entered[0]
 
     def __exit__(self, *exc_info: object) -> Any:
+        if self.call.entering:
+            # An error between this one's entering and the caller's block: the block runs all the same.
+            return False
         try:
             self.left = (self.manager.__exit__(*exc_info),)
         except BaseException as error:
@@ -231,6 +236,8 @@ class Manager:
         return self.entered[0]
 
     async def __aexit__(self, *exc_info: object) -> Any:
+        if self.call.entering:
+            return False
         try:
             self.left = (await self.manager.__aexit__(*exc_info),)
         except BaseException as error:

@@ -166,12 +166,15 @@ class _Manager:
         return own if isinstance(own, Manager) else Manager(self.call, own)
 
     def __enter__(self) -> Any:
+        self.call.entering = True
         try:
             return self.manager.__enter__()
         except Exception as error:
             if self.call.is_of(error):
                 raise
             self.failed(error)
+        finally:
+            self.call.entering = False
         own = self.lost = self._own()
         return own.entered[0] if own.entered else own.__enter__()
 
@@ -188,12 +191,15 @@ class _Manager:
         return own.left[0] if own.left else own.__exit__(*exc_info)
 
     async def __aenter__(self) -> Any:
+        self.call.entering = True
         try:
             return await self.manager.__aenter__()
         except Exception as error:
             if self.call.is_of(error):
                 raise
             self.failed(error)
+        finally:
+            self.call.entering = False
         own = self.lost = self._own()
         return own.entered[0] if own.entered else await own.__aenter__()
 
