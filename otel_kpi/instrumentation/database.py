@@ -104,7 +104,7 @@ class Database:
         system: str,
         *,
         upstream: str,
-        failure: Callable[[BaseException], Failure] = lambda error: Failure("", first_line(error)),
+        failure: Callable[[BaseException], Failure | None] = lambda error: Failure("", first_line(error)),
     ) -> None:
         """Keep what tells this library from others; nothing is imported.
 
@@ -112,7 +112,7 @@ class Database:
             name: The row's name.
             system: `db.system.name`.
             upstream: `module:Class` of upstream's instrumentor, to which we yield when the user calls it.
-            failure: What is told of an error.
+            failure: What is told of an error; `None` where it is an answer like any other.
         """
         self.name = name
         self.active = False
@@ -235,8 +235,8 @@ class Operation:
             if self._token is not None and context.get_current() is self._context:
                 context.detach(self._token)
             attributes = {key: self._attributes[key] for key in METRIC_KEYS if key in self._attributes}
-            if error is not None:
-                failure = self._database.failure(error)
+            failure = None if error is None else self._database.failure(error)
+            if error is not None and failure is not None:
                 attributes["error.type"] = kind = failure.kind or error_type(error)
                 self._span.set_attribute("error.type", kind)
                 if failure.code:

@@ -50,7 +50,7 @@ DATABASE: Final = Database(
 )
 
 
-class _Commands:
+class Commands:
     """Turns pymongo's events into operations."""
 
     def __init__(self) -> None:
@@ -98,7 +98,7 @@ class Instrumentor:
 
         DATABASE.activate()
         if not Instrumentor._registered:
-            monitoring.register(type("Listener", (_Commands, monitoring.CommandListener), {})())
+            monitoring.register(type("Listener", (Commands, monitoring.CommandListener), {})())
             Instrumentor._registered = True
 
     def uninstrument(self) -> None:

@@ -77,5 +77,4 @@ def _where(connection: Any) -> dict[str, AttributeValue]:
     if connection is None:  # a closed cursor; the driver will say so
         return {}
     path = getattr(connection, "unix_socket", None)
-    # Not kept: `select_db` changes the database.
     return sql.server(connection.db, path or connection.host, connection.port)

@@ -9,8 +9,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
+from otel_kpi import _compat
 from otel_kpi.instrumentation import calls, sql
 from otel_kpi.instrumentation.database import Database, Failure, Statement
+from otel_kpi.instrumentation.silence import in_silence
 
 if TYPE_CHECKING:
     from opentelemetry.util.types import AttributeValue
@@ -20,7 +22,9 @@ _MOST_SHOWN: Final = 20
 _LONGEST_NAME: Final = 64
 
 
-def _failure(error: BaseException) -> Failure:
+def _failure(error: BaseException) -> Failure | None:
+    if type(error).__name__ == "WatchError":
+        return None  # another client was first: an answer, on which the application tries again
     # A reply's first word is its kind (`WRONGTYPE`, `NOSCRIPT`); redis-py takes `ERR` off, and names a pipeline's
     # command with its arguments before it.
     word = str(error).partition(" ")[0]
@@ -56,6 +60,9 @@ class Instrumentor:
 
         DATABASE.activate()
         wrap = self._methods.wrap
+        # How a cluster's client learns of its nodes, and where a command's keys are.
+        wrap(redis.cluster.NodesManager, ("initialize",), in_silence)
+        wrap(redis.cluster.CommandsParser, ("initialize", "get_keys"), in_silence)
         for client in (redis.client.Redis, redis.cluster.RedisCluster):
             wrap(client, ("execute_command",), calls.call(DATABASE, _command))
         for pipeline in (redis.client.Pipeline, redis.cluster.ClusterPipeline):
@@ -85,12 +92,8 @@ def _pipeline(pipeline: Any, _args: Any, _kwargs: Any) -> Statement | None:
     if not commands:
         return None  # nothing is sent
     names = {_name(command) for command in commands}
-    # As the conventions have it: the name of what they all are, or only that they are many.
-    word = (
-        "MULTI"
-        if getattr(pipeline, "is_transaction", False) or getattr(pipeline, "explicit_transaction", False)
-        else "PIPELINE"
-    )
+    # As the conventions have it: how they are sent, and what they are if they are all the same.
+    word = "MULTI" if _is_transaction(pipeline) else "PIPELINE"
     attributes: dict[str, AttributeValue] = {
         **_where(pipeline),
         "db.query.text": "\n".join(_shown(command) for command in commands[:_MOST_SHOWN]),
@@ -100,9 +103,13 @@ def _pipeline(pipeline: Any, _args: Any, _kwargs: Any) -> Statement | None:
     return Statement(f"{word} {names.pop()}" if len(names) == 1 else word, attributes)
 
 
-def _queued(pipeline: Any) -> list[tuple[Any, ...]]:
-    from otel_kpi import _compat
+def _is_transaction(pipeline: Any) -> bool:
+    """Say whether the commands run as one; the attribute has another name in the async client."""
+    default = getattr(pipeline, "transaction", False) is True
+    return bool(getattr(pipeline, "is_transaction", default) or getattr(pipeline, "explicit_transaction", False))
 
+
+def _queued(pipeline: Any) -> list[tuple[Any, ...]]:
     return [
         tuple(command.args) if hasattr(command, "args") else tuple(command[0])
         for command in _compat.redis_queue(pipeline)

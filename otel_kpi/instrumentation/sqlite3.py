@@ -35,7 +35,7 @@ DATABASE: Final = Database(
 
 
 class _Cursor:
-    """The methods that run something. `Connection.execute` and its like call these, too."""
+    """The methods that run something."""
 
     def execute(self, *args: Any, **kwargs: Any) -> Any:
         return _EXECUTE(super().execute, self, args, kwargs)  # pyright: ignore[reportAttributeAccessIssue] - mixed in
@@ -65,6 +65,7 @@ class Instrumentor:
 
         DATABASE.activate()
         cursors = Subclasses(_Cursor, first=True)
+        plain = cursors.of(sqlite3.Cursor)
 
         class Connection(sqlite3.Connection):
             """Gives cursors that have spans."""
@@ -75,6 +76,16 @@ class Instrumentor:
                 else:
                     kwargs["factory"] = cursors.of(kwargs.get("factory", sqlite3.Cursor))
                 return super().cursor(*args, **kwargs)
+
+            # In C these make a cursor of the plain class by themselves, past `cursor` (contrib#3082).
+            def execute(self, *args: Any) -> Any:
+                return super().cursor(plain).execute(*args)
+
+            def executemany(self, *args: Any) -> Any:
+                return super().cursor(plain).executemany(*args)
+
+            def executescript(self, *args: Any) -> Any:
+                return super().cursor(plain).executescript(*args)
 
         connections = Subclasses(Connection, first=False)
 

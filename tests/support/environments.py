@@ -35,7 +35,8 @@ def cached(name: str, *requirements: str, interpreter: str = sys.executable) -> 
     with folder.with_suffix(".lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         if not (folder / "complete").exists():
-            shutil.rmtree(folder, ignore_errors=True)
+            for outdated in folder.parent.glob(f"{name}-{'?' * 12}"):
+                shutil.rmtree(outdated, ignore_errors=True)
             _run(uv(), "venv", "--quiet", "--python", interpreter, str(folder))
             install = (uv(), "pip", "install", "--quiet", "--python", str(python))
             _run(*install, "--editable", str(ROOT), *requirements)

@@ -53,6 +53,14 @@ def program(name: str, package: str, *patterns: str) -> str:
     return path
 
 
+def wait_until(ready: Callable[[], bool]) -> None:
+    """Ask until it is so."""
+    deadline = time.monotonic() + READY_WITHIN
+    while not ready():
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+
+
 @contextlib.contextmanager
 def _directory() -> Generator[tuple[Path, dict[str, Any]]]:
     """A directory of the user who runs the server, and how to become that user: servers refuse to be root."""
@@ -126,13 +134,13 @@ def _postgresql_answers(port: int) -> bool:
 
 
 @contextlib.contextmanager
-def redis() -> Generator[Server]:
-    """A Redis server without persistence."""
+def redis(*options: str) -> Generator[Server]:
+    """A Redis server without persistence, with further options."""
     path = program("redis-server", "redis-server")
     with _directory() as (directory, user):
         server = Server(free_port())
         command = [path, "--port", str(server.port), "--bind", HOST, "--save", "", "--appendonly", "no",
-                   "--dir", str(directory)]  # fmt: skip
+                   "--dir", str(directory), *options]  # fmt: skip
         with _running(command, directory, user, lambda: _redis_answers(server.port)):
             yield server
 

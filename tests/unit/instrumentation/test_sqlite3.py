@@ -1,0 +1,159 @@
+"""sqlite3 and what stands on it: one client span for each statement, whoever sends it."""
+
+from __future__ import annotations
+
+import pickle
+import sqlite3
+from contextlib import closing
+from sqlite3 import dbapi2
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from support.statements import (
+    assert_all_of,
+    assert_children_of_the_caller,
+    assert_failed,
+    assert_silent_when_disabled,
+    measured,
+    operations,
+    texts,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from support.captured import Captured
+
+
+@pytest.fixture
+def connection(captured: Captured) -> Iterator[sqlite3.Connection]:
+    with closing(sqlite3.connect(":memory:")) as connection:
+        connection.execute("CREATE TABLE items (id INTEGER PRIMARY KEY, name TEXT)")
+        captured.span_exporter.clear()
+        yield connection
+
+
+@pytest.mark.parametrize("connect", [lambda *args: sqlite3.connect(*args), lambda *args: dbapi2.connect(*args)])
+def test_statements_have_stable_names(captured: Captured, connect: Any, tmp_path: Path) -> None:
+    path = tmp_path / "shop.db"
+    with closing(connect(path)) as connection:
+        connection.execute("CREATE TABLE items (id INTEGER, name TEXT)")
+        with connection:
+            connection.executemany("INSERT INTO items VALUES (?, ?)", [(1, "hat"), (2, "shoe")])
+        cursor = connection.cursor()
+        assert cursor.execute("SELECT name FROM items").fetchall() == [("hat",), ("shoe",)]
+        connection.executescript("UPDATE items SET name = 'x'; DELETE FROM items;")
+    assert operations(captured) == ["CREATE", "INSERT", "SELECT", "UPDATE"]
+    assert (captured.spans()[1].attributes or {})["db.operation.batch.size"] == 2
+    assert_all_of(captured, "sqlite", None, str(path))
+
+
+def test_address_of_a_file_keeps_no_parameters(captured: Captured) -> None:
+    with closing(sqlite3.connect("file:shop?mode=memory&cache=shared", uri=True)) as connection:
+        connection.execute("SELECT 1")
+    assert_all_of(captured, "sqlite", None, "file:shop")
+
+
+def test_connections_and_cursors_are_of_the_applications_classes(captured: Captured) -> None:
+    class Cursor(sqlite3.Cursor):
+        def execute(self, sql: str, parameters: Any = ()) -> Any:
+            return super().execute(sql.replace("%s", "?"), parameters)
+
+    class Connection(sqlite3.Connection):
+        def __init__(self, *args: Any, **kwargs: Any) -> None:
+            super().__init__(*args, **kwargs)
+            self.mine = True
+
+        def cursor(self, factory: Any = Cursor) -> Any:
+            return super().cursor(factory)
+
+    with closing(sqlite3.connect(":memory:", factory=Connection)) as connection:
+        assert isinstance(connection, Connection)
+        assert type(connection).__name__ == "Connection"
+        assert connection.mine
+        cursor = connection.cursor()
+        assert isinstance(cursor, Cursor)
+        assert cursor.execute("SELECT %s", (1,)) is cursor
+        assert cursor.fetchone() == (1,)
+    # A statement that two classes handle is one.
+    assert operations(captured) == ["SELECT"]
+
+
+def test_what_needs_the_very_class_works(captured: Captured, connection: sqlite3.Connection) -> None:
+    with closing(sqlite3.connect(":memory:")) as copy:
+        connection.backup(copy)
+        connection.row_factory = sqlite3.Row
+        row = connection.execute("SELECT 1 AS one").fetchone()
+        assert row["one"] == 1
+        connection.create_function("twice", 1, lambda value: value * 2)
+        assert connection.execute("SELECT twice(4)").fetchone()[0] == 8
+        assert copy.execute("SELECT count(*) FROM items").fetchone() == (0,)
+        assert connection.total_changes == 0
+        assert "CREATE TABLE items" in "\n".join(connection.iterdump())
+    assert isinstance(connection, sqlite3.Connection)
+    assert pickle.loads(pickle.dumps(tuple(row))) == (1,)
+
+
+def test_factory_that_is_no_class_is_called_as_it_is(captured: Captured) -> None:
+    with closing(sqlite3.connect(":memory:", factory=lambda *args, **kwargs: sqlite3.Connection(*args, **kwargs))) as connection:  # pyright: ignore[reportArgumentType] # fmt: skip  # noqa: PLW0108, E501 - a class would be another case
+        assert connection.execute("SELECT 1").fetchone() == (1,)
+    assert captured.spans() == []
+
+
+def test_statement_inside_of_a_function_of_the_application_is_its_own(
+    captured: Captured, connection: sqlite3.Connection
+) -> None:
+    with closing(sqlite3.connect(":memory:")) as other:
+        connection.create_function("look", 0, lambda: other.execute("SELECT 2").fetchone()[0])
+        assert connection.execute("SELECT look()").fetchone() == (2,)
+    assert sorted(texts(captured)) == ["SELECT 2", "SELECT look()"]
+
+
+def test_failed_statement_says_why(captured: Captured, connection: sqlite3.Connection) -> None:
+    connection.execute("INSERT INTO items VALUES (4711, 'hat')")
+    with pytest.raises(sqlite3.IntegrityError):
+        connection.execute("INSERT INTO items VALUES (?, 'hat')", (4711,))
+    span = captured.spans()[-1]
+    assert_failed(span, "sqlite3.IntegrityError", "SQLITE_CONSTRAINT_PRIMARYKEY")
+    assert span.status.description == "UNIQUE constraint failed: items.id"
+
+
+def test_users_own_instrumentor_wins(captured: Captured) -> None:
+    upstream = pytest.importorskip("opentelemetry.instrumentation.sqlite3").SQLite3Instrumentor()
+    upstream.instrument(skip_dep_check=True)
+    try:
+        with closing(sqlite3.connect(":memory:")) as connection:
+            connection.cursor().execute("SELECT 1")
+    finally:
+        upstream.uninstrument()
+    [span] = captured.spans()
+    assert span.instrumentation_scope is not None
+    assert span.instrumentation_scope.name == "opentelemetry.instrumentation.sqlite3"
+
+
+def test_spans_stand_under_the_callers_and_are_gone_when_disabled(captured: Captured) -> None:
+    def run() -> None:
+        with closing(sqlite3.connect(":memory:")) as connection:
+            connection.execute("SELECT 1")
+
+    assert_children_of_the_caller(captured, run)
+    assert_silent_when_disabled(captured, "sqlite3", run)
+
+
+def test_connection_that_outlives_the_instrumentor_is_silent(
+    captured: Captured, connection: sqlite3.Connection
+) -> None:
+    from otel_kpi import instrumentation
+
+    cursor = connection.cursor()
+    instrumentation.uninstall()
+    cursor.execute("SELECT 1")
+    connection.execute("SELECT 2")
+    assert captured.spans() == []
+
+
+def test_durations_are_measured(captured: Captured, connection: sqlite3.Connection) -> None:
+    before = dict(measured(captured, "sqlite")).get("PRAGMA", 0)
+    connection.execute("PRAGMA user_version")
+    assert dict(measured(captured, "sqlite"))["PRAGMA"] == before + 1
