@@ -5,8 +5,11 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING
 
+from opentelemetry.context import get_current
 from opentelemetry.sdk._logs import LogRecordProcessor
 from opentelemetry.sdk.trace import SpanProcessor
+
+from otel_kpi.sdk.lent_context import LentContext
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -43,7 +46,11 @@ class SpanQueue(_Queue, SpanProcessor):
     """Queues sampled spans when they end."""
 
     def on_start(self, span: Span, parent_context: Context | None = None) -> None:
-        """Nothing: a span costs only when it ends."""
+        """Link the first trace of a thread to what started the thread; else a span costs only when it ends."""
+        if span.parent is None:
+            lent = get_current() if parent_context is None else parent_context
+            if type(lent) is LentContext and (origin := lent.take_origin()) is not None:
+                span.add_link(origin)
 
     def on_end(self, span: ReadableSpan) -> None:
         """Queue the span if it is sampled."""
