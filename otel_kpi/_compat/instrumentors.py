@@ -278,8 +278,8 @@ def on_asgi_span(middleware: Any, callback: Callable[[Any, Any, Any], None]) -> 
     middleware._get_otel_send = get_otel_send
 
 
-def share_django_span(shared: Callable[[], Any]) -> None:
-    """Have upstream's Django middleware take the span that `shared()` gives, where it gives one, for its own.
+def share_django_span(shared: Callable[[str], Any]) -> None:
+    """Have upstream's Django middleware take the span that `shared(name)` gives, where it gives one, for its own.
 
     Under a span it would start an INTERNAL one otherwise, which no option turns off.
     """
@@ -287,7 +287,7 @@ def share_django_span(shared: Callable[[], Any]) -> None:
     from wrapt import wrap_function_wrapper
 
     def start(wrapped: Any, _instance: Any, args: Any, kwargs: Any) -> Any:
-        span = shared()
+        span = shared(kwargs.get("span_name", ""))
         return (span, None) if span is not None else wrapped(*args, **kwargs)
 
     wrap_function_wrapper(otel_middleware, "_start_internal_or_server_span", start)

@@ -64,6 +64,6 @@ def excluded_context(incoming: Context | None = None) -> Context:
     return context.set_value(_KEY, value=True, context=excluded)
 
 
-def is_excluded() -> bool:
-    """Say whether an excluded request is being answered here."""
-    return context.get_value(_KEY) is True
+def is_excluded(where: Context | None = None) -> bool:
+    """Say whether an excluded request is being answered, here or in a context."""
+    return context.get_value(_KEY, where) is True

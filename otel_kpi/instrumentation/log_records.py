@@ -15,6 +15,8 @@ from opentelemetry import trace
 from opentelemetry._logs import NoOpLogger, get_logger_provider
 from opentelemetry._logs.severity import SeverityNumber
 
+from otel_kpi.instrumentation.excluded_urls import is_excluded
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
@@ -69,6 +71,9 @@ class Emitter:
 
     def emit(self, name: str, record: LogRecord) -> None:
         """Send a record of the logger `name`."""
+        if is_excluded(record.context):
+            # Of a request that leaves no trace: the ids there name a trace that nobody records.
+            record.trace_id, record.span_id, record.trace_flags = 0, 0, trace.TraceFlags()
         self._scope(name).emit(record)
 
     def guarded(self, send: Callable[[], None]) -> None:
@@ -125,7 +130,7 @@ def severity(level: int) -> SeverityNumber:
 def current_ids() -> tuple[str, str] | None:
     """Trace and span id of the current span in hexadecimal, for text."""
     context = trace.get_current_span().get_span_context()
-    if not context.is_valid:
+    if not context.is_valid or is_excluded():
         return None
     return trace.format_trace_id(context.trace_id), trace.format_span_id(context.span_id)
 

@@ -19,6 +19,7 @@ from opentelemetry import context, trace
 from opentelemetry._logs import LogRecord
 
 from otel_kpi import _compat
+from otel_kpi.instrumentation.excluded_urls import is_excluded
 from otel_kpi.instrumentation.log_records import (
     DELIVERY,
     EMITTER,
@@ -36,6 +37,8 @@ if TYPE_CHECKING:
 
 _TRANSPORTS: Final = ("urllib3", "requests", "httpcore", "httpx", "grpc", "http")
 """Loggers of what exporters are made of: under suppression their records are about sending our own."""
+
+_UPSTREAM: Final = "opentelemetry.instrumentation.logging"
 
 _SENT: Final = "_otel_kpi_sent"
 """Marks a record that went out, so that a listener in another thread or process does not send it again."""
@@ -113,17 +116,31 @@ class Instrumentor:
                 DELIVERY.text = outer
                 EMITTER.guarded(lambda: EMITTER.emit(record.name, translate(record, state)))
 
+        _compat.after_import(_UPSTREAM, self._yield_to_the_user)
         callHandlers.__wrapped__ = original  # type: ignore[attr-defined] # as functools.wraps sets it
         logging.Logger.callHandlers = callHandlers  # type: ignore[method-assign] # what this is for
 
     def uninstrument(self) -> None:
         """Put the method back; what others wrapped around ours stays."""
+        if self._original is None:
+            return
         if getattr(logging.Logger.callHandlers, "__wrapped__", None) is self._original:
             logging.Logger.callHandlers = self._original  # type: ignore[method-assign] # and back
         self._enabled = False
         self._original = None
         EMITTER.forget()
         _compat.restore_default_log_format()
+
+    def _yield_to_the_user(self, upstream: Any) -> None:
+        """Let a `LoggingInstrumentor().instrument(…)` of the application take our place, with its options."""
+        theirs = upstream.LoggingInstrumentor()
+        instrument = theirs.instrument
+
+        def in_our_place(**options: Any) -> Any:
+            self.uninstrument()
+            return instrument(**options)
+
+        theirs.instrument = in_our_place
 
     def _before(self, logger: logging.Logger, record: logging.LogRecord) -> Written | None:
         """Stamp a record, and remember how it was written; None when it is not to be sent."""
@@ -242,7 +259,7 @@ def _stamp(record: logging.LogRecord) -> None:
     span_context = trace.get_current_span().get_span_context()
     fields = record.__dict__
     fields.setdefault("otelServiceName", _service_name())
-    if span_context.is_valid:
+    if span_context.is_valid and not is_excluded():
         fields.setdefault("otelTraceID", f"{span_context.trace_id:032x}")
         fields.setdefault("otelSpanID", f"{span_context.span_id:016x}")
         fields.setdefault("otelTraceSampled", span_context.trace_flags.sampled)

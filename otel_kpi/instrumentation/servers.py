@@ -11,12 +11,13 @@ from __future__ import annotations
 import sys
 from typing import TYPE_CHECKING, Any, Final
 
-from opentelemetry import context
+from opentelemetry import context, trace
 
 from otel_kpi import _compat
 from otel_kpi.instrumentation import script
 from otel_kpi.instrumentation.asgi import TYPES
 from otel_kpi.instrumentation.asgi import Traced as TracedAsgi
+from otel_kpi.instrumentation.server_request import MARK, ServerRequest
 from otel_kpi.instrumentation.wsgi import Traced as TracedWsgi
 
 if TYPE_CHECKING:
@@ -64,8 +65,13 @@ class _AsgiEntry:
         token = context.attach(context.Context())
         try:
             await self._inner(scope, receive, send)
-        finally:
-            context.detach(token)
+        except Exception:
+            # What the server says of the error, and its access line, belong to the request. Its task ends then.
+            begun = scope.get(MARK)
+            if isinstance(begun, ServerRequest) and begun.span is not None:
+                context.attach(trace.set_span_in_context(begun.span))
+            raise
+        context.detach(token)
 
 
 class _WsgiEntry:
