@@ -170,6 +170,8 @@ def _through(transport: Any, tunnel: str) -> type[Any]:
         def __init__(self, options: Any) -> None:
             super().__init__(options)
             self._auth = _Auth(self._auth)
+            # The forwarder reads the first line of an envelope, and Brotli is no part of Python.
+            self._compression_algo, self._compression_level = "gzip", 9
 
         def _make_pool(self) -> Any:
             # A proxy is how one leaves the network; the tunnel is inside.

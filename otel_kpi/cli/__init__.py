@@ -8,7 +8,7 @@ import sys
 
 from otel_kpi._version import __version__
 
-_COMMANDS = ("run", "settings", "stack")
+_COMMANDS = ("run", "settings", "sentry-tunnel", "stack")
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -25,7 +25,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--version", action="version", version=f"otel-kpi {__version__}")
     commands = parser.add_subparsers(dest="command", required=True, metavar="command")
     for name in _COMMANDS:
-        module = importlib.import_module(f"otel_kpi.cli.{name}")
+        module = importlib.import_module(f"otel_kpi.cli.{name.replace('-', '_')}")
         command = commands.add_parser(name, help=module.SUMMARY, description=module.SUMMARY)
         module.add_arguments(command)
         command.set_defaults(main=module.main)

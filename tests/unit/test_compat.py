@@ -330,6 +330,57 @@ print(lost, {type(outcome).__name__ for outcome in outcomes})
     assert python(text) == "[('network_error', 1)] {'str'}\n"
 
 
+def test_every_client_of_sentry_is_seen_whoever_makes_it() -> None:
+    text = """
+import sentry_sdk, sentry_sdk.logger
+from otel_kpi import _compat
+seen = []
+def prepared(client, event):
+    seen.append(event.get("message"))
+    return None if event.get("message") == "drop" else {**event, "extra": {"seen": True}}
+def collected(item):
+    seen.append(item["body"])
+    return item
+def send(event, hint):
+    seen.append("sent by " + event["message"])
+    return event
+_compat.sentry_clients(lambda client: seen.append(client.is_active()), prepared, collected)
+with _compat.sentry_without_django():
+    sentry_sdk.init(dsn="http://key@127.0.0.1:9/1", default_integrations=False, auto_enabling_integrations=False,
+                    before_send=send, enable_logs=True)
+sentry_sdk.capture_message("keep"), sentry_sdk.capture_message("drop")
+sentry_sdk.logger.info("log")
+sentry_sdk.get_client().close(0)
+print(seen)
+"""
+    assert python(text) == "[True, 'sent by keep', 'keep', 'sent by drop', 'drop', 'log']\n"
+
+
+def test_gate_and_tunnel_of_sentrys_transport_are_asked() -> None:
+    text = """
+import sys, sentry_sdk
+from otel_kpi import _compat
+class Gate:
+    def enter(self, envelope): print("enter"); return True
+    def leave(self, envelope): print("leave"); return True
+    def hurry(self): print("hurry")
+outcomes = []
+make = _compat.sentry_transport(lambda *_: None, outcomes.append, Gate(), sys.argv[1])
+with _compat.sentry_without_django():
+    sentry_sdk.init(dsn="http://key@127.0.0.1:9/1", transport=make, default_integrations=False,
+                    auto_enabling_integrations=False)
+sentry_sdk.capture_message("hello")
+sentry_sdk.flush(5)
+sentry_sdk.get_client().close(0)
+print(outcomes)
+"""
+    with Receiver() as receiver:
+        ended = run([sys.executable, "-W", "error", "-c", text, f"{receiver.url}/through"], environment())
+        assert receiver.requests == ["/through"]
+    *asked, outcomes = ended.stdout.split()
+    assert (set(asked), outcomes, ended.stderr) == ({"enter", "hurry", "leave"}, "[None]", "")
+
+
 def test_sentrys_integrations_come_with_the_framework() -> None:
     pytest.importorskip("fastapi")
     pytest.importorskip("django")
