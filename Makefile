@@ -2,7 +2,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help setup demo demo-stop test unit check proof bench docs clean
+.PHONY: help setup services demo demo-stop test unit check proof bench docs clean
 
 CACHE := $(or $(OTEL_KPI_CACHE),$(or $(XDG_CACHE_HOME),$(HOME)/.cache)/otel-kpi)
 UV_VERSION := 0.13.8
@@ -26,6 +26,9 @@ $(UV):
 	@touch $@
 
 setup: .venv/.ready  ## a Python environment with everything that tests and demo need
+
+services:  ## the database servers that tests use, from Debian where they are missing
+	@.ci/services
 
 demo: setup  ## real Collector, Jaeger, Prometheus, Bugsink; a small shop; some traffic; where to look
 	@$(RUN) otel-kpi stack up

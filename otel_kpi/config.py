@@ -109,6 +109,13 @@ class Settings:
     disabled_instrumentations: tuple[str, ...] = setting(
         "OTEL_PYTHON_DISABLED_INSTRUMENTATIONS", NAMES, (), "Instrumentors that stay off; `*` is all of them."
     )
+    driver_spans: bool = setting(
+        "OTEL_KPI_DRIVER_SPANS",
+        BOOLEAN,
+        False,
+        "Records a driver's spans under SQLAlchemy too, each below that of its statement. Without it a statement is "
+        "one span.",
+    )
 
     log_level: str | None = setting(
         "OTEL_LOG_LEVEL",
@@ -374,6 +381,42 @@ class Settings:
         LEVEL,
         "notset",
         "Lowest level of log records that leave by OTLP; what loggers let through below it is only printed.",
+    )
+
+    # --- what does not leave
+    redact_keys: tuple[str, ...] = setting(
+        "OTEL_KPI_REDACT_KEYS",
+        NAMES,
+        (),
+        "Names whose values never leave, beside those that are known (docs/privacy.md). Compared by words, whatever "
+        "their spelling; with `*` or `?` as a whole.",
+    )
+    redact_patterns: tuple[str, ...] = setting(
+        "OTEL_KPI_REDACT_PATTERNS",
+        PATTERNS,
+        (),
+        "What these match, or their group `secret`, is replaced in every text. One that may take forever is refused.",
+    )
+    redact_allow: tuple[str, ...] = setting(
+        "OTEL_KPI_REDACT_ALLOW",
+        NAMES,
+        (),
+        "Names whose values leave as they are, written as in `OTEL_KPI_REDACT_KEYS`; `*` alone switches redaction off.",
+    )
+    redact_hash_key: str | None = setting(
+        "OTEL_KPI_REDACT_HASH_KEY",
+        TEXT,
+        None,
+        "Key of the hash that stands for an e-mail address, the same for all services that shall be seen together. "
+        "Without it, who has a list of addresses can find out which of them are meant.",
+        secret=True,
+    )
+    genai_content: str = setting(
+        "OTEL_INSTRUMENTATION_GENAI_CAPTURE_MESSAGE_CONTENT",
+        one_of("false", "true", "no_content", "span_only", "event_only", "span_and_event"),
+        "false",
+        "Whether prompts, completions and the arguments of tools may leave; in spans or events is up to the "
+        "instrumentor.",
     )
 
     # --- errors to Sentry

@@ -111,6 +111,7 @@ def _instrumentor_options(settings: Settings) -> dict[str, dict[str, Any]]:
             "lowest_level": settings.log_lowest_level,
             "exports": settings.log_records,
         },
+        "sqlalchemy": {"driver_spans": settings.driver_spans},
         "structlog": {"correlation": settings.log_correlation, "exports": settings.log_records},
         "loguru": {"correlation": settings.log_correlation, "exports": settings.log_records},
         "system_metrics": {"host": settings.host_metrics, "has_recorded": _has_recorded},
