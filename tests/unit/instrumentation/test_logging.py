@@ -465,3 +465,22 @@ def test_uninstalled_leaves_logging_as_it_was(captured: Captured) -> None:
     assert logging.Logger.callHandlers.__module__ == "logging"
     logging.getLogger("shop").warning("x")
     assert captured.logs() == []
+
+
+def test_users_own_instrumentor_takes_our_place(
+    reinstalled: Callable[..., None], captured: Captured, root: logging.Logger
+) -> None:
+    from opentelemetry.instrumentation.logging import LoggingInstrumentor
+
+    reinstalled()
+    assert root.handlers == []
+    logging.getLogger("shop").warning("ours")
+    LoggingInstrumentor().instrument()
+    try:
+        assert len(root.handlers) == 1
+        logging.getLogger("shop").warning("theirs")
+    finally:
+        LoggingInstrumentor().uninstrument()
+    logging.getLogger("shop").warning("nobody's")
+    assert [record.body for record in captured.logs()] == ["ours", "theirs"]
+    assert "code.line.number" not in captured.logs()[1].attributes
