@@ -145,7 +145,9 @@ class _Exchange:
         async def watched_send(message: Any) -> None:
             self._guarded(self._before_send, message)
             await send(message)
-            self._guarded(self._after_send, message)
+            # The error behind a 500 is raised again after the response by several frameworks.
+            if self._status < 500 and self._is_last(message):  # noqa: PLR2004 - the first status of a server's error
+                self._guarded(self._ended, scope)
 
         async def watched_receive() -> Any:
             message = await receive()
@@ -184,14 +186,11 @@ class _Exchange:
             else:
                 self._respond(403)  # what the server makes of it
 
-    def _after_send(self, message: Any) -> None:
+    def _is_last(self, message: Any) -> bool:
         kind = message["type"]
-        last = (kind == "http.response.body" and not message.get("more_body") and not self._trailers) or (
-            kind == "http.response.trailers" and not message.get("more_trailers")
-        )
-        # The error behind a 500 is raised again after the response by several frameworks.
-        if last and self._status < 500:  # noqa: PLR2004 - the first status of a server's error
-            self._end()
+        if kind == "http.response.body":
+            return not message.get("more_body") and not self._trailers
+        return kind == "http.response.trailers" and not message.get("more_trailers")
 
     def _received(self, message: Any) -> None:
         if message["type"] == "websocket.disconnect" and self._accepted:

@@ -148,6 +148,10 @@ def _begun_span(name: str) -> trace.Span | None:
 def _remember_span(span: trace.Span, request: Any) -> None:
     setattr(request, _SPAN, span)
     scope = getattr(request, "scope", None)  # under ASGI only
+    # The server's own records of the request come when upstream's middleware has left its context.
+    begun = ServerRequest(request.method or "")
+    begun.span = span
+    (request.META if scope is None else scope).setdefault(MARK, begun)
     span.set_attributes(
         server_address.of_environ(request.environ) if scope is None else server_address.of_scope(scope)
     )

@@ -137,7 +137,7 @@ class _Boundary:
         request = ServerRequest(method_of(str(scope.get("method", ""))), scope.get("root_path") or "")
         scope[MARK] = request
         inside_another = current.is_recording() and not _is_running_server(current)
-        return in_context(request, context.get_current() if inside_another else context.Context())
+        return context.get_current() if inside_another else context.Context()
 
 
 def _is_running_server(span: trace.Span) -> bool:
@@ -148,6 +148,8 @@ def _begun(scope: Scope, span: trace.Span, attributes: dict[str, Any]) -> None:
     request = scope.get(MARK)
     if isinstance(request, ServerRequest):
         request.span, request.attributes = span, attributes
+        # Upstream began an empty context; what it attached around this it detaches, and this with it.
+        context.attach(in_context(request, context.get_current()))
 
 
 def _add_route(scope: Scope) -> None:

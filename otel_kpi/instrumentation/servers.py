@@ -23,6 +23,8 @@ from otel_kpi.instrumentation.wsgi import Traced as TracedWsgi
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from opentelemetry.context import Context
+
 _INSIDE: Final = ("app", "application", "asgi_app", "_app", "inner", "wrapped")
 """Where middlewares keep the application that they stand in front of."""
 
@@ -56,22 +58,44 @@ def serve_wsgi(app: Any) -> Any:
 class _AsgiEntry:
     def __init__(self, app: Any) -> None:
         self.app = app
-        self._inner = app if _speaks_for_itself(app) else TracedAsgi(app, "asgi")
+        self._speaks = _speaks_for_itself(app)
+        self._inner = app if self._speaks else TracedAsgi(app, "asgi")
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         if scope["type"] not in TYPES:
             await self.app(scope, receive, send)
             return
+
+        async def send_within(message: Any) -> None:
+            # A server writes its access line when it is handed the response; Django's span has ended by then.
+            begun = None if trace.get_current_span().get_span_context().is_valid else _context_of(scope)
+            if begun is None:
+                await send(message)
+                return
+            token = context.attach(begun)
+            try:
+                await send(message)
+            finally:
+                context.detach(token)
+
         token = context.attach(context.Context())
         try:
-            await self._inner(scope, receive, send)
+            await self._inner(scope, receive, send_within if self._speaks else send)
         except Exception:
             # What the server says of the error, and its access line, belong to the request. Its task ends then.
-            begun = scope.get(MARK)
-            if isinstance(begun, ServerRequest) and begun.span is not None:
-                context.attach(trace.set_span_in_context(begun.span))
+            begun = _context_of(scope)
+            if begun is not None:
+                context.attach(begun)
             raise
         context.detach(token)
+
+
+def _context_of(carrier: Any) -> Context | None:
+    """Give the context of the request that was begun with a scope or an environment."""
+    begun = carrier.get(MARK)
+    if not isinstance(begun, ServerRequest) or begun.span is None:
+        return None
+    return trace.set_span_in_context(begun.span, context.Context())
 
 
 class _WsgiEntry:
@@ -190,6 +214,19 @@ def _gunicorn_load(wrapped: Any, worker: Any, args: Any, kwargs: Any) -> Any:
     return result
 
 
+def _gunicorn_access(wrapped: Any, _logger: Any, args: Any, kwargs: Any) -> Any:
+    # Response, request, environment, duration: written after the response, when the request's context is left.
+    environ = args[2] if len(args) > 2 else kwargs.get("environ")  # noqa: PLR2004 - the third
+    begun = _context_of(environ) if isinstance(environ, dict) else None
+    if begun is None:
+        return wrapped(*args, **kwargs)
+    token = context.attach(begun)
+    try:
+        return wrapped(*args, **kwargs)
+    finally:
+        context.detach(token)
+
+
 def uvicorn() -> _Server:
     """uvicorn, also where a worker class of gunicorn or a program's own `uvicorn.run` starts it."""
     return _Server("uvicorn.config", "Config.load", _uvicorn_load)
@@ -208,9 +245,12 @@ def daphne() -> _Server:
     return _Server("daphne.server", "Server.__init__", _after("application", serve_asgi))
 
 
-def gunicorn() -> _Server:
-    """gunicorn's own worker classes for WSGI."""
-    return _Server("gunicorn.workers.base", "Worker.load_wsgi", _gunicorn_load)
+def gunicorn() -> _Servers:
+    """gunicorn's own worker classes for WSGI, and its access lines."""
+    return _Servers(
+        _Server("gunicorn.workers.base", "Worker.load_wsgi", _gunicorn_load),
+        _Server("gunicorn.glogging", "Logger.access", _gunicorn_access),
+    )
 
 
 def gunicorn_asgi() -> _Server:
