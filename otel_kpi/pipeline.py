@@ -154,8 +154,8 @@ def create_pipeline(settings: Settings, parts: Parts | None = None) -> Pipeline:
     own_readers = [
         ChannelReader(
             plan.metric_channel(exporter, own),
-            temporality=_temporality(own.temporality),
-            aggregation=_aggregation(own.histogram_aggregation),
+            temporality=preferred_temporality(own.temporality),
+            aggregation=preferred_aggregation(own.histogram_aggregation),
             drain=plan.drain,
         )
         for exporter, own in plan.exporters("metrics")
@@ -425,7 +425,7 @@ def _budget(settings: Settings) -> Budget:
     )
 
 
-def _temporality(preference: str) -> dict[type, AggregationTemporality]:
+def preferred_temporality(preference: str) -> dict[type, AggregationTemporality]:
     """The preferences of the OTLP exporter's specification, by kind of instrument."""
     cumulative, delta = AggregationTemporality.CUMULATIVE, AggregationTemporality.DELTA
     observable = delta if preference == "delta" else cumulative
@@ -440,7 +440,8 @@ def _temporality(preference: str) -> dict[type, AggregationTemporality]:
     }
 
 
-def _aggregation(name: str) -> dict[type, Aggregation]:
+def preferred_aggregation(name: str) -> dict[type, Aggregation]:
+    """What becomes of histograms, by kind of instrument."""
     if name == "base2_exponential_bucket_histogram":
         return {Histogram: ExponentialBucketHistogramAggregation()}
     return {Histogram: ExplicitBucketHistogramAggregation()}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import sys
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from otel_kpi.config import SIGNALS, Declaration, PerSignal, declarations
 from otel_kpi.declarative import resolve_process
@@ -108,5 +108,9 @@ def _line(value: Any) -> str:
             else ", ".join(f"{key}: {_line(part)}" for key, part in value.items())
         )
     if isinstance(value, (list, tuple)):
-        return ",".join(str(part) for part in value)
+        return ",".join(_item(part) for part in cast("list[Any]", value))
     return "" if value is None else str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def _item(part: Any) -> str:
+    return "=".join(map(str, cast("tuple[Any, ...]", part))) if isinstance(part, tuple) else str(part)

@@ -26,7 +26,6 @@ class Element:
         value: As upstream's reader gives it: its model, a list, a mapping or a plain value.
         path: How a person finds it.
         lines: What is to be said of the file, shared by all its elements.
-        taken: Paths that were honoured, shared in the same way.
     """
 
     def __init__(self, value: Any, path: str = "", lines: list[str] | None = None) -> None:
@@ -34,15 +33,17 @@ class Element:
         self.path = path
         self._lines: list[str] = [] if lines is None else lines
         self._taken: set[str] = set()
+        self._known: set[str] = set()
 
     def _below(self, name: str, value: Any) -> Element:
         path = f"{self.path}{name}" if name.startswith("[") or not self.path else f"{self.path}.{name}"
         element = Element(value, path, self._lines)
-        element._taken = self._taken
+        element._taken, element._known = self._taken, self._known
         return element
 
     def parts(self) -> list[Element]:
         """The elements directly below, those that are set."""
+        self._known.add(self.path)
         return [self._below(name, value) for name, value in _children(self.value)]
 
     def part(self, *names: str) -> Element | None:
@@ -69,21 +70,25 @@ class Element:
 
     def lines(self) -> tuple[str, ...]:
         """What was refused, and what nobody has taken."""
-        forgotten, _ = _forgotten(self, self._taken)
+        forgotten = _forgotten(self, self._taken, frozenset(self._known))
         return (
             *self._lines,
             *(f"{path} is not honoured: otel-kpi has nothing like it" for path in forgotten),
         )
 
 
-def _forgotten(element: Element, taken: set[str]) -> tuple[list[str], bool]:
-    """The paths that nobody has taken, as few as say it all, and whether anything below was taken."""
-    if element.path in taken:
-        return [], True
-    below = [_forgotten(part, taken) for part in element.parts()]
-    if any(honoured for _, honoured in below):
-        return [path for paths, _ in below for path in paths], True
-    return [element.path], False
+def _forgotten(element: Element, taken: set[str], known: frozenset[str]) -> list[str]:
+    """The paths that nobody has taken: an element as a whole where nobody knew what is below it."""
+    if element.path in taken or _is_void(element.value):
+        return []
+    below = element.parts() if element.path in known else []
+    return [path for part in below for path in _forgotten(part, taken, known)] if below else [element.path]
+
+
+def _is_void(value: Any) -> bool:
+    """Whether a part of the file says nothing; an empty mapping, though, may choose a component by its name."""
+    is_model = dataclasses.is_dataclass(value) and not isinstance(value, type)
+    return value == [] or (is_model and not any(_children(value)))
 
 
 def _children(value: Any) -> Iterator[tuple[str, Any]]:

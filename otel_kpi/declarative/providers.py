@@ -50,6 +50,13 @@ _LIMITS = {
 }
 # The file's names of samplers that settings can name, too.
 _SAMPLERS = {"always_on": "always_on", "always_off": "always_off", "trace_id_ratio_based": "traceidratio"}
+# What a parent decides where nothing else is said.
+_DELEGATES = {
+    "remote_parent_sampled": "always_on",
+    "remote_parent_not_sampled": "always_off",
+    "local_parent_sampled": "always_on",
+    "local_parent_not_sampled": "always_off",
+}
 
 
 def limits(section: Element, name: str) -> dict[str, Written]:
@@ -144,8 +151,10 @@ def _simple_sampler(element: Element) -> dict[str, Written] | None:
     root = element.part("parent_based", "root")
     parent = element.part("parent_based")
     if parent is not None:
-        if [part.name for part in parent.parts()] not in ([], ["root"]):
-            return None
+        for delegate in parent.parts():
+            kinds = [kind.name for kind in delegate.parts()]
+            if delegate.name != "root" and kinds != [_DELEGATES[delegate.name]]:
+                return None
         if root is None:
             return {"sampler": Written("parentbased_always_on", element.path)}
         prefix, element = "parentbased_", root

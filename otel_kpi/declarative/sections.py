@@ -178,32 +178,40 @@ def _captured(general: Element) -> dict[str, str]:
     }
 
 
-def distribution(section: Element | None, written: dict[str, Written]) -> dict[str, Written]:
-    """Our own node: any setting by its keyword. It outranks what the rest of the file says.
-
-    Args:
-        section: `distribution`.
-        written: What the rest of the file says.
-    """
-    merged = dict(written)
+def distribution(section: Element | None) -> dict[str, Written]:
+    """Our own node: any setting by its keyword, or by `keyword.signal`."""
+    written: dict[str, Written] = {}
     if section is None:
-        return merged
-    per_signal = {key for key, declaration in declarations() if declaration.per_signal}
+        return written
     section.take()  # nodes of other distributions are theirs; of ours, `resolve` names what it does not know
+    per_signal = {key for key, declaration in declarations() if declaration.per_signal}
     ours = section.part("otel_kpi")
     for part in ours.parts() if ours is not None else ():
+        value = part.value
         if part.name == "config_file":
             part.refuse("a file cannot name another one")
-            continue
-        if part.name not in per_signal:
-            merged[part.name] = Written(part.value, part.path)
-            continue
-        for signal in SIGNALS:
-            merged.pop(f"{part.name}.{signal}", None)
-        if isinstance(part.value, Mapping) and set(cast("Mapping[str, Any]", part.value)) <= set(SIGNALS):
-            merged.update(
+        elif (
+            part.name in per_signal and isinstance(value, Mapping) and set(cast("Any", value)) <= set(SIGNALS)
+        ):
+            written.update(
                 {f"{part.name}.{each.name}": Written(each.value, each.path) for each in part.parts()}
             )
         else:
-            merged[part.name] = Written(part.value, part.path)
+            written[part.name] = Written(value, part.path)
+    return written
+
+
+def outranked(written: Mapping[str, Written], ours: Mapping[str, Written]) -> dict[str, Written]:
+    """What the file says, where our own node has the last word."""
+    merged = dict(written)
+    for key, own in ours.items():
+        if "." not in key:
+            for name in [name for name in merged if name.partition(".")[0] == key]:
+                del merged[name]
+        merged[key] = own
+    off = [written.get("disabled_instrumentations"), ours.get("disabled_instrumentations")]
+    if all(each is not None and isinstance(each.value, (list, tuple)) for each in off):
+        # Switched off in either place is off.
+        names = [name for each in off if each is not None for name in each.value]
+        merged["disabled_instrumentations"] = Written(names, ours["disabled_instrumentations"].path)
     return merged

@@ -22,6 +22,7 @@ from otel_kpi.resolution import Written, resolve, superseded
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
+    from otel_kpi.config import Settings
     from otel_kpi.declarative.document import Element
     from otel_kpi.declarative.exporters import DeclaredOutlet
     from otel_kpi.resolution import Resolved
@@ -37,7 +38,9 @@ class Declared:
 
     Attributes:
         path: The file.
-        written: Settings, by keyword or `keyword.signal`.
+        written: Settings, by keyword or `keyword.signal`; of several exporters of a signal those of the first.
+        shared: The same without those that belong to one exporter, and without our own node.
+        ours: Our own node, `distribution.otel_kpi`.
         outlets: The exporters, each with settings of its own.
         parts: Components that settings have no words for; its outlets are empty.
         instrumentors: By name, the options of the instrumentors that the file names.
@@ -48,6 +51,8 @@ class Declared:
 
     path: str
     written: Mapping[str, Written]
+    shared: Mapping[str, Written] = field(default_factory=lambda: MappingProxyType({}))
+    ours: Mapping[str, Written] = field(default_factory=lambda: MappingProxyType({}))
     outlets: tuple[DeclaredOutlet, ...] = ()
     parts: Parts = field(default_factory=lambda: Parts(()))
     instrumentors: Mapping[str, Mapping[str, Any]] = field(default_factory=lambda: MappingProxyType({}))
@@ -73,7 +78,7 @@ class Declared:
                 Outlet(
                     signal,
                     outlet.name,
-                    resolve(environ, code, _ranked(outlet.written, self.written)).settings,
+                    self._settings_of(outlet, environ, code),
                     outlet.make,
                 )
                 for outlet in self.outlets
@@ -86,21 +91,16 @@ class Declared:
             id_generator=self.parts.id_generator if _is_of_schema(resolved, "id_generator") else None,
         )
 
+    def _settings_of(
+        self, outlet: DeclaredOutlet, environ: Mapping[str, str], code: Mapping[str, Any]
+    ) -> Settings:
+        written = sections.outranked({**self.shared, **outlet.written}, self.ours)
+        return resolve(environ, code, written).settings
+
 
 def _is_of_schema(resolved: Resolved, key: str) -> bool:
     origin = resolved.origins[key]
     return origin.kind == "file" and not origin.name.startswith("distribution.")
-
-
-def _ranked(own: Mapping[str, Written], file: Mapping[str, Written]) -> dict[str, Written]:
-    """Settings of one exporter: our own node, then the exporter's element, then what else the file says."""
-    ranked = dict(file) | dict(own)
-    for key, written in file.items():
-        if written.path.startswith("distribution."):
-            for name in [name for name in ranked if name.partition(".")[0] == key]:
-                del ranked[name]
-            ranked[key] = written
-    return ranked
 
 
 def read(path: str, environ: Mapping[str, str]) -> Declared:
@@ -163,14 +163,21 @@ def _translate(path: str, document: Element, lines: list[str]) -> Declared:
         parts = replace(parts, detected=lambda: _detected(models, wanted))
     instrumentors: dict[str, dict[str, Any]] = {}
     variables: dict[str, str] = {}
-    libraries = document.part("instrumentation/development")
+    _take(document, "stability")
+    libraries = document.part("instrumentation/development") or document.part("instrumentation")
     if libraries is not None:
         settings, instrumentors, variables = sections.instrumentation(libraries)
         written |= settings
-    written = sections.distribution(document.part("distribution"), written)
+    firsts: dict[str, Written] = {}
+    for outlet in reversed(outlets):
+        kept = {key: each for key, each in firsts.items() if not _is_about(key, outlet.signal)}
+        firsts = {**kept, **outlet.written}
+    ours = sections.distribution(document.part("distribution"))
     return Declared(
         path,
-        written,
+        sections.outranked({**written, **firsts}, ours),
+        shared=written,
+        ours=ours,
         outlets=tuple(outlets),
         parts=parts,
         instrumentors=instrumentors,
@@ -191,8 +198,6 @@ def _providers(document: Element) -> tuple[list[DeclaredOutlet], Parts, dict[str
             continue
         own = providers.readers(provider) if signal == "metrics" else providers.processors(signal, provider)
         outlets += own
-        for outlet in reversed(own):  # the first one's are shown as the settings of the process
-            written |= outlet.written
         names = tuple(dict.fromkeys(outlet.name for outlet in own)) or ("none",)
         written[f"exporters.{signal}"] = Written(names, own[0].path if own else provider.path)
         kind = name.removesuffix("_provider")
@@ -212,6 +217,13 @@ def _providers(document: Element) -> tuple[list[DeclaredOutlet], Parts, dict[str
             if exemplars is not None:
                 written["exemplar_filter"] = Written(exemplars.take(), exemplars.path)
     return outlets, replace(parts, configurators=configurators), written
+
+
+def _is_about(key: str, signal: str) -> bool:
+    """Whether a setting of an exporter is one of its signal, which has that from its first exporter alone."""
+    own = {"traces": "span_", "logs": "log_", "metrics": "metric_"}[signal]
+    preferences = signal == "metrics" and key in {"temporality", "histogram_aggregation"}
+    return key.endswith(f".{signal}") or key.startswith(own) or preferences
 
 
 def _take(document: Element, name: str) -> None:
