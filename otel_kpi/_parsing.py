@@ -6,8 +6,9 @@ documentation say the same.
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast
 from urllib.parse import unquote, urlsplit
 
 if TYPE_CHECKING:
@@ -53,6 +54,18 @@ def _whole(minimum: int) -> Callable[[str], int]:
 
 def _names(raw: str) -> tuple[str, ...]:
     return tuple(name for part in raw.split(",") if (name := part.strip()))
+
+
+def _patterns(raw: str) -> tuple[str, ...]:
+    if raw.startswith("["):
+        # A list in JSON, unless it is a set of characters that only looks like one.
+        try:
+            listed: Any = json.loads(raw)
+        except ValueError:
+            listed = None
+        if isinstance(listed, list) and all(isinstance(each, str) for each in cast("list[Any]", listed)):
+            return tuple(cast("list[str]", listed))
+    return tuple(line.strip() for line in raw.splitlines() if line.strip())
 
 
 def _url(raw: str) -> str:
@@ -121,6 +134,7 @@ def whole(unit: str, minimum: int = 0) -> Parser[int]:
 TEXT = Parser("any text", _text)
 BOOLEAN = Parser("true or false", _boolean)
 NAMES = Parser("names separated by commas", _names)
+PATTERNS = Parser("a regular expression, or several: one a line, or a list in JSON", _patterns)
 URL = Parser("an http:// or https:// address", _url)
 TRACE_URL = Parser("an http:// or https:// address with {trace_id} in it", _trace_url)
 PAIRS = Parser("key=value pairs separated by commas, percent-encoded", _pairs)

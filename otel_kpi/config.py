@@ -20,6 +20,7 @@ from otel_kpi._parsing import (
     LEVEL,
     NAMES,
     PAIRS,
+    PATTERNS,
     TEXT,
     TRACE_URL,
     URL,

@@ -12,6 +12,7 @@ import threading
 import time
 from typing import TYPE_CHECKING, Any
 
+from otel_kpi import redaction
 from otel_kpi.declarative import resolve_process
 from otel_kpi.plugins import drop_missing
 from otel_kpi.resolution import load
@@ -162,6 +163,8 @@ def _configure(code: dict[str, Any]) -> None:
         os.environ.pop(problem.variable, None)
     if settings.sdk_disabled:
         return
+    for line in redaction.use(redaction.policy_of(settings)):
+        _logger.warning("%s", line)
     if settings.log_level is not None:
         for name in ("opentelemetry", "otel_kpi"):
             logging.getLogger(name).setLevel(settings.log_level.upper())

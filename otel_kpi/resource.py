@@ -13,6 +13,7 @@ from opentelemetry.sdk.version import __version__ as sdk_version
 
 from otel_kpi._version import __version__
 from otel_kpi.instance import instance_id
+from otel_kpi.redaction import redact_attributes
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -57,7 +58,7 @@ def create_resource(settings: Settings, parts: Parts | None = None) -> Resource:
     if not resource.attributes.get("service.name"):
         executable = resource.attributes["process.executable.name"]
         resource = resource.merge(Resource({"service.name": f"unknown_service:{executable}"}))
-    return resource
+    return _redacted(resource)
 
 
 def identity_resource(settings: Settings) -> Resource:
@@ -68,7 +69,13 @@ def identity_resource(settings: Settings) -> Resource:
         "service.version": settings.version,
         "deployment.environment.name": settings.environment,
     }
-    return Resource(given | {key: value for key, value in named.items() if value is not None})
+    return _redacted(Resource(given | {key: value for key, value in named.items() if value is not None}))
+
+
+def _redacted(resource: Resource) -> Resource:
+    """A resource is in everything that leaves: `OTEL_RESOURCE_ATTRIBUTES` or a command line may hold a password."""
+    clean = redact_attributes(resource.attributes)
+    return resource if clean is resource.attributes else Resource(dict(clean), resource.schema_url)
 
 
 def instance_base(attributes: Mapping[str, object]) -> str:

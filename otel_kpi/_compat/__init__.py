@@ -58,6 +58,7 @@ from otel_kpi._compat.logs import (
 )
 from otel_kpi._compat.opentelemetry_sdk import (
     attributes_of_views,
+    bounded_attributes,
     empty_metric_state,
     guard_attribute_values,
     guard_measurements,
@@ -97,6 +98,7 @@ __all__ = [
     "asyncpg_statement",
     "attributes_of_views",
     "before_exec",
+    "bounded_attributes",
     "configured_scopes",
     "database_names",
     "database_schema_url",

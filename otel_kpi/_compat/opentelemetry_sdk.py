@@ -9,6 +9,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
     from types import FrameType
 
+    from opentelemetry.attributes import BoundedAttributes
     from opentelemetry.sdk._logs import LoggerProvider
     from opentelemetry.sdk.metrics import MeterProvider
     from opentelemetry.sdk.metrics.export import MetricReader
@@ -148,6 +149,19 @@ def guard_attribute_values() -> None:
 
     guarded.guarded = True  # pyright: ignore[reportFunctionMemberAccess]
     attributes._clean_attribute_value = guarded  # pyright: ignore[reportPrivateUsage]
+
+
+def bounded_attributes(attributes: dict[str, Any], dropped: int) -> BoundedAttributes:
+    """Attributes of a span that were checked before, as the SDK keeps them.
+
+    The constructor checks each value once more, which costs more than redacting all of them.
+    """
+    from opentelemetry.attributes import BoundedAttributes
+
+    bounded = BoundedAttributes()
+    bounded._dict = attributes  # pyright: ignore[reportAttributeAccessIssue]
+    bounded.dropped = dropped
+    return bounded
 
 
 # --- opentelemetry-sdk: components that are chosen by name

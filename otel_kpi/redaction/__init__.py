@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from otel_kpi.redaction.policy import Policy
+from otel_kpi.redaction.policy import Policy, policy_of
 from otel_kpi.redaction.redactor import REDACTED, Redactor
 
 if TYPE_CHECKING:
@@ -25,6 +25,7 @@ __all__ = [
     "active",
     "hashed",
     "is_secret_name",
+    "policy_of",
     "redact_attributes",
     "redact_event_attributes",
     "redact_text",
@@ -41,6 +42,8 @@ def use(policy: Policy) -> tuple[str, ...]:
     global _active
     redactor = Redactor(policy)
     problems = redactor.problems
+    if policy.off:
+        problems += ("redaction is off: everything leaves as it is",)
     _active = redactor
     return problems
 

@@ -6,7 +6,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from otel_kpi.config import Settings
     from otel_kpi.redaction.rules import Rule
+
+EVERYTHING = "*"
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,10 +20,12 @@ class Policy:
         keys: Names whose values never leave, beside those that are known. Compared by words, whatever their
             spelling; with `*` or `?` compared as a whole.
         patterns: Regular expressions; what they match (or their group `secret`) is replaced in every text.
-        allow: Names whose values leave as they are, whatever is in them. Wins over everything.
+        allow: Names whose values leave as they are, whatever is in them. Wins over everything; `*` alone switches
+            redaction off.
         content: Whether prompts, completions and the arguments of tools may leave.
         hash_key: Key of the hash that stands for an e-mail address; up to 64 bytes are used.
         rules: Rules in code. One that raises drops the value that it was given.
+        whole_addresses: Whether network addresses stay whole, as they do in security log records.
     """
 
     keys: tuple[str, ...] = ()
@@ -29,3 +34,20 @@ class Policy:
     content: bool = False
     hash_key: str = ""
     rules: tuple[Rule, ...] = ()
+    whole_addresses: bool = False
+
+    @property
+    def off(self) -> bool:
+        """Whether everything leaves as it is."""
+        return EVERYTHING in self.allow
+
+
+def policy_of(settings: Settings) -> Policy:
+    """The policy that the settings of a process describe."""
+    return Policy(
+        keys=tuple(settings.redact_keys),
+        patterns=tuple(getattr(each, "pattern", each) for each in settings.redact_patterns),
+        allow=tuple(settings.redact_allow),
+        content=settings.genai_content not in {"false", "no_content"},
+        hash_key=settings.redact_hash_key or "",
+    )

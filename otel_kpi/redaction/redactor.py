@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from functools import cached_property
 from numbers import Number
 from typing import TYPE_CHECKING, Any, cast
@@ -68,12 +69,17 @@ class Redactor:
         return create_patterns(self.policy.patterns)
 
     @cached_property
+    def of_security(self) -> Redactor:
+        """The same policy for security log records, in which addresses stay whole."""
+        return Redactor(replace(self.policy, whole_addresses=True))
+
+    @cached_property
     def ruleset(self) -> Ruleset:
         """The rules, compiled when the first text is looked at: starting a process does not wait for that."""
         from otel_kpi.redaction.ruleset import Ruleset
 
         policy = self.policy
-        return Ruleset(self.is_secret_name, policy.keys, self._checked[0], policy.rules, self.hash_key)
+        return Ruleset(self.is_secret_name, policy, self._checked[0], self.hash_key)
 
     def kind(self, name: str) -> Kind:
         """What the name says of its value."""
@@ -98,7 +104,7 @@ class Redactor:
         try:
             if type(text) is not str:
                 text = str.__str__(text)
-            if text in self.clean or (len(text) > TEXT_SIZE and hash(text) in self.clean_hashes):
+            if self.policy.off or text in self.clean or (len(text) > TEXT_SIZE and hash(text) in self.clean_hashes):
                 return text
             found = self.ruleset.apply(text)
         except Exception:
@@ -223,7 +229,7 @@ class Redactor:
             value = str.__str__(value)
         if kind is Kind.STATEMENT:
             return self.statement(value)
-        if kind is Kind.CLIENT:
+        if kind is Kind.CLIENT and not self.policy.whole_addresses:
             found = self.ruleset.client(value)
             return value if found == value else found
         found = self.text(value)

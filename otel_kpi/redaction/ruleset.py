@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from otel_kpi.redaction.patterns import Pattern
+    from otel_kpi.redaction.policy import Policy
 
 LONGEST = 1 << 20
 """Characters of a text that are looked at; what comes behind them does not leave."""
@@ -38,20 +39,20 @@ class Ruleset:
 
     Args:
         is_secret: Whether a name is a secret's, by the policy.
-        keys: Further names, whose words are further markers.
-        patterns: The user's patterns.
-        further: The user's rules in code.
+        policy: The decisions of the user.
+        patterns: Those of the policy's patterns that can be used.
         hash_key: Key of the hash that stands for an e-mail address.
     """
 
     def __init__(
         self,
         is_secret: Callable[[str], bool],
-        keys: tuple[str, ...],
+        policy: Policy,
         patterns: tuple[Pattern, ...],
-        further: tuple[Rule, ...],
         hash_key: bytes,
     ) -> None:
+        keys = policy.keys
+        self._addresses = not policy.whole_addresses
         own = [min(words_of(key.replace("*", " ").replace("?", " ")) or [""], key=len) for key in keys]
         self._markers = tuple(dict.fromkeys((*MARKERS, *own)))
         self._named = rules.name_rules(is_secret)
@@ -69,7 +70,7 @@ class Ruleset:
         )
         self._base64 = Rule("Base64 text", lambda text: shapes.without_base64(text, self._decoded))
         self._further = (
-            *further,
+            *policy.rules,
             *(Rule(f"pattern {pattern.text}", pattern.replace) for pattern in patterns),
         )
 
@@ -136,7 +137,7 @@ class Ruleset:
             due += self._of_databases(lower)
         if has_at:
             due.append(self._email)
-        if addresses and digits and (text.count(".") >= 3 or text.count(":") >= 2):  # noqa: PLR2004 - an address has as many
+        if addresses and self._addresses and digits and (text.count(".") >= 3 or text.count(":") >= 2):  # noqa: PLR2004 - an address has as many
             due.append(self._address)
         for rule in self._further:
             if not rule.markers or any(marker in lower for marker in rule.markers):

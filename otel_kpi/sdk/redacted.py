@@ -5,19 +5,23 @@ Called by the export thread, before encoding. Where nothing was found the object
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 from opentelemetry.attributes import BoundedAttributes
 from opentelemetry.sdk.trace import Event, ReadableSpan
 from opentelemetry.sdk.util import BoundedList
 from opentelemetry.trace import Link, Status
 
-from otel_kpi.redaction import REDACTED, redact_attributes, redact_text, redact_value
+from otel_kpi import _compat, redaction
+from otel_kpi.redaction import REDACTED, redact_attributes, redact_event_attributes, redact_text
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from opentelemetry.sdk._logs import ReadWriteLogRecord
+
+SECURITY = "security."
+"""How the event names of security log records begin; in these alone network addresses stay whole."""
 
 
 def redacted_span(span: ReadableSpan) -> ReadableSpan:
@@ -25,10 +29,10 @@ def redacted_span(span: ReadableSpan) -> ReadableSpan:
     original, all_events, all_links = span.attributes, span.events, span.links  # each read builds a tuple
     name = redact_text(span.name)
     attributes = redact_attributes(original) if original else original
-    events = _cleaned(all_events, _event) if all_events else all_events
-    links = _cleaned(all_links, _link) if all_links else all_links
-    description = span.status.description
+    events = _cleaned(all_events, _event_attributes, _event) if all_events else all_events
+    links = _cleaned(all_links, _link_attributes, _link) if all_links else all_links
     status = span.status
+    description = status.description
     if description and (clean := redact_text(description)) != description:
         status = Status(status.status_code, clean)
     unchanged = (
@@ -59,14 +63,22 @@ def redacted_span(span: ReadableSpan) -> ReadableSpan:
 def redacted_log(record: ReadWriteLogRecord) -> ReadWriteLogRecord:
     """The record; secrets in its body and attributes are replaced in place."""
     log = record.log_record
+    redactor = redaction.active()
     try:
+        event = _event_name(log.event_name, log.attributes)
+        if event and event.startswith(SECURITY):
+            redactor = redactor.of_security
         if isinstance(log.body, str):
-            log.body = redact_text(log.body)
+            log.body = None if redactor.is_content_event(event) else redactor.text(log.body)
         elif log.body is not None:
-            log.body = redact_value("body", log.body)
+            log.body = (
+                redactor.frame(log.body)
+                if redactor.is_content_event(event)
+                else redactor.value("body", log.body)
+            )
         attributes = log.attributes
         if attributes:
-            clean = redact_attributes(attributes)
+            clean = redactor.event_attributes(event or "", attributes)
             if clean is not attributes:
                 log.attributes = _bounded(clean, record.dropped_attributes)
     except Exception:
@@ -76,36 +88,53 @@ def redacted_log(record: ReadWriteLogRecord) -> ReadWriteLogRecord:
     return record
 
 
-Item = TypeVar("Item", Event, Link)
+def _event_name(name: str | None, attributes: Mapping[str, Any] | None) -> str | None:
+    """The record's event; before 1.33 the conventions had it among the attributes."""
+    if name or not attributes:
+        return name
+    older = attributes.get("event.name")
+    return older if isinstance(older, str) else None
 
 
-def _cleaned(items: Sequence[Item], rebuild: Callable[[Item, BoundedAttributes], Item]) -> Sequence[Item]:
-    """The events or links without secrets in their attributes; the same object when there were none."""
-    cleaned: list[Item] = []
+def _event_attributes(event: Event) -> Mapping[str, Any]:
+    return redact_event_attributes(event.name, event.attributes or {})
+
+
+def _link_attributes(link: Link) -> Mapping[str, Any]:
+    return redact_attributes(link.attributes or {})
+
+
+def _event(event: Event, attributes: Mapping[str, Any]) -> Event:
+    return Event(redact_text(event.name), _bounded(attributes, event.dropped_attributes), event.timestamp)
+
+
+def _link(link: Link, attributes: Mapping[str, Any]) -> Link:
+    return Link(link.context, _bounded(attributes, link.dropped_attributes))
+
+
+def _cleaned(
+    items: Sequence[Any],
+    clean: Callable[[Any], Mapping[str, Any]],
+    rebuild: Callable[[Any, Mapping[str, Any]], Any],
+) -> Sequence[Any]:
+    """The events or links without secrets; the same object when there were none."""
+    cleaned: list[Any] = []
     changed = False
     for item in items:
         attributes = item.attributes
-        clean = redact_attributes(attributes) if attributes else attributes
-        if clean is attributes:
+        kept = clean(item) if attributes else attributes
+        if kept is attributes and redact_text(getattr(item, "name", "")) == getattr(item, "name", ""):
             cleaned.append(item)
         else:
             changed = True
-            cleaned.append(rebuild(item, _bounded(clean, item.dropped_attributes)))
+            cleaned.append(rebuild(item, kept or {}))
     return cleaned if changed else items
 
 
-def _event(event: Event, attributes: BoundedAttributes) -> Event:
-    return Event(event.name, attributes, event.timestamp)
-
-
-def _link(link: Link, attributes: BoundedAttributes) -> Link:
-    return Link(link.context, attributes)
-
-
-def _bounded(attributes: Mapping[str, Any] | None, dropped: int) -> BoundedAttributes:
-    bounded = BoundedAttributes(attributes=attributes)
-    bounded.dropped = dropped
-    return bounded
+def _bounded(attributes: Mapping[str, Any] | None, dropped: int) -> Any:
+    if attributes is None or isinstance(attributes, BoundedAttributes):
+        return attributes
+    return _compat.bounded_attributes(dict(attributes), dropped)
 
 
 def _bounded_list(items: Sequence[Any], dropped: int) -> BoundedList[Any]:
