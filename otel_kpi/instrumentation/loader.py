@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import logging
+import os
 import sys
 import threading
 from contextvars import ContextVar
@@ -71,7 +72,7 @@ class Loader:
                     continue
                 if "*" in disabled or entry.row.name in disabled:
                     entry.become("skipped", "disabled by setting")
-                elif entry.row.when == "never":
+                elif entry.row.when == "never" or not _asked_for(entry.row):
                     entry.become("skipped", entry.row.reason)
                 else:
                     entry.become("armed")
@@ -276,6 +277,11 @@ def _is_upstream(row: Row) -> bool:
 
 def _tested_by_us(row: Row) -> bool:
     return row.specifier is not None or not _is_upstream(row)
+
+
+def _asked_for(row: Row) -> bool:
+    settings = (os.environ.get(name, "").strip().lower() for name in row.asked_by)
+    return not row.asked_by or any(setting not in {"", "false"} for setting in settings)
 
 
 def _instance(row: Row) -> Any:

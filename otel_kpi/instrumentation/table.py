@@ -35,7 +35,8 @@ class Row:
         when: See `When`.
         waits_for: Modules that the instrumentor imports. While one of them is half made, it waits.
         options: Keyword arguments of `instrument()`.
-        reason: Why a row that never loads is there.
+        asked_by: Environment variables; without one of them the row stays away, for `reason`.
+        reason: Why a row that does not load is there.
     """
 
     name: str
@@ -46,6 +47,7 @@ class Row:
     when: When = "import"
     waits_for: tuple[str, ...] = ()
     options: Mapping[str, Any] = field(default_factory=lambda: MappingProxyType({}))
+    asked_by: tuple[str, ...] = ()
     reason: str = ""
 
 
@@ -177,6 +179,21 @@ TABLE: Final = (
     _upstream("aiobotocore", "aiobotocore", "AiobotocoreInstrumentor", "aiobotocore", package="botocore"),
     _upstream("aiohttp-client", "aiohttp.client", "AioHttpClientInstrumentor", "aiohttp"),
     _upstream("aiohttp-server", "aiohttp.web", "AioHttpServerInstrumentor", "aiohttp"),
+    # A task costs five times as much with it (20 for 4 µs). It hides each coroutine behind its own (`repr(task)`), says "was never
+    # awaited" of tasks that are cancelled before their first step, and silences asyncio's "exception was never
+    # retrieved" (tests/process/test_asyncio.py). Context travels with tasks by itself.
+    Row(
+        "asyncio",
+        "asyncio",
+        f"{_UPSTREAM}.asyncio:AsyncioInstrumentor",
+        waits_for=(f"{_UPSTREAM}.asyncio",),
+        asked_by=(
+            "OTEL_PYTHON_ASYNCIO_COROUTINE_NAMES_TO_TRACE",
+            "OTEL_PYTHON_ASYNCIO_FUTURE_TRACE_ENABLED",
+            "OTEL_PYTHON_ASYNCIO_TO_THREAD_FUNCTION_NAMES_TO_TRACE",
+        ),
+        reason="it wraps every task of the process; OTEL_PYTHON_ASYNCIO_COROUTINE_NAMES_TO_TRACE asks for it",
+    ),
     Row("threading", "threading", "otel_kpi.instrumentation.threading:Instrumentor", when="now"),
     Row("system_metrics", "psutil", "otel_kpi.instrumentation.process_metrics:Instrumentor", when="now"),
 )
