@@ -7,6 +7,7 @@ where it was written: while one is being delivered, a nested one of the same tex
 
 from __future__ import annotations
 
+import functools
 import threading
 import traceback
 from typing import TYPE_CHECKING, Any, Final
@@ -118,6 +119,7 @@ def is_ours(name: str) -> bool:
     return name.partition(".")[0] in _OWN
 
 
+@functools.lru_cache(maxsize=64)
 def severity(level: int) -> SeverityNumber:
     """Map a level of `logging`, custom ones too: ten levels are four severities."""
     if level <= 0:
