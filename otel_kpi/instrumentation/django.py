@@ -15,11 +15,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from opentelemetry import context, trace
+from opentelemetry import context, propagate, trace
 
+from otel_kpi import _compat
 from otel_kpi.instrumentation import server_address
 from otel_kpi.instrumentation.boundary import Boundary
-from otel_kpi.instrumentation.excluded_urls import excluded_urls
+from otel_kpi.instrumentation.excluded_urls import exclude_list, excluded_context, excluded_urls
+from otel_kpi.instrumentation.server_request import MARK, ServerRequest, current_request
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -65,6 +67,12 @@ class Instrumentor:
         self._upstream.instrument(request_hook=_remember_span, **options)
         guarded = Boundary("django").wrap(_log_response)
         wrap_function_wrapper("django.core.handlers.base", "log_response", guarded)
+        self._excluded = exclude_list("DJANGO")
+        _compat.share_django_span(_begun_span)
+        wrap_function_wrapper("django.core.handlers.base", "BaseHandler.get_response", self._get_response)
+        wrap_function_wrapper(
+            "django.core.handlers.base", "BaseHandler.get_response_async", self._get_response_async
+        )
 
     def uninstrument(self) -> None:
         """Take the middleware out of the settings; handlers that loaded it keep it."""

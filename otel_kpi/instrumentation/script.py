@@ -183,14 +183,17 @@ class _Exit:
             return
 
         def watched(status: Any = None, /) -> None:
-            error = SystemExit(status)
-            if threading.current_thread() is threading.main_thread():
-                error.__dict__["_otel_kpi"] = _Witness(self, status)
-            raise error
+            raise self._witnessed(status)  # in no variable: its traceback would hold it, and it would not die
 
         watched.watched = True  # pyright: ignore[reportFunctionMemberAccess]
         watched.__name__, watched.__doc__ = "exit", exit_.__doc__
         sys.exit = watched
+
+    def _witnessed(self, status: Any) -> SystemExit:
+        error = SystemExit(status)
+        if threading.current_thread() is threading.main_thread():
+            error.__dict__["_otel_kpi"] = _Witness(self, status)
+        return error
 
     def tell(self, span: trace.Span) -> None:
         error = getattr(sys, "last_value", None)
