@@ -27,6 +27,9 @@ LONG_TEXT_SIZE = 32_768
 _DEPTH = 16
 _NODES = 20_000
 _CARD_FROM, _CARD_TO = 10**14, 10**16
+# Looked up as often as anything here, and a member of an enumeration is a slow thing to find.
+_PLAIN, _EXACT, _STATEMENT, _CLIENT = Kind.PLAIN, Kind.EXACT, Kind.STATEMENT, Kind.CLIENT
+_ALLOWED, _CONTENT = Kind.ALLOWED, Kind.CONTENT
 _GZIP = b"\x1f\x8b"
 
 # What may stay of the body of a GenAI event: its shape, not what was said.
@@ -47,10 +50,12 @@ class Redactor:
 
     def __init__(self, policy: Policy) -> None:
         self.policy = policy
+        self.off = policy.off
         self.names: dict[str, Kind] = {}
         self.clean: set[str] = set()
         self.clean_hashes: set[int] = set()
         self.statements: dict[int, str] = {}
+        self.clients: dict[int, str] = {}
         self.hash_key = hashlib.blake2b(
             policy.hash_key.encode("utf-8", "replace"), person=b"otel-kpi"
         ).digest()
@@ -104,7 +109,7 @@ class Redactor:
         try:
             if type(text) is not str:
                 text = str.__str__(text)
-            if self.policy.off or text in self.clean or (len(text) > TEXT_SIZE and hash(text) in self.clean_hashes):
+            if self.off or text in self.clean or (len(text) > TEXT_SIZE and hash(text) in self.clean_hashes):
                 return text
             found = self.ruleset.apply(text)
         except Exception:
@@ -139,6 +144,18 @@ class Redactor:
             self.statements[identity] = "" if found is text else found
         return found
 
+    def client(self, text: str) -> str:
+        """The address of a client, shortened."""
+        identity = hash(text)
+        known = self.clients.get(identity)
+        if known is None:
+            known = self.ruleset.client(text)
+            if len(known) <= TEXT_SIZE:
+                if len(self.clients) >= MEMORY_SIZE:
+                    self.clients.clear()
+                self.clients[identity] = known
+        return text if known == text else known
+
     # --- values
 
     def value(self, key: str, value: Any) -> Any:
@@ -160,7 +177,7 @@ class Redactor:
                 kind = names.get(key)
                 if kind is None:
                     kind = self.kind(key)
-                if kind is Kind.PLAIN or kind is Kind.EXACT:
+                if kind is _PLAIN or kind is _EXACT:
                     if type(value) is str:
                         if value in clean or (len(value) > TEXT_SIZE and hash(value) in hashes):
                             continue
@@ -169,7 +186,7 @@ class Redactor:
                             continue
                     elif type(value) is float or type(value) is bool:
                         continue
-                elif kind is Kind.STATEMENT:
+                elif kind is _STATEMENT:
                     known = self.statements.get(hash(value)) if type(value) is str else None
                     if known is not None:
                         if known:
@@ -177,9 +194,12 @@ class Redactor:
                                 changed = dict(source)
                             changed[key] = known
                         continue
-                elif kind is Kind.ALLOWED:
+                elif kind is _CLIENT:
+                    if type(value) is str and self.clients.get(hash(value)) == value:
+                        continue
+                elif kind is _ALLOWED:
                     continue
-                elif kind is Kind.CONTENT:
+                elif kind is _CONTENT:
                     if changed is None:
                         changed = dict(source)
                     del changed[key]
@@ -230,8 +250,7 @@ class Redactor:
         if kind is Kind.STATEMENT:
             return self.statement(value)
         if kind is Kind.CLIENT and not self.policy.whole_addresses:
-            found = self.ruleset.client(value)
-            return value if found == value else found
+            return self.client(value)
         found = self.text(value)
         if kind is Kind.EXACT and found is not value:
             return self.ruleset.apply(value, addresses=False)

@@ -28,6 +28,7 @@ _BASE64_RUN = b"a" * 20
 _CARD_DIGITS = 13
 _NUMBERS = bytes(0x30 if chr(code) in "0123456789 -" else 0x78 for code in range(256))
 _CARD_RUN = b"0" * _CARD_DIGITS
+_ACCOUNT_RUN, _ACCOUNT_GROUPS = b"a" * 15, b"aaaa aaaa aaaa"
 _ACCOUNT_DIGITS = 6  # two for the check, and no country has fewer than four
 _ENCODED = re.compile(r"%[0-9A-Fa-f]{2}")
 _OWN_SQL = ("select ", "select\n", "insert ", "update ", "delete ", "replace into")
@@ -131,7 +132,7 @@ class Ruleset:
         digits = len(raw.translate(None, _NOT_DIGITS))
         if digits >= _CARD_DIGITS and _CARD_RUN in raw.translate(_NUMBERS):
             due.append(rules.CARD)
-        if digits >= _ACCOUNT_DIGITS:
+        if digits >= _ACCOUNT_DIGITS and (_ACCOUNT_RUN in classes or _ACCOUNT_GROUPS in classes):
             due.append(rules.IBAN)
         if spaced and (digits or "'" in text or '"' in text):
             due += self._of_databases(lower)

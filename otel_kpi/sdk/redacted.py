@@ -26,36 +26,36 @@ SECURITY = "security."
 
 def redacted_span(span: ReadableSpan) -> ReadableSpan:
     """The span, or a copy of it without secrets in its name, status, attributes, events and links."""
-    original, all_events, all_links = span.attributes, span.events, span.links  # each read builds a tuple
-    name = redact_text(span.name)
-    attributes = redact_attributes(original) if original else original
-    events = _cleaned(all_events, _event_attributes, _event) if all_events else all_events
-    links = _cleaned(all_links, _link_attributes, _link) if all_links else all_links
-    status = span.status
+    name, context, parent, _, status, start, end, attributes, events, links, *dropped = _compat.span_parts(span)
+    kept_name = redact_text(name)
+    kept = redact_attributes(attributes) if attributes else attributes
+    kept_events = _cleaned(events, _event_attributes, _event) if events else events
+    kept_links = _cleaned(links, _link_attributes, _link) if links else links
     description = status.description
+    kept_status = status
     if description and (clean := redact_text(description)) != description:
-        status = Status(status.status_code, clean)
+        kept_status = Status(status.status_code, clean)
     unchanged = (
-        attributes is original
-        and events is all_events
-        and links is all_links
-        and status is span.status
-        and name == span.name
+        kept is attributes
+        and kept_events is events
+        and kept_links is links
+        and kept_status is status
+        and kept_name == name
     )
     if unchanged:
         return span
     return ReadableSpan(
-        name=name,
-        context=span.context,
-        parent=span.parent,
+        name=kept_name,
+        context=context,
+        parent=parent,
         resource=span.resource,
-        attributes=_bounded(attributes, span.dropped_attributes),
-        events=_bounded_list(events, span.dropped_events),
-        links=_bounded_list(links, span.dropped_links),
+        attributes=_bounded(kept, dropped[0]),
+        events=_bounded_list(kept_events, dropped[1]),
+        links=_bounded_list(kept_links, dropped[2]),
         kind=span.kind,
-        status=status,
-        start_time=span.start_time,
-        end_time=span.end_time,
+        status=kept_status,
+        start_time=start,
+        end_time=end,
         instrumentation_scope=span.instrumentation_scope,
     )
 
