@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 DSN, SPANS = sys.argv[1], Path(sys.argv[2])
+# Far from where it is used: an event shows the source lines around each frame.
+BOB = {"id": "bob-17", "email": "bob@example.com", "username": "bob", "ip_address": "203.0.113.7"}
 
 
 class FileExporter(SpanExporter):
@@ -36,6 +38,7 @@ class FileExporter(SpanExporter):
                     "trace_id": trace.format_trace_id(context.trace_id),
                     "span_id": trace.format_span_id(context.span_id),
                     "scope": span.instrumentation_scope.name if span.instrumentation_scope else "",
+                    "event": (span.attributes or {}).get("sentry.event_id"),
                 }
                 file.write(json.dumps(line) + "\n")
         return SpanExportResult.SUCCESS
@@ -44,7 +47,12 @@ class FileExporter(SpanExporter):
 provider = TracerProvider()
 provider.add_span_processor(SimpleSpanProcessor(FileExporter()))
 trace.set_tracer_provider(provider)
-sentry.start(dsn=DSN, release="shop@1.2.3", environment="test")
+sentry.start(
+    dsn=DSN,
+    release="shop@1.2.3",
+    environment="test",
+    choices=sentry.Choices(trace_url="http://jaeger.example:16686/trace/{trace_id}"),
+)
 
 import httpx  # noqa: E402 - the application comes after the distribution
 import uvicorn  # noqa: E402 - the same
@@ -63,6 +71,11 @@ tracer = trace.get_tracer("shop")
 
 def trace_id() -> str:
     return trace.format_trace_id(trace.get_current_span().get_span_context().trace_id)
+
+
+@app.get("/ready")
+async def ready() -> str:
+    return "ready"
 
 
 @app.get("/unhandled")
@@ -91,6 +104,56 @@ async def chained() -> None:
         {}["cause"]
     except KeyError as error:
         raise RuntimeError("effect") from error
+
+
+@app.get("/logged-cause")
+async def logged_cause() -> None:
+    with tracer.start_as_current_span("inner"):
+        try:
+            {}["cause"]
+        except KeyError as error:
+            log.exception("no cause")
+            raise RuntimeError("effect") from error
+
+
+@app.get("/logged-member")
+def logged_member() -> None:
+    errors: list[Exception] = []
+    for number in range(3):
+        try:
+            {}[number]
+        except KeyError as error:
+            log.exception("no member")
+            errors.append(error)
+    raise ExceptionGroup("several", errors)
+
+
+@app.get("/noted")
+async def noted() -> str:
+    try:
+        {}["k"]
+    except KeyError:
+        log.exception("handled")
+    return trace_id()
+
+
+@app.get("/calls")
+async def calls(request: Request) -> None:
+    log.info("about to call")
+    async with httpx.AsyncClient() as client:
+        await client.get(f"http://127.0.0.1:{request.url.port}/headers?token=S21-called&page=3")
+    with tracer.start_as_current_span("SELECT shop", kind=trace.SpanKind.CLIENT) as span:
+        span.set_attribute("db.system.name", "postgresql")
+        span.set_attribute("db.query.text", "SELECT name FROM users WHERE password='S22-literal'")
+    raise ValueError("after calls")
+
+
+@app.get("/user")
+async def user() -> None:
+    import sentry_sdk
+
+    sentry_sdk.set_user(BOB)
+    raise ValueError("of somebody")
 
 
 @app.get("/status/{status}")

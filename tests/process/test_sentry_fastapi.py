@@ -6,6 +6,7 @@ import json
 import signal
 import subprocess
 import sys
+import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -37,9 +38,9 @@ class Shop:
         return self.client.get(path, headers={**PARENT, "Connection": "close", **headers})
 
 
-@pytest.fixture
-def shop(tmp_path: Path) -> Iterator[Shop]:
-    spans = tmp_path / "spans"
+@pytest.fixture(scope="module")
+def running_shop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shop]:
+    spans = tmp_path_factory.mktemp("shop") / "spans"
     spans.touch()
     script = Path(__file__).with_name("sentry_storefront.py")
     with Receiver() as receiver:
@@ -56,6 +57,20 @@ def shop(tmp_path: Path) -> Iterator[Shop]:
             process.wait(10)
             if process.stdout is not None:
                 process.stdout.close()
+
+
+@pytest.fixture
+def shop(running_shop: Shop) -> Shop:
+    """The running application, of which nothing is left from the test before."""
+    # A span ends after its answer; this one ends after all that were there before.
+    running_shop.get("/ready")
+    deadline = time.monotonic() + 10
+    while not any("GET /ready" in span["name"] for span in running_shop.spans()):
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+    running_shop.spans_file.write_text("")
+    running_shop.receiver.forget()
+    return running_shop
 
 
 def test_unhandled_error_is_one_event_of_the_callers_trace(shop: Shop) -> None:
@@ -97,6 +112,58 @@ def test_chained_exceptions_are_one_event(shop: Shop) -> None:
     (event,) = shop.receiver.wait_for_events(1)
     assert [value["type"] for value in event["exception"]["values"]] == ["KeyError", "RuntimeError"]
     assert event["contexts"]["trace"]["trace_id"] == TRACE
+
+
+@pytest.mark.parametrize(
+    ("path", "types"),
+    [
+        ("/logged-cause", ["KeyError", "RuntimeError"]),
+        ("/logged-member", ["KeyError", "KeyError", "KeyError", "ExceptionGroup"]),
+    ],
+)
+def test_exception_that_is_logged_and_raised_as_another_is_one_event(
+    shop: Shop, path: str, types: list[str]
+) -> None:
+    assert shop.get(path).status_code == 500
+    (event,) = shop.receiver.wait_for_events(1)
+    assert [value["type"] for value in event["exception"]["values"]] == types
+    assert event["exception"]["values"][-1]["mechanism"]["handled"] is False
+    assert event["contexts"]["trace"]["trace_id"] == TRACE
+    told = {span["event"] for span in shop.spans()} - {None}
+    assert told <= {event["event_id"]}
+
+
+def test_event_leads_to_its_trace_and_the_open_span_to_its_event(shop: Shop) -> None:
+    shop.get("/noted")
+    (event,) = shop.receiver.wait_for_events(1)
+    assert event["contexts"]["opentelemetry"]["trace_url"] == f"http://jaeger.example:16686/trace/{TRACE}"
+    (open_span,) = [span for span in shop.spans() if span["event"] is not None]
+    assert (open_span["span_id"], open_span["event"]) == (trace_of(event)[1], event["event_id"])
+
+
+def test_calls_and_statements_of_the_request_are_breadcrumbs_without_secrets(shop: Shop) -> None:
+    shop.get("/headers")
+    shop.get("/calls")
+    (event,) = shop.receiver.wait_for_events(1)
+    crumbs = event["breadcrumbs"]["values"]
+    assert [crumb["category"] for crumb in crumbs] == ["http", "query"]
+    http, query = crumbs
+    assert (http["data"]["method"], http["data"]["status_code"]) == ("GET", 200)
+    assert http["data"]["url"].endswith("/headers?token=[redacted]&page=3")
+    assert query["message"].startswith("SELECT name FROM users WHERE password=")
+    assert "S22" not in query["message"]
+    assert "S21" not in shop.receiver.raw
+    assert "otel_kpi_trace" not in shop.receiver.raw
+
+
+def test_user_is_a_hash(shop: Shop) -> None:
+    shop.get("/user")
+    shop.get("/unhandled")
+    first, second = shop.receiver.wait_for_events(2)
+    assert list(first["user"]) == ["id"]
+    assert len(first["user"]["id"]) == 16
+    assert "user" not in second
+    assert [word for word in ("bob", "203.0.113.7") if word in shop.receiver.raw] == []
 
 
 def test_answers_below_500_are_not_errors_and_a_503_is_one(shop: Shop) -> None:

@@ -243,3 +243,176 @@ def test_crash_of_a_script_arrives_and_is_linked() -> None:
     assert "Sentry is attempting" not in done.stderr
     assert event["release"] == "job@1"
     assert event["contexts"]["trace"]["trace_id"] == done.stdout.strip()
+
+
+OWN = """
+    import logging, sys
+    logging.basicConfig(format="%(name)s %(message)s")
+    import sentry_sdk, sentry_sdk.logger, sentry_sdk.metrics
+    from otel_kpi import sentry
+    def before_send(event, hint):
+        event["tags"] = {**event.get("tags", {}), "own": "yes"}
+        return event
+    def own():
+        sentry_sdk.init(sys.argv[1], release="own@1", auto_enabling_integrations=False, enable_logs=True,
+                        traces_sample_rate=1.0, before_send=before_send, auto_session_tracking=False)
+    if sys.argv[2] == "first":
+        own()
+    choices = sentry.Choices(scrub_application=sys.argv[3] == "scrub")
+    sentry.start(dsn="http://public@127.0.0.1:9/7", release="ours@1", environment=None, choices=choices)
+    if sys.argv[2] == "later":
+        own()
+    sentry_sdk.set_extra("deep", {"settings": {"db": "postgresql://shop:S1SECRET@db.internal/shop"}})
+    sentry_sdk.set_context("vault", {"api_key": "S2SECRET", "kept": "value"})
+    with sentry_sdk.start_transaction(name="GET /?token=S3SECRET&page=1", op="http"):
+        with sentry_sdk.start_span(name="POST https://bob:S4SECRET@pay.example/"):
+            pass
+    sentry_sdk.logger.info("Authorization: Bearer S5SECRET", attributes={"api_key": "S6SECRET"})
+    sentry_sdk.metrics.count("logins", 1, attributes={"password": "S7SECRET"})
+    sentry_sdk.capture_message("password=S8SECRET")
+    sentry.flush(5.0)
+"""
+
+
+@pytest.mark.parametrize("order", ["first", "later"])
+def test_nothing_secret_leaves_by_a_client_of_the_application(order: str) -> None:
+    with Receiver() as receiver:
+        done = run(OWN, receiver.dsn, order, "scrub")
+        (event,) = receiver.wait_for_events(1)
+        raw = receiver.raw
+        assert {"event", "transaction", "log", "trace_metric"} <= {kind for kind, _ in receiver.items}
+    assert [f"S{number}" for number in range(1, 9) if f"S{number}SECRET" in raw] == []
+    assert (event["tags"]["own"], event["release"], event["contexts"]["vault"]["kept"]) == (
+        "yes",
+        "own@1",
+        "value",
+    )
+    (line,) = [line for line in done.stderr.splitlines() if "otel_kpi" in line]
+    assert "traces_sample_rate" in line
+
+
+def test_application_may_keep_its_events_as_they_are() -> None:
+    with Receiver() as receiver:
+        run(OWN, receiver.dsn, "first", "leave")
+        receiver.wait_for_events(1)
+        assert "S8SECRET" in receiver.raw
+
+
+@pytest.mark.parametrize(
+    ("level", "messages"),
+    [
+        ("warning", ["low", "gone", "down"]),
+        ("error", ["gone", "down"]),
+        ("critical", ["down"]),
+        ("none", []),
+    ],
+)
+def test_log_records_from_the_chosen_level_on_are_events(level: str, messages: list[str]) -> None:
+    code = """
+        import logging, sys
+        from otel_kpi import sentry
+        choices = sentry.Choices(log_level=sys.argv[2])
+        sentry.start(dsn=sys.argv[1], release=None, environment=None, choices=choices)
+        log = logging.getLogger("shop")
+        log.warning("low"); log.error("gone"); log.critical("down")
+        sentry.capture_message("last")
+        sentry.flush(5.0)
+    """
+    with Receiver() as receiver:
+        run(code, receiver.dsn, level)
+        events = receiver.wait_for_events(len(messages) + 1)
+    assert [event["logentry"]["formatted"] for event in events[:-1]] == messages
+    assert events[-1]["message"] == "last"
+
+
+@pytest.mark.parametrize(("mode", "chunks"), [("off", 0), ("manual", 1), ("continuous", 1)])
+def test_profile_leaves_by_setting_only_and_at_the_end_of_the_process(mode: str, chunks: int) -> None:
+    code = """
+        import sys, time
+        from otel_kpi import sentry
+        choices = sentry.Choices(profiling=sys.argv[2])
+        sentry.start(dsn=sys.argv[1], release="p@1", environment=None, choices=choices)
+        if sys.argv[2] != "continuous":
+            sentry.start_profiler()
+        def burn():
+            until = time.monotonic() + 0.3
+            while time.monotonic() < until:
+                pass
+        burn()
+        if sys.argv[2] == "manual":
+            sentry.stop_profiler()
+        sentry.capture_message("last")
+        sentry.flush(5.0, final=True)
+    """
+    with Receiver() as receiver:
+        run(code, receiver.dsn, mode)
+        receiver.wait_for_events(1)
+        profiles = [payload for kind, payload in receiver.items if kind == "profile_chunk"]
+    assert len(profiles) == chunks
+    for profile in profiles:
+        assert "burn" in {frame["function"] for frame in profile["profile"]["frames"]}
+        assert profile["release"] == "p@1"
+
+
+def test_profile_of_a_forked_child_leaves_too() -> None:
+    code = """
+        import os, sys, time
+        from otel_kpi import sentry
+        choices = sentry.Choices(profiling="continuous")
+        sentry.start(dsn=sys.argv[1], release="p@1", environment=None, choices=choices)
+        time.sleep(0.1)
+        child = os.fork()
+        time.sleep(0.2)
+        sentry.flush(5.0, final=True)
+        if child == 0:
+            os._exit(0)
+        os.waitpid(child, 0)
+    """
+    with Receiver() as receiver:
+        run(code, receiver.dsn)
+        receiver.wait(lambda r: sum(kind == "profile_chunk" for kind, _ in r.items) == 2)
+
+
+def test_items_that_are_not_errors_stay_behind_with_one_line_each() -> None:
+    code = """
+        import logging, sys
+        logging.basicConfig(format="%(message)s")
+        from otel_kpi import sentry
+        sentry.start(dsn=sys.argv[1], release="a@1", environment=None)
+        import sentry_sdk
+        from sentry_sdk import metrics
+        sentry_sdk.get_isolation_scope().add_attachment(bytes=b"S1SECRET", filename="S2SECRET.txt")
+        for number in range(2):
+            metrics.count("S3SECRET", 1)
+            sentry.capture_message(f"m {number}")
+            sentry.flush(5.0)
+    """
+    with Receiver() as receiver:
+        done = run(code, receiver.dsn)
+        receiver.wait_for_events(2)
+        assert {kind for kind, _ in receiver.items} <= {"event", "client_report"}
+        assert "SECRET" not in receiver.raw
+    assert sorted("attachment" in line or "trace_metric" in line for line in done.stderr.splitlines()) == [
+        True,
+        True,
+    ]
+
+
+def test_handler_that_logs_and_raises_without_a_span_is_one_event() -> None:
+    code = """
+        import atexit, logging, sys
+        from otel_kpi import sentry
+        sentry.start(dsn=sys.argv[1], release=None, environment=None)
+        atexit.register(sentry.flush, 5.0)
+        try:
+            {}["k"]
+        except KeyError as error:
+            logging.exception("no key")
+            raise RuntimeError("effect") from error
+    """
+    with Receiver() as receiver:
+        subprocess.run(
+            [sys.executable, "-c", textwrap.dedent(code), receiver.dsn], capture_output=True, check=False
+        )
+        (event,) = receiver.wait_for_events(1)
+    assert [value["type"] for value in event["exception"]["values"]] == ["KeyError", "RuntimeError"]

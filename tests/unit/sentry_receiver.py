@@ -76,6 +76,13 @@ class Receiver:
             self._changed.notify_all()
         return status
 
+    def forget(self) -> None:
+        """Begin anew with nothing received."""
+        with self._changed:
+            self.bodies.clear()
+            self.items.clear()
+            self.headers.clear()
+
     @property
     def events(self) -> list[Event]:
         return [payload for kind, payload in self.items if kind == "event"]
