@@ -17,13 +17,14 @@ from otel_kpi._compat.declarative import (
     detected_attributes,
 )
 from otel_kpi._compat.instrumentors import (
-    ASYNCPG_CURSOR_STARTS,
-    ASYNCPG_TRANSACTION_METHODS,
     active_attributes,
+    asyncpg_cursor_starts,
     asyncpg_server,
     asyncpg_statement,
+    asyncpg_transaction_methods,
     database_names,
     database_schema_url,
+    django_sqlite_begin,
     duration_attributes,
     has_upstream_span,
     http_conventions,
@@ -89,13 +90,13 @@ from otel_kpi._compat.sentry import (
 )
 
 __all__ = [
-    "ASYNCPG_CURSOR_STARTS",
-    "ASYNCPG_TRANSACTION_METHODS",
     "abandon_pools",
     "active_attributes",
     "after_import",
+    "asyncpg_cursor_starts",
     "asyncpg_server",
     "asyncpg_statement",
+    "asyncpg_transaction_methods",
     "attributes_of_views",
     "before_exec",
     "bounded_attributes",
@@ -109,6 +110,7 @@ __all__ = [
     "declared_sampler",
     "declared_view",
     "detected_attributes",
+    "django_sqlite_begin",
     "duration_attributes",
     "empty_metric_state",
     "guard_attribute_values",

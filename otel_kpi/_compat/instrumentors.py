@@ -165,11 +165,22 @@ def database_names() -> tuple[bool, bool]:
     return _semconv._report_new(mode), _semconv._report_old(mode)
 
 
-ASYNCPG_CURSOR_STARTS: Final = ("_bind", "_bind_exec")
-"""Methods of `BaseCursor` that send its statement; what comes later fetches further rows."""
+def asyncpg_cursor_starts() -> tuple[str, ...]:
+    """Name the methods of asyncpg's `BaseCursor` that send its statement; what comes later fetches further rows."""
+    return ("_bind", "_bind_exec")
 
-ASYNCPG_TRANSACTION_METHODS: Final = ("start", "_Transaction__commit", "_Transaction__rollback")
-"""Methods of `Transaction` that send BEGIN, COMMIT, ROLLBACK; its context manager calls the private ones."""
+
+def asyncpg_transaction_methods() -> tuple[str, ...]:
+    """Name those of `Transaction` that send BEGIN, COMMIT, ROLLBACK; its context manager calls the private ones."""
+    return ("start", "_Transaction__commit", "_Transaction__rollback")
+
+
+def django_sqlite_begin() -> str:
+    """Name the method of Django's `DatabaseWrapper` for SQLite that sends BEGIN.
+
+    `set_autocommit`, which calls it, runs the application's hooks too.
+    """
+    return "_start_transaction_under_autocommit"
 
 
 def asyncpg_server(connection: Any) -> tuple[Any, Any]:

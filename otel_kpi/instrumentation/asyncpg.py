@@ -62,9 +62,9 @@ class Instrumentor:
         )
         wrap(PreparedStatement, ("fetch", "fetchval", "fetchrow"), calls.coroutine(DATABASE, _prepared))
         wrap(PreparedStatement, ("executemany", "fetchmany"), calls.coroutine(DATABASE, _prepared_many))
-        wrap(BaseCursor, _compat.ASYNCPG_CURSOR_STARTS, calls.coroutine(DATABASE, _prepared))
+        wrap(BaseCursor, _compat.asyncpg_cursor_starts(), calls.coroutine(DATABASE, _prepared))
         wrap(Connection, ("reset",), in_silence_async)
-        wrap(Transaction, _compat.ASYNCPG_TRANSACTION_METHODS, in_silence_async)
+        wrap(Transaction, _compat.asyncpg_transaction_methods(), in_silence_async)
 
     def uninstrument(self) -> None:
         """Unwrap them."""

@@ -106,7 +106,9 @@ def _pipeline(pipeline: Any, _args: Any, _kwargs: Any) -> Statement | None:
 def _is_transaction(pipeline: Any) -> bool:
     """Say whether the commands run as one; the attribute has another name in the async client."""
     default = getattr(pipeline, "transaction", False) is True
-    return bool(getattr(pipeline, "is_transaction", default) or getattr(pipeline, "explicit_transaction", False))
+    return bool(
+        getattr(pipeline, "is_transaction", default) or getattr(pipeline, "explicit_transaction", False)
+    )
 
 
 def _queued(pipeline: Any) -> list[tuple[Any, ...]]:

@@ -131,8 +131,15 @@ TABLE: Final = (
         waits_for=(f"{_UPSTREAM}.django",),
     ),
     Row(
+        "django_database",
+        "django.db.backends.base.base",
+        "otel_kpi.instrumentation.django_database:Instrumentor",
+        "django",
+        ">=4.2,<7",
+    ),
+    Row(
         "django_sqlite",
-        "django.db.backends.sqlite3.operations",
+        "django.db.backends.sqlite3.base",
         "otel_kpi.instrumentation.django_sqlite:Instrumentor",
         "django",
         ">=4.2,<7",

@@ -50,7 +50,12 @@ class _Store:
         self.seen.append(name)
         handler = getattr(self, f"_{name.lower()}", None)
         if handler is None:
-            return {"ok": 0.0, "errmsg": f"no such command: '{name}'", "code": 59, "codeName": "CommandNotFound"}
+            return {
+                "ok": 0.0,
+                "errmsg": f"no such command: '{name}'",
+                "code": 59,
+                "codeName": "CommandNotFound",
+            }
         return handler(command)
 
     def _hello(self, _command: dict[str, Any]) -> dict[str, Any]:
@@ -66,7 +71,11 @@ class _Store:
     def _insert(self, command: dict[str, Any]) -> dict[str, Any]:
         kept = self._documents.setdefault(command["insert"], [])
         errors = [
-            {"index": index, "code": 11000, "errmsg": f"E11000 duplicate key error dup key: {document['_id']}"}
+            {
+                "index": index,
+                "code": 11000,
+                "errmsg": f"E11000 duplicate key error dup key: {document['_id']}",
+            }
             for index, document in enumerate(command["documents"])
             if any(document["_id"] == each["_id"] for each in kept)
         ]
@@ -75,13 +84,20 @@ class _Store:
 
     def _find(self, command: dict[str, Any]) -> dict[str, Any]:
         if "$bad" in command.get("filter", {}):
-            return {"ok": 0.0, "errmsg": "unknown operator: $bad of mary@example.com", "code": 2, "codeName": "BadValue"}
+            return {
+                "ok": 0.0,
+                "errmsg": "unknown operator: $bad of mary@example.com",
+                "code": 2,
+                "codeName": "BadValue",
+            }
         number = next(self._numbers)
         self._cursors[number] = list(self._documents.get(command["find"], []))
         return self._page(number, command["find"], command.get("batchSize", 101), "firstBatch")
 
     def _getmore(self, command: dict[str, Any]) -> dict[str, Any]:
-        return self._page(command["getMore"], command["collection"], command.get("batchSize", 101), "nextBatch")
+        return self._page(
+            command["getMore"], command["collection"], command.get("batchSize", 101), "nextBatch"
+        )
 
     def _page(self, number: int, collection: str, size: int, name: str) -> dict[str, Any]:
         rest = self._cursors.pop(number)
@@ -107,7 +123,9 @@ class _Handler(socketserver.BaseRequestHandler):
         if code == _OP_QUERY:  # a handshake, before the versions are known
             start = body.index(b"\0", 4) + 1 + 8
             size = struct.unpack_from("<i", body, start)[0]
-            payload = struct.pack("<iqii", 8, 0, 0, 1) + bson.encode(store.answer(bson.decode(body[start : start + size])))
+            payload = struct.pack("<iqii", 8, 0, 0, 1) + bson.encode(
+                store.answer(bson.decode(body[start : start + size]))
+            )
             return self._framed(request, _OP_REPLY, payload)
         return self._framed(request, _OP_MSG, b"\0\0\0\0\0" + bson.encode(store.answer(_command(body))))
 

@@ -478,6 +478,59 @@ def test_every_call_of_aiosqlite_passes_the_wrapper() -> None:
     assert len(calls) == before
 
 
+# --- drivers of databases
+
+
+def test_who_instruments_a_driver_is_seen_without_making_an_instrumentor() -> None:
+    path = "opentelemetry.instrumentation.sqlite3:SQLite3Instrumentor"
+    assert not _compat.instrumented_by_upstream("")
+    assert not _compat.instrumented_by_upstream("not_imported:Instrumentor")
+    upstream = pytest.importorskip("opentelemetry.instrumentation.sqlite3").SQLite3Instrumentor()
+    assert not _compat.instrumented_by_upstream(path)
+    upstream.instrument(skip_dep_check=True)
+    try:
+        assert _compat.instrumented_by_upstream(path)
+    finally:
+        upstream.uninstrument()
+    assert not _compat.instrumented_by_upstream(path)
+
+
+@pytest.mark.parametrize(
+    ("opt_in", "printed"),
+    [("http,database", "(True, False)"), ("http", "(False, True)"), ("database/dup", "(True, True)")],
+)
+def test_generation_of_database_names_is_the_one_that_was_asked_for(opt_in: str, printed: str) -> None:
+    text = "from otel_kpi import _compat; print(_compat.database_names())"
+    assert python(text, OTEL_SEMCONV_STABILITY_OPT_IN=opt_in).strip() == printed
+
+
+def test_methods_of_asyncpg_are_where_they_were() -> None:
+    cursor = pytest.importorskip("asyncpg.cursor").BaseCursor
+    transaction = pytest.importorskip("asyncpg.transaction").Transaction
+    assert all(inspect.iscoroutinefunction(vars(cursor)[name]) for name in _compat.asyncpg_cursor_starts())
+    for name in _compat.asyncpg_transaction_methods():
+        assert callable(vars(transaction)[name])
+    connection = object.__new__(pytest.importorskip("asyncpg").Connection)
+    connection._params, connection._addr = type("Parameters", (), {"database": "shop"}), ("127.0.0.1", 5432)
+    assert _compat.asyncpg_server(connection) == ("shop", ("127.0.0.1", 5432))
+    statement = object.__new__(pytest.importorskip("asyncpg.prepared_stmt").PreparedStatement)
+    statement._connection, statement._query = connection, "SELECT 1"
+    assert _compat.asyncpg_statement(statement) == (connection, "SELECT 1")
+
+
+def test_djangos_transaction_on_sqlite_begins_where_it_did() -> None:
+    base = pytest.importorskip("django.db.backends.sqlite3.base")
+    assert "BEGIN" in inspect.getsource(vars(base.DatabaseWrapper)[_compat.django_sqlite_begin()])
+
+
+def test_commands_of_a_pipeline_are_found() -> None:
+    redis = pytest.importorskip("redis")
+    with redis.Redis() as client, client.pipeline() as pipeline:
+        pipeline.set("key", 1)
+        assert [command[0] for command in _compat.redis_queue(pipeline)] == [("SET", "key", 1)]
+    assert list(_compat.redis_queue(object())) == []
+
+
 # --- urllib3 and CPython
 
 

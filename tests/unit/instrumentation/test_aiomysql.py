@@ -52,7 +52,9 @@ def test_statements_of_a_pool_have_stable_names(captured: Captured, mariadb: Ser
     assert_all_of(captured, "mysql", mariadb, "shop")
 
 
-def test_spans_stand_under_the_callers_and_are_gone_when_disabled(captured: Captured, mariadb: Server) -> None:
+def test_spans_stand_under_the_callers_and_are_gone_when_disabled(
+    captured: Captured, mariadb: Server
+) -> None:
     async def whole() -> None:
         connection = await aiomysql.connect(**options(mariadb))
         async with connection.cursor() as cursor:

@@ -82,7 +82,9 @@ def test_prepared_statement_has_a_span_each_time(captured: Captured, run: Run) -
 def test_cursor_is_one_statement_however_many_rows(captured: Captured, run: Run) -> None:
     async def body(connection: Any) -> int:
         async with connection.transaction():
-            count = len([row async for row in connection.cursor("SELECT generate_series(1, 120)", prefetch=10)])
+            count = len(
+                [row async for row in connection.cursor("SELECT generate_series(1, 120)", prefetch=10)]
+            )
             cursor = await connection.cursor("SELECT generate_series(1, 50)")
             while rows := await cursor.fetch(10):
                 count += len(rows)

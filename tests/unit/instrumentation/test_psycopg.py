@@ -41,9 +41,7 @@ def connection(captured: Captured, url: str) -> Iterator[psycopg.Connection[Any]
         yield connection
 
 
-def test_statements_of_a_sync_connection(
-    captured: Captured, url: str, postgresql: Server
-) -> None:
+def test_statements_of_a_sync_connection(captured: Captured, url: str, postgresql: Server) -> None:
     with psycopg.connect(url) as connection:
         connection.execute("CREATE TEMPORARY TABLE items (id int PRIMARY KEY, name text)")
         with connection.cursor() as cursor:

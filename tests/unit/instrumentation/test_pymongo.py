@@ -66,7 +66,9 @@ def test_nothing_of_a_document_is_in_a_span(captured: Captured, client: Any) -> 
         assert "4711" not in span.to_json()
 
 
-def test_failed_command_has_the_servers_name_for_it_and_not_its_message(captured: Captured, client: Any) -> None:
+def test_failed_command_has_the_servers_name_for_it_and_not_its_message(
+    captured: Captured, client: Any
+) -> None:
     with pytest.raises(pymongo.errors.OperationFailure, match="mary"):
         list(client.shop.items.find({"$bad": 1}))
     [span] = captured.spans()

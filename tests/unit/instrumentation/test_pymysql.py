@@ -56,7 +56,12 @@ def test_statements_have_stable_names(captured: Captured, connection: Any, maria
     connection.commit()
     connection.ping()
     assert operations(captured) == ["INSERT", "INSERT", "UPDATE", "SELECT"]
-    assert [(span.attributes or {}).get("db.operation.batch.size") for span in captured.spans()] == [None, 2, 3, None]
+    assert [(span.attributes or {}).get("db.operation.batch.size") for span in captured.spans()] == [
+        None,
+        2,
+        3,
+        None,
+    ]
     assert_all_of(captured, "mysql", mariadb, "shop")
 
 
@@ -113,7 +118,9 @@ def test_users_own_instrumentor_wins(captured: Captured, mariadb: Server) -> Non
     assert span.instrumentation_scope.name == "opentelemetry.instrumentation.pymysql"
 
 
-def test_spans_stand_under_the_callers_and_are_gone_when_disabled(captured: Captured, mariadb: Server) -> None:
+def test_spans_stand_under_the_callers_and_are_gone_when_disabled(
+    captured: Captured, mariadb: Server
+) -> None:
     def run() -> None:
         with closing(connect(mariadb)) as connection:
             connection.cursor().execute("SELECT 1")

@@ -30,7 +30,9 @@ if TYPE_CHECKING:
 
 @pytest.fixture
 def client(captured: Captured, redis_server: Server) -> Iterator[Any]:
-    with redis.Redis(redis_server.host, redis_server.port, db=3, health_check_interval=1, client_name="till") as client:
+    with redis.Redis(
+        redis_server.host, redis_server.port, db=3, health_check_interval=1, client_name="till"
+    ) as client:
         client.flushdb()
         captured.span_exporter.clear()
         yield client

@@ -34,7 +34,9 @@ def connection(captured: Captured) -> Iterator[sqlite3.Connection]:
         yield connection
 
 
-@pytest.mark.parametrize("connect", [lambda *args: sqlite3.connect(*args), lambda *args: dbapi2.connect(*args)])
+@pytest.mark.parametrize(
+    "connect", [lambda *args: sqlite3.connect(*args), lambda *args: dbapi2.connect(*args)]
+)
 def test_statements_have_stable_names(captured: Captured, connect: Any, tmp_path: Path) -> None:
     path = tmp_path / "shop.db"
     with closing(connect(path)) as connection:
