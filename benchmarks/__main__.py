@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib
 import sys
 
-NAMES = ("startup", "span", "log", "encode", "storefront")
+NAMES = ("startup", "span", "log", "encode", "measurement", "storefront")
 
 
 def main() -> None:

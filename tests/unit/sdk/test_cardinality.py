@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
+import time
 import uuid
 from typing import TYPE_CHECKING, Any
 
@@ -362,3 +363,18 @@ def test_no_measurement_is_lost_whatever_its_attributes_are(sets: list[dict[str,
     points = guarded.points()
     assert sum(point.value for point in points) == len(sets)
     assert len(points) <= 5 + 1
+
+
+def test_known_attributes_cost_a_fraction_of_the_measurement() -> None:
+    """0.4 µs of 6 (benchmarks/measurement.py)."""
+    guarded = Guarded()
+    counter = guarded.meter.create_counter("m")
+    attributes = {"http.request.method": "GET", "http.route": "/items/{id}", "http.response.status_code": 200}
+    counter.add(1, attributes)
+    best = float("inf")
+    for _ in range(5):
+        start = time.process_time_ns()
+        for _ in range(10_000):
+            guarded.guard.admit(counter, attributes)
+        best = min(best, (time.process_time_ns() - start) / 10_000)
+    assert best < 3 * 400, f"{best:.0f} ns"
