@@ -93,6 +93,7 @@ def arm_instrumentation() -> None:
         for name, given in declared.items():
             options[name] = {**options.get(name, {}), **given}
         instrumentation.install(disabled=disabled, options=options)
+        _watch_others(disabled)
         others = {
             name: given for name, given in declared.items() if name not in instrumentation.owned_names()
         }
@@ -122,6 +123,16 @@ def _instrumentor_options(settings: Settings) -> dict[str, dict[str, Any]]:
 def _has_recorded() -> bool:
     """Whether this process has anything to tell beside itself."""
     return _process.pipeline is None or _process.pipeline.has_recorded()
+
+
+def _watch_others(disabled: frozenset[str]) -> None:
+    """Have libraries named that nobody instruments; what goes wrong there is not worth the start of telemetry."""
+    try:
+        from otel_kpi.instrumentation.unseen import watch
+
+        watch(disabled, _process.imported_before)
+    except Exception:
+        _logger.debug("libraries without an instrumentor are not named", exc_info=True)
 
 
 def leaves_to_us(name: str) -> bool:
