@@ -11,10 +11,15 @@ conventions ask for, and remains where a sampler or a store cuts the trace.
 That the children of a worker send what they have before they leave is the lifecycle's part. A child that is killed
 (a hard time limit, a lack of memory) sends nothing of the task that it ran: the worker's main process, which hears
 of it, records the execution.
+
+What Celery asks of its broker on its own account (polls, heartbeats, the publication under a PRODUCER span) has no
+spans of the driver's. The application's own code that runs meanwhile, receivers of signals, is out of that silence.
 """
 
 from __future__ import annotations
 
+import os
+import signal
 import sys
 import time
 import weakref
@@ -22,12 +27,20 @@ from typing import TYPE_CHECKING, Any, Final
 
 from opentelemetry import context, metrics, propagate, trace
 from opentelemetry.context import Context
-from opentelemetry.propagators.textmap import Getter
 from opentelemetry.trace import Link, SpanKind, StatusCode
 
 from otel_kpi import _compat
 from otel_kpi._version import __version__
 from otel_kpi.instrumentation.boundary import Boundary
+from otel_kpi.instrumentation.celery_attributes import (
+    GETTER,
+    broker,
+    destination,
+    of_message,
+    of_metric,
+    queue,
+)
+from otel_kpi.instrumentation.celery_silence import in_silence, out_of_silence, outside, silenced
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -41,39 +54,6 @@ _PUBLISHING: Final = context.create_key("otel-kpi-celery-publishing")
 _BUCKETS: Final = (0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1.0, 2.5, 5.0, 7.5, 10.0)
 """Seconds; the boundaries that the messaging conventions recommend."""
 
-_SYSTEMS: Final = {
-    "amqp": "rabbitmq",
-    "amqps": "rabbitmq",
-    "pyamqp": "rabbitmq",
-    "librabbitmq": "rabbitmq",
-    "rediss": "redis",
-    "sentinel": "redis",
-    "sqs": "aws_sqs",
-    "confluentkafka": "kafka",
-    "gcpubsub": "gcp_pubsub",
-    "azureservicebus": "servicebus",
-}
-"""Kombu's transports whose `messaging.system` is another word."""
-
-_MESSAGE_KEYS: Final = ("eta", "expires", "retries", "group", "root_id", "parent_id", "shadow")
-"""Fields of a message, and of a request, that become `celery.<field>` when they say something."""
-
-
-class _RequestGetter(Getter[Any]):
-    """Reads the message's headers, which Celery makes attributes of the request."""
-
-    def get(self, carrier: Any, key: str) -> list[str] | None:
-        value = getattr(carrier, key, None)
-        if value is None:
-            return None
-        return [str(item) for item in value] if isinstance(value, (list, tuple)) else [str(value)]
-
-    def keys(self, carrier: Any) -> list[str]:
-        return list(vars(carrier))
-
-
-_GETTER: Final = _RequestGetter()
-
 
 class _Execution:
     """A task that runs: its span, and how to leave its context."""
@@ -83,6 +63,7 @@ class _Execution:
     def __init__(self, span: trace.Span, parent: Context, attributes: dict[str, AttributeValue]) -> None:
         self.span = span
         self.attributes = attributes
+        # A child inherits the silence in which it was forked; its tasks are the application's.
         self.context = trace.set_span_in_context(span, parent)
         self.token = context.attach(self.context)
         self.start = time.perf_counter()
@@ -138,33 +119,42 @@ class Instrumentor:
             (signals.task_retry, self._retry),
             (signals.task_failure, self._failure),
             (signals.task_postrun, self._end),
+            (signals.worker_shutting_down, self._shutting_down),
         )
-        for signal, listener in listeners:
+        for sent, listener in listeners:
             guarded = self._boundary.listener(listener)
-            signal.connect(guarded, weak=False)
-            self._connected.append((signal, guarded))
-        wrap_function_wrapper("celery.app.base", "Celery.send_task", self._boundary.wrap(self._send))
-        for name, wrapper in (("on_timeout", self._on_timeout), ("on_failure", self._on_failure)):
-            wrap_function_wrapper("celery.worker.request", f"Request.{name}", self._boundary.wrap(wrapper))
+            sent.connect(guarded, weak=False)
+            self._connected.append((sent, guarded))
+        for module, cls, method, wrapper in self._wrapped():
+            wrap_function_wrapper(module, f"{cls}.{method}", self._boundary.wrap(wrapper))
 
     def uninstrument(self) -> None:
         """Disconnect, and unwrap the method."""
-        from celery.app.base import Celery
-        from celery.worker.request import Request
+        from importlib import import_module
+
         from opentelemetry.instrumentation.utils import unwrap
 
-        unwrap(Celery, "send_task")
-        unwrap(Request, "on_timeout")
-        unwrap(Request, "on_failure")
-        for signal, listener in self._connected:
-            signal.disconnect(listener)
+        for module, cls, method, _ in self._wrapped():
+            unwrap(getattr(import_module(module), cls), method)
+        for sent, listener in self._connected:
+            sent.disconnect(listener)
         self._connected = []
+
+    def _wrapped(self) -> tuple[tuple[str, str, str, Callable[..., Any]], ...]:
+        return (
+            ("celery.app.base", "Celery", "send_task", self._send),
+            ("celery.worker.request", "Request", "on_timeout", self._on_timeout),
+            ("celery.worker.request", "Request", "on_failure", self._on_failure),
+            ("celery.worker.worker", "WorkController", "start", in_silence),
+            ("celery.utils.dispatch.signal", "Signal", "send", out_of_silence),
+        )
 
     # --- the publisher
 
     def _send(self, wrapped: Any, app: Any, args: Any, kwargs: Any) -> Any:
-        if not _compat.instrumentation_enabled() or _upstream_listens():
+        if _compat.suppressed() or _upstream_listens():
             return wrapped(*args, **kwargs)
+        around = outside()
         name = str(args[0] if args else kwargs.get("name"))
         attributes: dict[str, AttributeValue] = {
             "messaging.operation.name": "apply_async",
@@ -176,9 +166,12 @@ class Instrumentor:
         countdown = kwargs.get("countdown")
         if isinstance(countdown, (int, float)):
             attributes["celery.countdown"] = countdown
-        span = self._tracer.start_span(f"apply_async/{name}", kind=SpanKind.PRODUCER, attributes=attributes)
-        sent = context.set_value(_PUBLISHING, (span, attributes), trace.set_span_in_context(span))
+        span = self._tracer.start_span(
+            f"apply_async/{name}", context=around, kind=SpanKind.PRODUCER, attributes=attributes
+        )
+        sent = context.set_value(_PUBLISHING, (span, attributes), trace.set_span_in_context(span, around))
         token = context.attach(sent)
+        context.attach(silenced())
         start = time.perf_counter()
         try:
             return wrapped(*args, **kwargs)
@@ -190,7 +183,7 @@ class Instrumentor:
             context.detach(token)
             span.end()
             if self._sending is not None:
-                self._sending.record(elapsed, _of_metric(attributes), context=sent)
+                self._sending.record(elapsed, of_metric(attributes), context=sent)
 
     def _before_publish(self, headers: Any = None, **signal: Any) -> None:
         """Put the trace into the message, and on the span what only the message says."""
@@ -202,19 +195,19 @@ class Instrumentor:
             return
         span, attributes = publishing
         properties = signal.get("properties") or {}
-        attributes |= _of_message(headers) | _destination(_queue(signal), headers, properties)
+        attributes |= of_message(headers) | destination(queue(signal), headers, properties)
         if span.is_recording():
             span.set_attributes(attributes)
 
     # --- the worker
 
     def _begin(self, task: Any = None, **_signal: Any) -> None:
-        if task is None or not _compat.instrumentation_enabled() or _upstream_listens():
+        if task is None or _compat.suppressed() or _upstream_listens():
             return
         request = task.request
-        remote = Context() if request.is_eager else propagate.extract(request, Context(), _GETTER)
+        remote = Context() if request.is_eager else propagate.extract(request, Context(), GETTER)
         # What runs in a worker is nobody's child there; what `apply()` runs at once is its caller's.
-        parent = context.get_current() if request.is_eager else remote
+        parent = outside() if request.is_eager else remote
         attributes = self._of_execution(task, vars(request))
         span = self._start(task.name, parent, remote, attributes, None)
         self._executions[request] = _Execution(span, parent, attributes)
@@ -245,8 +238,8 @@ class Instrumentor:
             "celery.action": "run",
             "celery.task_name": task.name,
             **self._broker_of(task.app),
-            **_of_message(request),
-            **_destination(delivery.get("routing_key"), request, request),
+            **of_message(request),
+            **destination(delivery.get("routing_key"), request, request),
         }
         if request.get("hostname"):
             attributes["celery.hostname"] = str(request["hostname"])
@@ -264,7 +257,8 @@ class Instrumentor:
         execution = None if sender is None else self._executions.get(sender.request)
         if execution is None or not isinstance(exception, BaseException):
             return
-        if not isinstance(exception, tuple(getattr(sender, "throws", None) or ())):
+        expected: Any = tuple(getattr(sender, "throws", None) or ())
+        if not isinstance(exception, expected):
             _record(execution.span, exception, execution.attributes)
 
     def _end(self, task: Any = None, state: Any = None, **_signal: Any) -> None:
@@ -276,9 +270,11 @@ class Instrumentor:
         context.detach(execution.token)
         if state is not None:
             execution.span.set_attribute("celery.state", str(state))
+        elif _is_terminated(sys.exc_info()[1]):
+            return  # the main process records it: what this child sends may not arrive any more
         execution.span.end()
         if self._processing is not None:
-            self._processing.record(elapsed, _of_metric(execution.attributes), context=execution.context)
+            self._processing.record(elapsed, of_metric(execution.attributes), context=execution.context)
 
     # --- the worker's main process, of children that cannot speak any more
 
@@ -292,11 +288,21 @@ class Instrumentor:
     def _on_failure(self, wrapped: Any, request: Any, args: Any, kwargs: Any) -> Any:
         from billiard.exceptions import Terminated, WorkerLostError
 
-        error = getattr(args[0] if args else kwargs.get("exc_info"), "exception", None)
-        error = getattr(error, "exc", error)  # billiard wraps what crosses processes
+        error: Any = getattr(args[0] if args else kwargs.get("exc_info"), "exception", None)
+        error: Any = getattr(error, "exc", error)  # billiard wraps what crosses processes
         if isinstance(error, (Terminated, WorkerLostError)):
             self._record_lost(request, error)
         return wrapped(*args, **kwargs)
+
+    def _shutting_down(self, how: str = "", **_signal: Any) -> None:
+        if str(how).lower() != "cold":
+            return
+        from billiard.exceptions import Terminated
+        from celery.worker import state
+
+        for request in list(state.active_requests):
+            if request.worker_pid not in {None, os.getpid()}:
+                self._record_lost(request, Terminated("cold shutdown"))
 
     def _record_lost(self, request: Any, error: BaseException) -> None:
         # It is asked twice for one child: about the limit, and about the loss.
@@ -316,14 +322,21 @@ class Instrumentor:
         if self._processing is not None:
             elapsed = max(0.0, time.time() - request.time_start)
             self._processing.record(
-                elapsed, _of_metric(attributes), context=trace.set_span_in_context(span, remote)
+                elapsed, of_metric(attributes), context=trace.set_span_in_context(span, remote)
             )
 
     def _broker_of(self, app: Any) -> dict[str, AttributeValue]:
         found = self._brokers.get(app)
         if found is None:
-            found = self._brokers[app] = _broker(app)
+            found = self._brokers[app] = broker(app)
         return found
+
+
+def _is_terminated(error: BaseException | None) -> bool:
+    """Say whether billiard's handler of a signal is what ends a task."""
+    if not isinstance(error, SystemExit) or not isinstance(error.code, int):
+        return False
+    return error.code in {number - 256 for number in signal.valid_signals()}  # the status that it exits with
 
 
 def _upstream_listens() -> bool:
@@ -331,65 +344,6 @@ def _upstream_listens() -> bool:
     module = sys.modules.get("opentelemetry.instrumentation.celery")
     upstream = getattr(module, "CeleryInstrumentor", None)  # absent while the module is half made
     return upstream is not None and bool(upstream().is_instrumented_by_opentelemetry)
-
-
-def _broker(app: Any) -> dict[str, AttributeValue]:
-    """Say of an application's broker which system it is, and where. Connects to nothing."""
-    connection = app.connection_for_write()
-    transport = str(connection.transport_cls or "amqp").rpartition("+")[2]
-    attributes: dict[str, AttributeValue] = {"messaging.system": _SYSTEMS.get(transport, transport)}
-    if connection.hostname and transport not in {"memory", "filesystem"}:
-        attributes["server.address"] = str(connection.hostname)
-        if isinstance(connection.port, int) and connection.port:
-            attributes["server.port"] = connection.port
-    return attributes
-
-
-def _queue(signal: Mapping[str, Any]) -> Any:
-    """Give the queue that a message is declared for, or the key by which an exchange will find one."""
-    declared = signal.get("declare") or ()
-    name = getattr(declared[0], "name", None) if len(declared) == 1 else None
-    return name or signal.get("routing_key")
-
-
-def _destination(
-    queue: Any, headers: Mapping[str, Any], properties: Mapping[str, Any]
-) -> dict[str, AttributeValue]:
-    values = {
-        "messaging.destination.name": queue,
-        "messaging.message.id": headers.get("id"),
-        "messaging.message.conversation_id": properties.get("correlation_id"),
-    }
-    return {key: str(value) for key, value in values.items() if value}
-
-
-def _of_message(message: Mapping[str, Any]) -> dict[str, AttributeValue]:
-    """Give what a message says of its task; of retries only how many there were."""
-    attributes: dict[str, AttributeValue] = {}
-    for key in _MESSAGE_KEYS:
-        value = message.get(key)
-        if value:
-            attributes[f"celery.{key}"] = value if isinstance(value, int) else str(value)
-    limits = message.get("timelimit")
-    if isinstance(limits, (list, tuple)) and any(limits):
-        attributes["celery.timelimit"] = ["" if limit is None else str(limit) for limit in limits]
-    return attributes
-
-
-def _of_metric(attributes: Mapping[str, AttributeValue]) -> dict[str, AttributeValue]:
-    return {key: attributes[key] for key in _METRIC_KEYS if key in attributes}
-
-
-_METRIC_KEYS: Final = (
-    "messaging.operation.name",
-    "messaging.operation.type",
-    "messaging.system",
-    "messaging.destination.name",
-    "celery.task_name",
-    "server.address",
-    "server.port",
-    "error.type",
-)
 
 
 def _record(span: trace.Span, error: BaseException, attributes: dict[str, AttributeValue]) -> None:

@@ -1,5 +1,8 @@
 """The tasks of the tests of Celery, as an application has them: `celery -A celery_shop worker`."""
 
+# pyright: reportUntypedFunctionDecorator=false
+# Celery has no types.
+
 from __future__ import annotations
 
 import logging
