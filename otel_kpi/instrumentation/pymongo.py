@@ -58,6 +58,7 @@ class Commands:
         self._lock = threading.Lock()
 
     def started(self, event: Any) -> None:
+        """Begin an operation."""
         operation = DATABASE.begin(_describe, event, (), {}, attach=False)
         if operation is None:
             return
@@ -70,9 +71,11 @@ class Commands:
             lost.end()
 
     def succeeded(self, event: Any) -> None:
+        """End it."""
         self._end(event, None)
 
     def failed(self, event: Any) -> None:
+        """End it with what the server answered."""
         self._end(event, CommandFailedError(event.failure))
 
     def _end(self, event: Any, error: Exception | None) -> None:

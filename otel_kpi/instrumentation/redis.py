@@ -62,7 +62,8 @@ class Instrumentor:
         wrap = self._methods.wrap
         # How a cluster's client learns of its nodes, and where a command's keys are.
         wrap(redis.cluster.NodesManager, ("initialize",), in_silence)
-        wrap(redis.cluster.CommandsParser, ("initialize", "get_keys"), in_silence)
+        parser: Any = vars(redis.cluster)["CommandsParser"]
+        wrap(parser, ("initialize", "get_keys"), in_silence)
         for client in (redis.client.Redis, redis.cluster.RedisCluster):
             wrap(client, ("execute_command",), calls.call(DATABASE, _command))
         for pipeline in (redis.client.Pipeline, redis.cluster.ClusterPipeline):

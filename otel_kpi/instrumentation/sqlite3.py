@@ -64,30 +64,8 @@ class Instrumentor:
         from sqlite3 import dbapi2
 
         DATABASE.activate()
-        cursors = Subclasses(_Cursor, first=True)
-        plain = cursors.of(sqlite3.Cursor)
-
-        class Connection(sqlite3.Connection):
-            """Gives cursors that have spans."""
-
-            def cursor(self, *args: Any, **kwargs: Any) -> Any:
-                if args:
-                    args = (cursors.of(args[0]), *args[1:])
-                else:
-                    kwargs["factory"] = cursors.of(kwargs.get("factory", sqlite3.Cursor))
-                return super().cursor(*args, **kwargs)
-
-            # In C these make a cursor of the plain class by themselves, past `cursor` (contrib#3082).
-            def execute(self, *args: Any) -> Any:
-                return super().cursor(plain).execute(*args)
-
-            def executemany(self, *args: Any) -> Any:
-                return super().cursor(plain).executemany(*args)
-
-            def executescript(self, *args: Any) -> Any:
-                return super().cursor(plain).executescript(*args)
-
-        connections = Subclasses(Connection, first=False)
+        connection_class = _connection_class()
+        connections = Subclasses(connection_class, first=False)
 
         def connect(wrapped: Any, _module: Any, args: Any, kwargs: Any) -> Any:
             if not DATABASE.active or DATABASE.foreign:
@@ -97,7 +75,7 @@ class Instrumentor:
             else:
                 kwargs = {**kwargs, "factory": connections.of(kwargs.get("factory", sqlite3.Connection))}
             connection = wrapped(*args, **kwargs)
-            if isinstance(connection, Connection):
+            if isinstance(connection, connection_class):
                 setattr(connection, _WHERE, _server(sql.argument(args, kwargs, 0, "database")))
             return connection
 
@@ -108,6 +86,35 @@ class Instrumentor:
         """Unwrap it; cursors of connections that exist are silent."""
         DATABASE.active = False
         self._methods.unwrap()
+
+
+def _connection_class() -> Any:
+    import sqlite3
+
+    cursors = Subclasses(_Cursor, first=True)
+    plain = cursors.of(sqlite3.Cursor)
+
+    class Connection(sqlite3.Connection):
+        """Gives cursors that have spans."""
+
+        def cursor(self, *args: Any, **kwargs: Any) -> Any:
+            if args:
+                args = (cursors.of(args[0]), *args[1:])
+            else:
+                kwargs["factory"] = cursors.of(kwargs.get("factory", sqlite3.Cursor))
+            return super().cursor(*args, **kwargs)
+
+        # In C these make a cursor of the plain class by themselves, past `cursor` (contrib#3082).
+        def execute(self, *args: Any) -> Any:
+            return super().cursor(plain).execute(*args)
+
+        def executemany(self, *args: Any) -> Any:
+            return super().cursor(plain).executemany(*args)
+
+        def executescript(self, *args: Any) -> Any:
+            return super().cursor(plain).executescript(*args)
+
+    return Connection
 
 
 def _execute(cursor: Any, args: Any, kwargs: Any) -> Statement | None:

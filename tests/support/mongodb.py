@@ -14,6 +14,7 @@ import threading
 from typing import TYPE_CHECKING, Any, Final
 
 import bson
+
 from support.servers import HOST, Server
 
 if TYPE_CHECKING:

@@ -510,12 +510,12 @@ def test_methods_of_asyncpg_are_where_they_were() -> None:
     assert all(inspect.iscoroutinefunction(vars(cursor)[name]) for name in _compat.asyncpg_cursor_starts())
     for name in _compat.asyncpg_transaction_methods():
         assert callable(vars(transaction)[name])
-    connection = object.__new__(pytest.importorskip("asyncpg").Connection)
-    connection._params, connection._addr = type("Parameters", (), {"database": "shop"}), ("127.0.0.1", 5432)
-    assert _compat.asyncpg_server(connection) == ("shop", ("127.0.0.1", 5432))
-    statement = object.__new__(pytest.importorskip("asyncpg.prepared_stmt").PreparedStatement)
-    statement._connection, statement._query = connection, "SELECT 1"
+    connection = type("Connection", (), {"_params": type("P", (), {"database": "shop"}), "_addr": ("::1", 5432)})
+    assert _compat.asyncpg_server(connection) == ("shop", ("::1", 5432))
+    assert {"_params", "_addr"} <= set(pytest.importorskip("asyncpg").Connection.__slots__)
+    statement = type("Statement", (), {"_connection": connection, "_query": "SELECT 1"})
     assert _compat.asyncpg_statement(statement) == (connection, "SELECT 1")
+    assert "_query" in pytest.importorskip("asyncpg.prepared_stmt").PreparedStatement.__slots__
 
 
 def test_djangos_transaction_on_sqlite_begins_where_it_did() -> None:

@@ -33,17 +33,20 @@ def options(server: Server) -> dict[str, Any]:
 
 def test_statements_of_a_pool_have_stable_names(captured: Captured, mariadb: Server) -> None:
     async def run() -> Any:
-        async with aiomysql.create_pool(**options(mariadb), minsize=1, maxsize=1) as pool:
-            async with pool.acquire() as connection, connection.cursor(aiomysql.DictCursor) as cursor:
-                assert type(connection) is aiomysql.Connection
-                await cursor.execute("CREATE TEMPORARY TABLE items (id int PRIMARY KEY, name text)")
-                await cursor.executemany("INSERT INTO items VALUES (%s, %s)", [(1, "hat"), (2, "shoe")])
-                await connection.commit()
-                await cursor.execute("SELECT name FROM items ORDER BY id")
-                rows = await cursor.fetchall()
-                with pytest.raises(pymysql.err.IntegrityError):
-                    await cursor.execute("INSERT INTO items VALUES (1, 'hat')")
-                return rows
+        async with (
+            aiomysql.create_pool(**options(mariadb), minsize=1, maxsize=1) as pool,
+            pool.acquire() as connection,
+            connection.cursor(aiomysql.DictCursor) as cursor,
+        ):
+            assert type(connection) is aiomysql.Connection
+            await cursor.execute("CREATE TEMPORARY TABLE items (id int PRIMARY KEY, name text)")
+            await cursor.executemany("INSERT INTO items VALUES (%s, %s)", [(1, "hat"), (2, "shoe")])
+            await connection.commit()
+            await cursor.execute("SELECT name FROM items ORDER BY id")
+            rows = await cursor.fetchall()
+            with pytest.raises(pymysql.err.IntegrityError):
+                await cursor.execute("INSERT INTO items VALUES (1, 'hat')")
+            return rows
 
     assert asyncio.run(run()) == [{"name": "hat"}, {"name": "shoe"}]
     assert operations(captured) == ["CREATE", "INSERT", "SELECT", "INSERT"]

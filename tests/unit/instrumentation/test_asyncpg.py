@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import inspect
 import io
 from typing import TYPE_CHECKING, Any
 
@@ -160,7 +161,7 @@ def test_classes_are_the_applications(captured: Captured, url: str) -> None:
         connection = await asyncpg.connect(url, connection_class=Own, record_class=OwnRecord)
         assert type(connection) is Own
         assert type(await connection.fetchrow("SELECT 1")) is OwnRecord
-        assert asyncio.iscoroutinefunction(Own.fetch)
+        assert inspect.iscoroutinefunction(Own.fetch)
         await connection.close()
 
     asyncio.run(whole())

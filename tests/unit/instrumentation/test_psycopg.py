@@ -170,7 +170,7 @@ def test_classes_factories_and_results_are_the_applications(captured: Captured, 
     class Own(psycopg.ClientCursor[Any]):
         pass
 
-    with psycopg.connect(url, row_factory=dict_row, cursor_factory=Own) as connection:
+    with psycopg.connect(url, row_factory=cast("Any", dict_row), cursor_factory=Own) as connection:
         assert type(connection) is psycopg.Connection
         assert connection.cursor_factory is Own
         cursor = connection.execute("SELECT 1 AS one")

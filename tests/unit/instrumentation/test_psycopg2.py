@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 from contextlib import closing
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import psycopg2
 import pytest
@@ -103,13 +103,13 @@ def test_default_cursor_class_is_the_applications(captured: Captured, url: str) 
         cursor = connection.cursor()
         cursor.execute("SELECT 1 AS one")
         assert cursor.fetchall() == [{"one": 1}]
-        connection.cursor_factory = None
+        connection.cursor_factory = cast("Any", None)
         connection.cursor().execute("SELECT 2")
     assert operations(captured) == ["SELECT", "SELECT"]
 
 
 def test_types_can_be_registered_on_connections_and_cursors(captured: Captured, connection: Any) -> None:
-    extras.register_default_jsonb(connection, loads=lambda text: f"mine:{text}")
+    extras.register_default_jsonb(connection, loads="mine:{}".format)
     extras.register_uuid(conn_or_curs=connection)
     whole = extensions.new_type((23,), "WHOLE", lambda value, _: f"whole:{value}")
     cursor = connection.cursor()

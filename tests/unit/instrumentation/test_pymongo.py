@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pymongo
 import pytest
+from pymongo.errors import OperationFailure
 from support.mongodb import mongodb
 from support.statements import (
     assert_all_of,
@@ -69,7 +70,7 @@ def test_nothing_of_a_document_is_in_a_span(captured: Captured, client: Any) -> 
 def test_failed_command_has_the_servers_name_for_it_and_not_its_message(
     captured: Captured, client: Any
 ) -> None:
-    with pytest.raises(pymongo.errors.OperationFailure, match="mary"):
+    with pytest.raises(OperationFailure, match="mary"):
         list(client.shop.items.find({"$bad": 1}))
     [span] = captured.spans()
     assert_failed(span, "BadValue", "2")

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import pytest
 import redis
 import redis.asyncio
 from opentelemetry.trace import StatusCode
+from redis.backoff import NoBackoff
+from redis.retry import Retry
 from support import servers
 from support.children import free_port
 from support.statements import (
@@ -99,7 +101,7 @@ def test_failed_command_has_the_servers_word_for_it(captured: Captured, client: 
 
 
 def test_connection_that_is_refused_is_a_failed_command(captured: Captured) -> None:
-    client = redis.Redis(port=1, retry=None)
+    client = redis.Redis(port=1, retry=Retry(NoBackoff(), 0))
     with pytest.raises(redis.ConnectionError):
         client.get("key")
     assert_failed(captured.span(captured.spans()[0].kind), "redis.exceptions.ConnectionError", None)
@@ -119,7 +121,7 @@ def test_async_commands_and_pipelines(captured: Captured, redis_server: Server) 
         client = redis.asyncio.from_url(f"redis://{redis_server.host}:{redis_server.port}/4")
         await client.set("key", 1)
         async with client.pipeline() as pipeline:
-            await pipeline.incr("key").get("key").execute()
+            await cast("Any", pipeline).incr("key").get("key").execute()
         async with client.pipeline() as pipeline:
             await pipeline.watch("key")
             assert await pipeline.get("key") == b"2"
@@ -159,7 +161,7 @@ def test_async_cluster_has_the_applications_commands_and_not_its_own(
     async def whole() -> None:
         client = redis.asyncio.RedisCluster(host=cluster.host, port=cluster.port)
         await client.set("key", 2)
-        assert await client.pipeline().get("key").get("other").execute() == [b"2", None]
+        assert await cast("Any", client).pipeline().get("key").get("other").execute() == [b"2", None]
         await (getattr(client, "aclose", None) or client.close)()
 
     asyncio.run(whole())
