@@ -78,7 +78,7 @@ class Clients:
             )
             return False
         try:
-            parsed = Dsn(dsn)
+            Dsn(dsn)
         except (BadDsn, ValueError) as error:
             _logger.warning("SENTRY_DSN is not used, errors are not sent to Sentry: %s; %s", error, _ACCEPTED)
             return False
@@ -88,9 +88,7 @@ class Clients:
         self._making = True
         try:
             with _compat.sentry_without_django():
-                sentry_sdk.init(
-                    **{**given, **self._options(dsn, parsed.public_key, release, environment, given)}
-                )
+                sentry_sdk.init(**{**given, **self._options(dsn, release, environment, given)})
         finally:
             self._making = False
         self.own = sentry_sdk.get_client()
@@ -115,7 +113,7 @@ class Clients:
         self.own.transport = make(self.own.options)
 
     def _options(
-        self, dsn: str, public_key: str, release: str | None, environment: str | None, given: dict[str, Any]
+        self, dsn: str, release: str | None, environment: str | None, given: dict[str, Any]
     ) -> dict[str, Any]:
         from sentry_sdk.integrations.dedupe import DedupeIntegration
         from sentry_sdk.integrations.excepthook import ExcepthookIntegration
@@ -125,7 +123,7 @@ class Clients:
         from otel_kpi.sentry.breadcrumbs import KEPT
 
         choices = self._choices
-        user = scrubbing.known_user(choices.user, public_key.encode())
+        user = scrubbing.known_user(choices.user)
         profiling = {} if choices.profiling == "off" else _PROFILING
         return {
             "dsn": dsn,

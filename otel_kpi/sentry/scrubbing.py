@@ -6,10 +6,9 @@ the application made keeps what the application decided to send, without the sec
 
 from __future__ import annotations
 
-import hashlib
 from typing import TYPE_CHECKING, Any, cast
 
-from otel_kpi.redaction import REDACTED, redact_text, redact_value
+from otel_kpi.redaction import REDACTED, hashed, redact_text, redact_value
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -55,7 +54,6 @@ _HEADERS = frozenset(
 # Under these names stands who somebody is; `{{auto}}` as an address tells the server to take the sender's.
 _IDENTITY = ("id", "email", "username", "name")
 _PERSONAL = frozenset([*_IDENTITY, "ip_address", "geo"])
-_HASH_SIZE = 8  # bytes: 16 digits tell the users of one error apart
 
 
 def scrubber(before: BeforeSend | None, user: Callable[[Any], Any]) -> BeforeSend:
@@ -127,18 +125,13 @@ def _part(name: str, value: Any) -> Any:
     return redact_value(name, value)
 
 
-def hashed(text: str, key: bytes) -> str:
-    """A name that stands for somebody, the same in every event and every process of a project."""
-    return hashlib.blake2b(text.encode("utf-8", "replace"), digest_size=_HASH_SIZE, key=key[:64]).hexdigest()
-
-
-def known_user(mode: str, key: bytes) -> Callable[[Any], Any]:
+def known_user(mode: str) -> Callable[[Any], Any]:
     """What an event says of its user.
 
     Args:
         mode: `hash` sends a hash of the id (without one, of the e-mail address or the name), `id` the id as it
-            is, `none` nothing. An e-mail address, a name and an address on the network are never sent.
-        key: Makes the hash differ from that of other projects.
+            is, `none` nothing. An e-mail address, a name and an address on the network are never sent. The hash
+            is that of the policy: who is `email:<hash>` in a log record is `<hash>` here.
     """
 
     def who(user: Any) -> dict[str, Any] | None:
@@ -150,7 +143,7 @@ def known_user(mode: str, key: bytes) -> Callable[[Any], Any]:
         if identity is not None:
             plain = mode == "id" and identity == "id"
             text = str(given[identity])
-            kept["id"] = redact_text(text) if plain else hashed(text, key)
+            kept["id"] = redact_text(text) if plain else hashed(text)
         return kept or None
 
     return who

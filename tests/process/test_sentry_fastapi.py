@@ -161,7 +161,7 @@ def test_user_is_a_hash(shop: Shop) -> None:
     shop.get("/unhandled")
     first, second = shop.receiver.wait_for_events(2)
     assert list(first["user"]) == ["id"]
-    assert len(first["user"]["id"]) == 16
+    assert len(first["user"]["id"]) == 12
     assert "user" not in second
     assert [word for word in ("bob", "203.0.113.7") if word in shop.receiver.raw] == []
 

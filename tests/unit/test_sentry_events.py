@@ -9,7 +9,7 @@ import pytest
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.sampling import ALWAYS_OFF
 
-from otel_kpi.redaction import REDACTED
+from otel_kpi.redaction import REDACTED, hashed, redact_text
 from otel_kpi.sentry import links, scrubbing
 from otel_kpi.sentry.links import CRUMB_TRACE, Linker, mark_crumb, stamp
 
@@ -21,7 +21,7 @@ link = Linker().link
 
 
 def scrub(event: Event) -> Event:
-    return scrubbing.scrub(event, scrubbing.known_user("hash", b"key"))
+    return scrubbing.scrub(event, scrubbing.known_user("hash"))
 
 
 class SlottedError(Exception):
@@ -142,7 +142,7 @@ def test_applications_before_send_runs_first_and_may_drop() -> None:
     def add(event: Event, _: dict[str, Any]) -> Event | None:
         return None if event.get("drop") else {**event, "extra": {"password": "S1"}}
 
-    before_send = scrubbing.scrubber(add, scrubbing.known_user("hash", b""))
+    before_send = scrubbing.scrubber(add, scrubbing.known_user("hash"))
     assert before_send({}, {}) == {"extra": {"password": REDACTED}}
     assert before_send({"drop": True}, {}) is None
 
@@ -225,7 +225,7 @@ def test_breadcrumbs_of_another_trace_stay_behind() -> None:
 
 @pytest.mark.parametrize(
     ("mode", "kept"),
-    [("hash", scrubbing.hashed("42", b"key")), ("id", "42"), ("none", None)],
+    [("hash", hashed("42")), ("id", "42"), ("none", None)],
 )
 def test_user_is_a_hash_unless_the_setting_says_otherwise(mode: str, kept: str | None) -> None:
     user = {
@@ -235,16 +235,17 @@ def test_user_is_a_hash_unless_the_setting_says_otherwise(mode: str, kept: str |
         "name": "Bob",
         "ip_address": "203.0.113.7",
     }
-    event = scrubbing.scrub({"user": {**user, "plan": "gold"}}, scrubbing.known_user(mode, b"key"))
+    event = scrubbing.scrub({"user": {**user, "plan": "gold"}}, scrubbing.known_user(mode))
     assert event.get("user") == (None if kept is None else {"plan": "gold", "id": kept})
 
 
 def test_user_without_an_id_is_the_hash_of_the_address_in_every_mode() -> None:
     for mode in ("hash", "id"):
-        who = scrubbing.known_user(mode, b"key")({"email": "bob@example.com"})
-        assert who == {"id": scrubbing.hashed("bob@example.com", b"key")}
-    assert scrubbing.hashed("bob", b"key") != scrubbing.hashed("bob", b"other project")
-    assert scrubbing.known_user("hash", b"")({"ip_address": "{{auto}}"}) is None
+        who = scrubbing.known_user(mode)({"email": "bob@example.com"})
+        assert who == {"id": hashed("bob@example.com")}
+        # The same person in a log record.
+        assert redact_text("mail to bob@example.com") == f"mail to email:{hashed('bob@example.com')}"
+    assert scrubbing.known_user("hash")({"ip_address": "{{auto}}"}) is None
 
 
 # --- every part
