@@ -206,12 +206,12 @@ class _Instrument:
 
     def _has_place(self, name: str, raw: Any, value: Any) -> bool:
         """Whether a value has, or gets, a series of its own."""
-        if value is None or value == OTHER or isinstance(value, bool):
-            return True
         attribute = self._attributes.get(name)
         if attribute is None:
             made = _Attribute(self._budget.of(self._name, name))
             attribute = self._attributes.setdefault(name, made)
+        if value is None or value == OTHER or isinstance(value, bool):
+            return True
         key = _frozen(value)
         if key in attribute.known:
             return True

@@ -221,11 +221,12 @@ def test_attribute_sets_of_an_instrument_are_bounded_and_nothing_is_lost() -> No
     assert overflow.value == 390
 
 
-def test_attribute_names_made_without_bound_are_one_series() -> None:
+@pytest.mark.parametrize("value", [True, 7, "text"])
+def test_attribute_names_made_without_bound_are_one_series(value: Any) -> None:
     guarded = Guarded()
     counter = guarded.meter.create_counter("m")
     for number in range(500):
-        counter.add(1, {f"user-{number}": True, f"seen-{number}": number})
+        counter.add(1, {f"user-{number}": value})
     points = guarded.points()
     assert sum(point.value for point in points) == 500
     assert len(points) <= 65 + 1
