@@ -171,7 +171,8 @@ class _Exit:
     """How the process ends, as far as Python says it.
 
     Nothing tells an exit handler the status. `sys.exit` leaves a witness on its exception: when that dies and no
-    frame is left, nobody has caught it. A bare `raise SystemExit(3)` is not seen, and nothing is said then.
+    frame is left, nobody has caught it. A bare `raise SystemExit(3)` is not seen, nor one that an event loop keeps,
+    and nothing is said then.
     """
 
     def __init__(self) -> None:
