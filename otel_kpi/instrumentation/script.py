@@ -47,6 +47,9 @@ _INSTRUMENTORS: Final = (
 _WORKERS: Final = ("celery.apps.worker", "celery.apps.beat")
 """Modules that only a process which serves for ever imports."""
 
+_CLICK: Final = ("click", "typer._click")
+"""typer has a copy of click of its own in newer versions."""
+
 _WITH_COMMANDS: Final = frozenset({"manage.py", "django-admin", "django-admin.py"})
 
 
@@ -260,12 +263,14 @@ def _main_module() -> str:
 
 
 def _click_command() -> str:
-    click = sys.modules.get("click")
-    try:
-        active: Any = None if click is None else click.get_current_context(silent=True)
-    except Exception:  # half imported
-        return ""
-    return "" if active is None else str(active.command_path)
+    for name in _CLICK:
+        try:
+            active: Any = sys.modules[name].get_current_context(silent=True)
+        except (AttributeError, KeyError):  # not imported, or half
+            continue
+        if active is not None:
+            return str(active.command_path)
+    return ""
 
 
 # --- the one of this process

@@ -100,7 +100,8 @@ def test_each_request_on_one_connection_is_one_server_span_in_the_trace_that_cam
     port = free_port()
     command = [*RUN, *SERVERS[server](port), "apps.web:application"]
     incoming = [f"{number:032x}" for number in (1, 2, 3)]
-    with running(command, environment(receiver.url, WEB_APPLICATION=application), TESTS) as process:
+    env = environment(receiver.url, WEB_APPLICATION=application, OTEL_BSP_SCHEDULE_DELAY="100")
+    with running(command, env, TESTS) as process:
         assert get(f"http://127.0.0.1:{port}/health") == 200
         connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
         for number in (1, 2, 3):
@@ -110,6 +111,8 @@ def test_each_request_on_one_connection_is_one_server_span_in_the_trace_that_cam
         connection.request("GET", "/boom", headers=traceparent(4))
         assert connection.getresponse().status == 500
         connection.close()
+        # Under WSGI the client has its answer before the server closes it, which ends the request.
+        receiver.wait_for(lambda arrived: len(of_kind(arrived, SERVER_KIND)) == 4)
         output = stop(process)
     servers = sorted(of_kind(receiver, SERVER_KIND), key=lambda span: span.item.trace_id)
     assert trace_ids(servers) == [*incoming, f"{4:032x}"]
@@ -125,7 +128,10 @@ def test_each_request_on_one_connection_is_one_server_span_in_the_trace_that_cam
     statements = sorted(of_kind(receiver, CLIENT_KIND), key=lambda span: span.item.trace_id)
     assert [span.item.parent_span_id for span in statements] == [span.item.span_id for span in servers]
     assert len(receiver.spans) == 8
-    assert_error(servers[3])
+    if application == "litestar":  # makes a response of the error, and tells nobody
+        assert servers[3].attributes["error.type"] == "500"
+    else:
+        assert_error(servers[3])
     assert_records(receiver, incoming)
     assert sum(durations(receiver).values()) == 4, "the probe does not count"
     assert "otel_kpi" not in output.replace("/otel_kpi/", "")  # a traceback passes our files
@@ -213,7 +219,8 @@ def test_websocket_is_one_span_with_its_close_code(receiver: Receiver, server: s
     [connection] = of_kind(receiver, SERVER_KIND)
     assert connection.item.name == ("/rooms/{room}" if application == "starlette" else "websocket")
     assert trace_ids([connection]) == [f"{9:032x}"]
-    assert connection.attributes["websocket.close_code"] == 4001
+    # hypercorn tells the application of every end that it was abnormal.
+    assert connection.attributes["websocket.close_code"] == (1006 if server == "hypercorn" else 4001)
     assert {span.item.parent_span_id for span in of_kind(receiver, CLIENT_KIND)} == {connection.item.span_id}
     assert len(receiver.spans) == 4
 
@@ -222,7 +229,9 @@ def test_flask_in_fastapi_is_one_server_span_with_the_whole_route(receiver: Rece
     pytest.importorskip("a2wsgi")
     port = free_port()
     with running(
-        [*RUN, *SERVERS["uvicorn"](port), "apps.web:application"], environment(receiver.url), TESTS
+        [*RUN, *SERVERS["uvicorn"](port), "apps.web:application"],
+        environment(receiver.url, WEB_APPLICATION="mounted"),
+        TESTS,
     ) as process:
         assert get(f"http://127.0.0.1:{port}/legacy/items/3") == 200
         assert get(f"http://127.0.0.1:{port}/legacy/boom") == 500
