@@ -11,6 +11,8 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final, Literal
 
+from otel_kpi.instrumentation import server_address
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
@@ -157,18 +159,27 @@ TABLE: Final = (
     Row("logging", "logging", "otel_kpi.instrumentation.logging:Instrumentor", when="now"),
     Row("structlog", "structlog", "otel_kpi.instrumentation.structlog:Instrumentor", "structlog", ">=21.2"),
     Row("loguru", "loguru", "otel_kpi.instrumentation.loguru:Instrumentor", "loguru", ">=0.6,<1"),
-    _driver("redis", ">=4.6,<9"),
-    _driver("psycopg", ">=3.1,<4"),
-    _driver("psycopg2", ">=2.9,<3"),
+    _driver("redis", ">=4.3.4,<9"),
+    _driver("psycopg", ">=3.1.5,<4"),
+    _driver("psycopg2", ">=2.9.5,<3"),
     _driver("asyncpg", ">=0.27,<1"),
     _driver("pymysql", ">=1.0,<2"),
     _driver("aiomysql", ">=0.2,<1"),
-    _driver("pymongo", ">=4.3,<5"),
+    _driver("pymongo", ">=4.0.2,<5"),
     Row("sqlite3", "sqlite3", "otel_kpi.instrumentation.sqlite3:Instrumentor"),
     Row("aiosqlite", "aiosqlite", "otel_kpi.instrumentation.aiosqlite:Instrumentor", "aiosqlite", ">=0.19"),
     # Upstream's, as they are: our tests have not been over them yet.
-    _upstream("httpx2", "httpx2", "HTTPX2ClientInstrumentor", "httpx2", package="httpx"),
-    _upstream("urllib3", "urllib3", "URLLib3Instrumentor", "urllib3"),
+    _upstream("httpx2", "httpx2", "HTTPX2ClientInstrumentor", "httpx2", ">=2,<3", package="httpx"),
+    Row(
+        "urllib3",
+        "urllib3",
+        f"{_UPSTREAM}.urllib3:URLLib3Instrumentor",
+        "urllib3",
+        ">=2,<3",
+        waits_for=(f"{_UPSTREAM}.urllib3",),
+        # Upstream's span does not say to which server the request went, which the conventions require.
+        options=MappingProxyType({"request_hook": server_address.of_pool}),
+    ),
     Row(
         "celery",
         "celery.app.base",
@@ -184,7 +195,7 @@ TABLE: Final = (
     _upstream("pika", "pika", "PikaInstrumentor", "pika"),
     _upstream("botocore", "botocore", "BotocoreInstrumentor", "botocore"),
     _upstream("aiobotocore", "aiobotocore", "AiobotocoreInstrumentor", "aiobotocore", package="botocore"),
-    _upstream("aiohttp-client", "aiohttp.client", "AioHttpClientInstrumentor", "aiohttp"),
+    _upstream("aiohttp-client", "aiohttp", "AioHttpClientInstrumentor", "aiohttp", ">=3.9,<4"),
     _upstream("aiohttp-server", "aiohttp.web", "AioHttpServerInstrumentor", "aiohttp"),
     # A task costs five times as much with it (20 for 4 µs). It hides each coroutine behind its own (`repr(task)`), says "was never
     # awaited" of tasks that are cancelled before their first step, and silences asyncio's "exception was never
