@@ -147,7 +147,8 @@ class Clients:
             "ignore_errors": given.get("ignore_errors", [KeyboardInterrupt]),
             "max_breadcrumbs": given.get("max_breadcrumbs", KEPT),
             "max_value_length": given.get("max_value_length", VALUE_LENGTH),
-            "event_scrubber": EventScrubber(recursive=True),
+            # A `before_send` of the application sees what it would see without us; what leaves is decided behind it.
+            "event_scrubber": EventScrubber(),
             "auto_session_tracking": False,
             "enable_backpressure_handling": False,
             "max_request_body_size": "never",

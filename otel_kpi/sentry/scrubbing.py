@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, cast
 
 from otel_kpi.redaction import REDACTED, hashed, redact_text, redact_value
+from otel_kpi.sentry import frames
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -32,6 +33,7 @@ _VERBATIM = frozenset(
 )
 # Remarks about what the SDK cut; they repeat the keys of mappings, which may be anything.
 _DROPPED = frozenset(["_meta"])
+_STACKS = frozenset(["exception", "threads", "stacktrace"])
 # Every other header is withheld, because a header of one's own may be a key under any name.
 _HEADERS = frozenset(
     [
@@ -83,7 +85,7 @@ def scrub(event: Event, user: Callable[[Any], Any]) -> Event:
             if who := user(value):
                 scrubbed[name] = who
         elif name not in _DROPPED:
-            scrubbed[name] = _part(name, value)
+            scrubbed[name] = _part(name, value, libraries=False)
     if not scrubbed.get("release"):
         scrubbed.pop("release", None)
     return scrubbed
@@ -93,7 +95,7 @@ def redact(event: Event) -> Event:
     """The event of a client that the application made: what it carries stays, the secrets in it go."""
     redacted: Event = {}
     for name, value in event.items():
-        redacted[name] = value if name in _VERBATIM or name == "_meta" else _part(name, value)
+        redacted[name] = value if name in _VERBATIM or name == "_meta" else _part(name, value, libraries=True)
     request = redacted.get("request")
     if isinstance(request, dict):
         redacted["request"] = _with_query(cast("Event", request))
@@ -114,7 +116,9 @@ def redact_item(item: Any) -> Any:
     return {**known, **changed}
 
 
-def _part(name: str, value: Any) -> Any:
+def _part(name: str, value: Any, *, libraries: bool) -> Any:
+    if name in _STACKS:
+        return frames.without_secrets(name, value, libraries=libraries)
     if name == "logentry":
         return _logentry(value)
     if name == "breadcrumbs":
