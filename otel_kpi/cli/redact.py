@@ -25,7 +25,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "file", nargs="?", default="-", help="a JSON document, or one a line; - is standard input (default)"
     )
-    parser.add_argument("--explain", action="store_true", help="say of each value what happens to it, and why")
+    parser.add_argument(
+        "--explain", action="store_true", help="say of each value what happens to it, and why"
+    )
     parser.add_argument("--json", action="store_true", help="print the explanation as JSON")
 
 
@@ -110,7 +112,12 @@ def _print_json(leaving: list[Any], documents: list[list[Finding]]) -> None:
         {
             "leaves": document,
             "findings": [
-                {"path": each.path, "action": each.action, "reasons": list(each.reasons), "leaves": each.leaves}
+                {
+                    "path": each.path,
+                    "action": each.action,
+                    "reasons": list(each.reasons),
+                    "leaves": each.leaves,
+                }
                 for each in findings
             ],
         }

@@ -44,7 +44,9 @@ class Finding:
     leaves: Any = None
 
 
-def explain(redactor: Redactor, value: Any, key: str = "", path: str = "", depth: int = 0) -> Iterator[Finding]:
+def explain(
+    redactor: Redactor, value: Any, key: str = "", path: str = "", depth: int = 0
+) -> Iterator[Finding]:
     """Each value in `value` with what becomes of it.
 
     Args:
@@ -72,7 +74,12 @@ def explain(redactor: Redactor, value: Any, key: str = "", path: str = "", depth
         for name, each in mapping.items():
             yield from explain(redactor, each, name, f"{path}{_step(name)}", depth + 1)
             if redactor.text(name) != name:
-                yield Finding(f"{path}{_step(redactor.text(name))}", "replaced", ("a secret in the name",), redactor.text(name))
+                yield Finding(
+                    f"{path}{_step(redactor.text(name))}",
+                    "replaced",
+                    ("a secret in the name",),
+                    redactor.text(name),
+                )
     elif isinstance(value, list):
         yield from _members(redactor, cast("list[Any]", value), key, path, depth)
     else:
@@ -106,7 +113,9 @@ def _single(redactor: Redactor, kind: Kind, key: str, value: Any, path: str) -> 
         text = clean
     client = kind is Kind.CLIENT and not redactor.policy.whole_addresses
     try:
-        steps = list(redactor.ruleset.steps(text, addresses=kind not in (Kind.EXACT, Kind.CLIENT), client=client))
+        steps = list(
+            redactor.ruleset.steps(text, addresses=kind not in (Kind.EXACT, Kind.CLIENT), client=client)
+        )
     except Exception as error:
         return Finding(path, "replaced", (f"a rule failed ({type(error).__name__})",), leaves)
     for rule, _ in steps:

@@ -130,7 +130,9 @@ def is_listed(name: str, words: list[str], listed: tuple[str, ...]) -> bool:
     return False
 
 
-def kind_of(name: str, keys: tuple[str, ...] = (), allow: tuple[str, ...] = (), *, content: bool = False) -> Kind:
+def kind_of(
+    name: str, keys: tuple[str, ...] = (), allow: tuple[str, ...] = (), *, content: bool = False
+) -> Kind:
     """What the name says of its value.
 
     Args:

@@ -33,7 +33,9 @@ _ALLOWED, _CONTENT = Kind.ALLOWED, Kind.CONTENT
 _GZIP = b"\x1f\x8b"
 
 # What may stay of the body of a GenAI event: its shape, not what was said.
-_FRAME = frozenset({"role", "finish_reason", "index", "id", "type", "name", "message", "tool_calls", "function"})
+_FRAME = frozenset(
+    {"role", "finish_reason", "index", "id", "type", "name", "message", "tool_calls", "function"}
+)
 _CONTENT_EVENTS = ("gen_ai.", "llm.content.")
 _CONTENT_WORDS = frozenset((
     "content", "contents", "message", "messages", "tool_calls", "arguments", "prompt", "completion", "text", "parts",
@@ -304,10 +306,20 @@ class Redactor:
         # `--password hunter2` as a list of arguments, and `("x-api-key", "…")` as one of headers.
         for index in range(len(kept) - 1):
             name, value = kept[index], kept[index + 1]
-            if isinstance(name, str) and isinstance(value, str | bytes) and value and self._names_next(name, len(kept)):
+            if (
+                isinstance(name, str)
+                and isinstance(value, str | bytes)
+                and value
+                and self._names_next(name, len(kept))
+            ):
                 kept[index + 1] = REDACTED
                 clean = False
-            elif isinstance(name, bytes) and len(kept) == 2 and value and self._names_next(name.decode("latin-1"), 2):  # noqa: PLR2004 - a pair
+            elif (
+                isinstance(name, bytes)
+                and len(kept) == 2
+                and value
+                and self._names_next(name.decode("latin-1"), 2)
+            ):  # noqa: PLR2004 - a pair
                 kept[index + 1] = REDACTED
                 clean = False
         if clean:

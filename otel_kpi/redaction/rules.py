@@ -75,7 +75,9 @@ USER_INFORMATION = Rule(
     "user information in an address",
     # A password may hold `@` and `/` unescaped; a port followed by a path must not be taken for one.
     partial(
-        re.compile(r"(://)(?:[^\s/?#'\"<>]{0,1024}@|[^\s/:@'\"<>]{0,256}:(?!\d+[/?#])[^\s@'\"<>]{1,512}@)").sub,
+        re.compile(
+            r"(://)(?:[^\s/?#'\"<>]{0,1024}@|[^\s/:@'\"<>]{0,256}:(?!\d+[/?#])[^\s@'\"<>]{1,512}@)"
+        ).sub,
         rf"\1{REDACTED}@",
     ),
 )
@@ -108,7 +110,8 @@ BASIC = Rule(
 COMMAND_USER = Rule(
     "user and password of a command",
     partial(
-        re.compile(r"((?:\A|\s)(?:-u|--user|--proxy-user)[ =]+[^\s:'\"]{1,128}:)[^\s'\"]+").sub, rf"\1{REDACTED}"
+        re.compile(r"((?:\A|\s)(?:-u|--user|--proxy-user)[ =]+[^\s:'\"]{1,128}:)[^\s'\"]+").sub,
+        rf"\1{REDACTED}",
     ),
 )
 WEB_TOKEN = Rule("JSON web token", shapes.without_web_tokens)

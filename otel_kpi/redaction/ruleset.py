@@ -20,7 +20,8 @@ LONGEST = 1 << 20
 """Characters of a text that are looked at; what comes behind them does not leave."""
 
 _CLASSES = bytes(
-    0x61 if chr(code).isalnum() or chr(code) in "_-" else code if code < 0x80 else 0x61 for code in range(256)  # noqa: PLR2004 - ASCII
+    0x61 if chr(code).isalnum() or chr(code) in "_-" else code if code < 0x80 else 0x61
+    for code in range(256)  # noqa: PLR2004 - ASCII
 )
 _NOT_DIGITS = bytes(code for code in range(256) if not 0x30 <= code <= 0x39)  # noqa: PLR2004 - the digits
 _TOKEN_RUN = b"a" * 14  # the shortest key of a provider, its prefix aside
@@ -57,9 +58,7 @@ class Ruleset:
         own = [min(words_of(key.replace("*", " ").replace("?", " ")) or [""], key=len) for key in keys]
         self._markers = tuple(dict.fromkeys((*MARKERS, *own)))
         self._named = rules.name_rules(is_secret)
-        self._email = Rule(
-            "e-mail address", lambda text: shapes.with_hashed_emails(text, hash_key), "hashed"
-        )
+        self._email = Rule("e-mail address", lambda text: shapes.with_hashed_emails(text, hash_key), "hashed")
         self._address = Rule(
             "network address", lambda text: shapes.with_short_addresses(text, private=False), "shortened"
         )
@@ -134,7 +133,7 @@ class Ruleset:
             due.append(rules.CARD)
         if digits >= _ACCOUNT_DIGITS and (_ACCOUNT_RUN in classes or _ACCOUNT_GROUPS in classes):
             due.append(rules.IBAN)
-        if spaced and (digits or "'" in text or '"' in text):
+        if spaced and (digits or "'" in text or '"' in text or "(" in text):
             due += self._of_databases(lower)
         if has_at:
             due.append(self._email)

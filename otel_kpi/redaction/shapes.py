@@ -150,7 +150,9 @@ _MACHINES = frozenset({"git", "hg"})
 
 def hashed(text: str, key: bytes) -> str:
     """Twelve hexadecimal digits that are the same for the same text and key, in any process."""
-    return hashlib.blake2b(text.strip().lower().encode("utf-8", "replace"), digest_size=6, key=key).hexdigest()
+    return hashlib.blake2b(
+        text.strip().lower().encode("utf-8", "replace"), digest_size=6, key=key
+    ).hexdigest()
 
 
 def with_hashed_emails(text: str, key: bytes) -> str:
@@ -166,9 +168,7 @@ def with_hashed_emails(text: str, key: bytes) -> str:
 
 # --- network addresses
 
-_IPV4 = re.compile(
-    r"(?<![\w.\-/@])(?P<net>(?:\d{1,3}\.){3})(?P<host>\d{1,3})(?![\w\-]|\.\d)"
-)
+_IPV4 = re.compile(r"(?<![\w.\-/@])(?P<net>(?:\d{1,3}\.){3})(?P<host>\d{1,3})(?![\w\-]|\.\d)")
 _IPV6 = re.compile(r"(?<![\w:.])(?:[0-9A-Fa-f]{1,4}:){1,7}[0-9A-Fa-f:]{0,35}(?![\w])")
 _OWN = (
     re.compile(r"(?:0|10|127|192\.168|169\.254|172\.(?:1[6-9]|2\d|3[01])|255)\.", re.ASCII),
@@ -251,7 +251,9 @@ def without_base64(text: str, redact: Callable[[str], str]) -> str:
     def replace(match: re.Match[str]) -> str:
         run = match[0]
         try:
-            decoded = base64.b64decode(run.rstrip("=").translate(_URL_SAFE) + "=" * (-len(run.rstrip("=")) % 4))
+            decoded = base64.b64decode(
+                run.rstrip("=").translate(_URL_SAFE) + "=" * (-len(run.rstrip("=")) % 4)
+            )
             plain = decoded.decode()
         except (binascii.Error, ValueError):
             return run

@@ -82,7 +82,11 @@ def _is_identifier(match: re.Match[str], boundary: int) -> bool:
     if start >= boundary:
         return False
     before = _BEFORE_VALUE.search(text[max(0, start - 16) : start])
-    return before is None or (before[0].lstrip()[:1] in "(<>" and before[0].strip() == "(") or before[0].strip().lower() == "set"
+    return (
+        before is None
+        or (before[0].lstrip()[:1] in "(<>" and before[0].strip() == "(")
+        or before[0].strip().lower() == "set"
+    )
 
 
 def _tail_of_values(between: str) -> bool:
@@ -105,7 +109,11 @@ def _leaves(value: Any) -> Any:
         return {key: _leaves(each) for key, each in cast("dict[str, Any]", value).items()}
     if isinstance(value, list):
         return [_leaves(each) for each in cast("list[Any]", value)]
-    return _PLACEHOLDER if value not in (None, True, False) or isinstance(value, (int, float)) and not isinstance(value, bool) else value
+    return (
+        _PLACEHOLDER
+        if value not in (None, True, False) or isinstance(value, (int, float)) and not isinstance(value, bool)
+        else value
+    )
 
 
 def statements_in(text: str) -> str:

@@ -26,7 +26,9 @@ SECURITY = "security."
 
 def redacted_span(span: ReadableSpan) -> ReadableSpan:
     """The span, or a copy of it without secrets in its name, status, attributes, events and links."""
-    name, context, parent, _, status, start, end, attributes, events, links, *dropped = _compat.span_parts(span)
+    name, context, parent, _, status, start, end, attributes, events, links, *dropped = _compat.span_parts(
+        span
+    )
     kept_name = redact_text(name)
     kept = redact_attributes(attributes) if attributes else attributes
     kept_events = _cleaned(events, _event_attributes, _event) if events else events
