@@ -112,3 +112,21 @@ def remember_keyboard_interrupt() -> None:
         exec("raise KeyboardInterrupt")  # noqa: S102 - a constant; this sets the note again
     except KeyboardInterrupt:
         pass
+
+
+# --- click, and typer's copy of it
+
+
+def click_command() -> str:
+    """Give program and command names of the click command that runs, empty when none does.
+
+    typer has a private copy of click in its newer versions, and a context is known to the copy alone.
+    """
+    for name in ("click.globals", "typer._click.globals"):
+        try:
+            active: Any = sys.modules[name].get_current_context(silent=True)
+        except (AttributeError, KeyError):  # not imported, or half
+            continue
+        if active is not None:
+            return str(active.command_path)
+    return ""

@@ -56,7 +56,7 @@ def excluded_context(incoming: Context | None = None) -> Context:
     """
     parent = trace.get_current_span(incoming or context.Context()).get_span_context()
     if not parent.is_valid:
-        parent = trace.SpanContext(random.getrandbits(128) or 1, random.getrandbits(64) or 1, is_remote=True)  # noqa: S311 - an id is no secret
+        parent = trace.SpanContext(random.getrandbits(128) or 1, random.getrandbits(64) or 1, is_remote=True)
     unsampled = trace.SpanContext(
         parent.trace_id, parent.span_id, is_remote=True, trace_state=parent.trace_state
     )

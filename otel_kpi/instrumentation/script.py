@@ -47,9 +47,6 @@ _INSTRUMENTORS: Final = (
 _WORKERS: Final = ("celery.apps.worker", "celery.apps.beat")
 """Modules that only a process which serves for ever imports."""
 
-_CLICK: Final = ("click", "typer._click")
-"""typer has a copy of click of its own in newer versions."""
-
 _WITH_COMMANDS: Final = frozenset({"manage.py", "django-admin", "django-admin.py"})
 
 
@@ -241,7 +238,7 @@ def is_script() -> bool:
 
 def name_of_script() -> str:
     """Name a run after its program and command, never after its arguments."""
-    command = _click_command()
+    command = _compat.click_command()
     if command:
         return command
     program = _program()
@@ -260,17 +257,6 @@ def _program() -> str:
 def _main_module() -> str:
     spec = getattr(sys.modules.get("__main__"), "__spec__", None)
     return str(getattr(spec, "name", ""))
-
-
-def _click_command() -> str:
-    for name in _CLICK:
-        try:
-            active: Any = sys.modules[name].get_current_context(silent=True)
-        except (AttributeError, KeyError):  # not imported, or half
-            continue
-        if active is not None:
-            return str(active.command_path)
-    return ""
 
 
 # --- the one of this process

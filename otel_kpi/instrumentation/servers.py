@@ -246,7 +246,7 @@ def daphne() -> _Server:
 
 
 def gunicorn() -> _Servers:
-    """gunicorn's own worker classes for WSGI, and its access lines."""
+    """Gunicorn's own worker classes for WSGI, and its access lines."""
     return _Servers(
         _Server("gunicorn.workers.base", "Worker.load_wsgi", _gunicorn_load),
         _Server("gunicorn.glogging", "Logger.access", _gunicorn_access),
@@ -254,17 +254,17 @@ def gunicorn() -> _Servers:
 
 
 def gunicorn_asgi() -> _Server:
-    """gunicorn's own worker class for ASGI."""
+    """Gunicorn's own worker class for ASGI."""
     return _Server("gunicorn.workers.gasgi", "ASGIWorker.load_wsgi", _after("asgi", serve_asgi))
 
 
 def waitress() -> _Server:
-    """waitress."""
+    """Waitress."""
     return _Server("waitress.server", "BaseWSGIServer.__init__", _after("application", serve_wsgi))
 
 
 def werkzeug() -> _Server:
-    """werkzeug's development server: `flask run`."""
+    """Werkzeug's development server: `flask run`."""
     return _Server("werkzeug.serving", "BaseWSGIServer.__init__", _after("app", serve_wsgi))
 
 
@@ -297,10 +297,10 @@ class _Granian:
 
 
 def granian_asgi() -> _Granian:
-    """granian with an ASGI application."""
+    """Granian with an ASGI application."""
     return _Granian("asgi", serve_asgi)
 
 
 def granian_wsgi() -> _Granian:
-    """granian with a WSGI application."""
+    """Granian with a WSGI application."""
     return _Granian("wsgi", serve_wsgi)

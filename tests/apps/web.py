@@ -8,7 +8,7 @@ import sqlite3
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import AsyncIterator, Iterator
 
 logger = logging.getLogger("web")
 
@@ -67,7 +67,7 @@ def make_starlette() -> Any:
         return PlainTextResponse(answer(request.url.path))
 
     async def stream(_request: Any) -> StreamingResponse:
-        async def parts() -> Any:
+        async def parts() -> AsyncIterator[bytes]:
             query()
             yield b"o"
             query()
@@ -147,7 +147,8 @@ def make_mounted() -> Any:
     from fastapi import FastAPI
 
     app = FastAPI()
-    app.mount("/legacy", WSGIMiddleware(make_flask()))
+    legacy: Any = WSGIMiddleware(make_flask())
+    app.mount("/legacy", legacy)
     return app
 
 
