@@ -510,7 +510,9 @@ def test_methods_of_asyncpg_are_where_they_were() -> None:
     assert all(inspect.iscoroutinefunction(vars(cursor)[name]) for name in _compat.asyncpg_cursor_starts())
     for name in _compat.asyncpg_transaction_methods():
         assert callable(vars(transaction)[name])
-    connection = type("Connection", (), {"_params": type("P", (), {"database": "shop"}), "_addr": ("::1", 5432)})
+    connection = type(
+        "Connection", (), {"_params": type("P", (), {"database": "shop"}), "_addr": ("::1", 5432)}
+    )
     assert _compat.asyncpg_server(connection) == ("shop", ("::1", 5432))
     assert {"_params", "_addr"} <= set(pytest.importorskip("asyncpg").Connection.__slots__)
     statement = type("Statement", (), {"_connection": connection, "_query": "SELECT 1"})
@@ -659,3 +661,106 @@ def test_loguru_sinks_are_given_records_through_a_wrapper() -> None:
         logger.remove(sink)
     assert "x" in seen
     assert lines == ["x\n"]
+
+
+def test_generation_of_the_http_conventions_and_what_metrics_are_told() -> None:
+    conventions = _compat.http_conventions()
+    assert _compat.http_reports(conventions) in {(True, False), (False, True), (True, True)}
+    assert _compat.http_schema_url(conventions).startswith("https://opentelemetry.io/schemas/")
+    attributes = {"http.request.method": "GET", "http.method": "GET", "url.path": "/x", "http.route": "/x"}
+    stable = _compat.duration_attributes(attributes, stable=True)
+    assert stable == {"http.request.method": "GET", "http.route": "/x"}
+    assert _compat.duration_attributes(attributes, stable=False) == {"http.method": "GET"}
+    assert set(_compat.active_attributes(attributes, conventions)) <= {"http.request.method", "http.method"}
+
+
+def test_upstreams_asgi_middleware_says_of_its_span() -> None:
+    from opentelemetry.instrumentation.asgi import OpenTelemetryMiddleware
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        await send({"type": "http.response.start", "status": 204, "headers": []})
+        await send({"type": "http.response.body"})
+
+    async def pass_over(*_: Any) -> Any:
+        return None
+
+    seen: list[Any] = []
+    middleware = OpenTelemetryMiddleware(app)
+    _compat.on_asgi_span(middleware, lambda *found: seen.append(found))
+    scope = {"type": "http", "method": "GET", "path": "/", "headers": [], "query_string": b""}
+    asyncio.run(middleware(scope, pass_over, pass_over))
+    [(found, span, attributes)] = seen
+    assert found is scope
+    assert hasattr(span, "set_attribute")
+    assert isinstance(attributes, dict)
+
+
+def test_upstreams_django_middleware_takes_a_span_that_is_shared() -> None:
+    pytest.importorskip("django")
+    from opentelemetry import trace
+    from opentelemetry.instrumentation.django.middleware import otel_middleware
+    from opentelemetry.propagators.textmap import default_getter
+
+    span = trace.NonRecordingSpan(trace.INVALID_SPAN_CONTEXT)
+    given: list[str] = []
+
+    def shared(name: str) -> trace.Span | None:
+        given.append(name)
+        return span if name == "GET shared" else None
+
+    def start(name: str) -> Any:
+        start: Any = otel_middleware._start_internal_or_server_span
+        return start(
+            tracer=trace.NoOpTracer(),
+            span_name=name,
+            start_time=None,
+            context_carrier={},
+            context_getter=default_getter,
+        )
+
+    _compat.share_django_span(shared)
+    try:
+        assert start("GET shared") == (span, None)
+        other, token = start("GET other")
+        assert other is not span
+        otel_middleware.detach(token)
+    finally:
+        _compat.unshare_django_span()
+    assert given == ["GET shared", "GET other"]
+
+
+def test_granian_calls_an_application_through_what_is_wrapped() -> None:
+    pytest.importorskip("granian")
+    import granian.asgi
+
+    wrapped_with: list[Any] = []
+
+    def wrapper(wrapped: Any, _instance: Any, args: Any, kwargs: Any) -> Any:
+        wrapped_with.append(args[0])
+        return wrapped(*args, **kwargs)
+
+    _compat.wrap_granian_application("asgi", wrapper)
+    try:
+        application = object()
+        granian.asgi._callback_wrapper(application, {}, {}, None)
+    finally:
+        _compat.unwrap_granian_application("asgi")
+    assert wrapped_with == [application]
+
+
+def test_command_of_click_and_of_typers_copy() -> None:
+    assert _compat.click_command() == ""
+    click = pytest.importorskip("click")
+    typer = pytest.importorskip("typer")
+    names: list[str] = []
+
+    def note() -> None:
+        names.append(_compat.click_command())
+
+    group = click.Group("load", commands={"feed": click.Command("feed", callback=note)})
+    group.main(["feed"], prog_name="load", standalone_mode=False)
+    app = typer.Typer()
+    app.command("feed")(note)
+    app.command("other")(note)
+    app(["feed"], prog_name="load", standalone_mode=False)
+    assert names == ["load feed", "load feed"]
