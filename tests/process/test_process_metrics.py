@@ -103,7 +103,8 @@ metrics.get_meter("program").create_counter("done").add(1, {"kind": "a"})
 
 
 FORK = """
-import gc, os
+import gc, os, warnings
+warnings.simplefilter("ignore", DeprecationWarning)  # from 3.12 on of every fork beside a thread
 from opentelemetry import trace
 tracer = trace.get_tracer("program")
 held = bytearray(1)
