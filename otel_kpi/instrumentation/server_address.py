@@ -11,6 +11,8 @@ from urllib.parse import urlsplit
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from opentelemetry.trace import Span
+
 _PORTS: Final = {"http": 80, "ws": 80, "https": 443, "wss": 443}
 
 
@@ -29,6 +31,11 @@ def of_scope(scope: Mapping[str, Any]) -> dict[str, str | int]:
     if address is None:
         address, port = scope.get("server") or (None, None)
     return _attributes(address, port)
+
+
+def of_urllib3(span: Span, pool: Any, _request: Any) -> None:
+    """Say on a client span of urllib3's which server its connection pool is for; a `request_hook`."""
+    span.set_attributes(_attributes(pool.host, pool.port or _PORTS.get(pool.scheme)))
 
 
 def of_environ(environ: Mapping[str, Any]) -> dict[str, str | int]:

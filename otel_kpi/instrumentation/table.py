@@ -77,10 +77,8 @@ class Instrumented:
 _UPSTREAM = "opentelemetry.instrumentation"
 
 
-def _upstream(
-    name: str, target: str, cls: str, distribution: str, specifier: str | None = None, package: str = ""
-) -> Row:
-    package = package or name.replace("-", "_")
+def _upstream(name: str, target: str, cls: str, distribution: str, specifier: str | None = None) -> Row:
+    package = {"httpx2": "httpx", "aiobotocore": "botocore"}.get(name, name.replace("-", "_"))
     module = f"{_UPSTREAM}.{package}"
     return Row(name, target, f"{module}:{cls}", distribution, specifier, waits_for=(module,))
 
@@ -169,7 +167,7 @@ TABLE: Final = (
     Row("sqlite3", "sqlite3", "otel_kpi.instrumentation.sqlite3:Instrumentor"),
     Row("aiosqlite", "aiosqlite", "otel_kpi.instrumentation.aiosqlite:Instrumentor", "aiosqlite", ">=0.19"),
     # Upstream's, as they are: our tests have not been over them yet.
-    _upstream("httpx2", "httpx2", "HTTPX2ClientInstrumentor", "httpx2", ">=2,<3", package="httpx"),
+    _upstream("httpx2", "httpx2", "HTTPX2ClientInstrumentor", "httpx2", ">=2,<3"),
     Row(
         "urllib3",
         "urllib3",
@@ -178,7 +176,7 @@ TABLE: Final = (
         ">=2,<3",
         waits_for=(f"{_UPSTREAM}.urllib3",),
         # Upstream's span does not say to which server the request went, which the conventions require.
-        options=MappingProxyType({"request_hook": server_address.of_pool}),
+        options=MappingProxyType({"request_hook": server_address.of_urllib3}),
     ),
     Row(
         "celery",
@@ -194,7 +192,7 @@ TABLE: Final = (
     _upstream("aio-pika", "aio_pika", "AioPikaInstrumentor", "aio-pika"),
     _upstream("pika", "pika", "PikaInstrumentor", "pika"),
     _upstream("botocore", "botocore", "BotocoreInstrumentor", "botocore"),
-    _upstream("aiobotocore", "aiobotocore", "AiobotocoreInstrumentor", "aiobotocore", package="botocore"),
+    _upstream("aiobotocore", "aiobotocore", "AiobotocoreInstrumentor", "aiobotocore"),
     _upstream("aiohttp-client", "aiohttp", "AioHttpClientInstrumentor", "aiohttp", ">=3.9,<4"),
     _upstream("aiohttp-server", "aiohttp.web", "AioHttpServerInstrumentor", "aiohttp"),
     # A task costs five times as much with it (20 for 4 µs). It hides each coroutine behind its own (`repr(task)`), says "was never
