@@ -14,12 +14,15 @@ from otel_kpi.sentry import add_breadcrumb, capture_exception, capture_message
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from otel_kpi.diagnosis import Report
+
 __all__ = [
     "__version__",
     "add_breadcrumb",
     "capture_exception",
     "capture_message",
     "configure",
+    "doctor",
     "flush",
     "shutdown",
 ]
@@ -55,6 +58,21 @@ def configure(
         app_name=app_name, version=version, environment=environment, resource_attributes=pairs, **settings
     )
     arm_instrumentation()
+
+
+def doctor(*, send: bool = True, timeout: float = 5.0) -> Report:
+    """Say what is wrong with the telemetry of this process; prints nothing, `print(otel_kpi.doctor())` does.
+
+    Args:
+        send: Whether to send a marked span, metric and log record and wait for the answers.
+        timeout: Seconds for each answer.
+
+    Returns:
+        The report: `healthy`, `findings`, and what was looked at. Never raises.
+    """
+    from otel_kpi.diagnosis import examine_process
+
+    return examine_process(send=send, timeout=timeout)
 
 
 def flush(timeout: float = 2.0) -> bool:

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import stat
 import tempfile
 from pathlib import Path
 
@@ -21,6 +22,9 @@ except ImportError:  # Windows
     fcntl = None
 
 _SLOTS = 1024
+
+PRIVATE_FOLDER = f"{tempfile.gettempdir()}/otel-kpi-{os.getuid() if hasattr(os, 'getuid') else 0}"
+"""Where processes of this user meet; see `private_folder`."""
 
 # Kept open for the life of the process: closing any descriptor of the file would free the slot. With the descriptor
 # what it is a descriptor of, since a program that becomes a daemon closes all, and their numbers are used again.
@@ -71,10 +75,21 @@ def _identity(descriptor: int) -> tuple[int, int] | None:
     return status.st_dev, status.st_ino
 
 
-def _open(key: str) -> int:
-    user = os.getuid()
-    folder = Path(tempfile.gettempdir()) / f"otel-kpi-{user}"
+def private_folder() -> Path:
+    """The folder in which processes of this user meet, made if it is not there.
+
+    Raises:
+        PermissionError: Somebody else made it, or others can write in it.
+        OSError: It cannot be made.
+    """
+    folder = Path(PRIVATE_FOLDER)
     folder.mkdir(mode=0o700, exist_ok=True)
-    if folder.stat().st_uid != user:
+    status = folder.lstat()
+    if status.st_uid != os.getuid() or not stat.S_ISDIR(status.st_mode) or status.st_mode & 0o022:
         raise PermissionError(folder)
+    return folder
+
+
+def _open(key: str) -> int:
+    folder = private_folder()
     return os.open(folder / f"{key}.slots", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)

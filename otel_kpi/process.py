@@ -10,6 +10,7 @@ import os
 import sys
 import threading
 import time
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from otel_kpi import redaction
@@ -29,6 +30,9 @@ if TYPE_CHECKING:
 
 _logger = logging.getLogger("otel_kpi")
 
+REPORTS = "_OTEL_KPI_REPORTS"
+"""Not a setting: the folder in which `otel-kpi doctor -- <command>` collects the reports of what it starts."""
+
 
 class _Process:
     """What was configured in this process."""
@@ -38,6 +42,7 @@ class _Process:
         self.settings: Settings | None = None
         self.resolved: Resolved | None = None
         self.declared: Declared | None = None
+        self.parts: Parts | None = None
         self.imported_before: frozenset[str] = frozenset()
         self.pipeline: Pipeline | None = None
         self.lifecycle: Lifecycle | None = None
@@ -145,6 +150,34 @@ def leaves_to_us(name: str) -> bool:
     )
 
 
+@dataclass(frozen=True, slots=True)
+class Configured:
+    """What was configured in this process, for who examines it.
+
+    Attributes:
+        resolved: The settings.
+        declared: What else the declarative file says.
+        parts: What the pipeline was built of; None when everything is off.
+        pipeline: The same.
+        imported_before: Modules that were imported before.
+    """
+
+    resolved: Resolved
+    declared: Declared | None
+    parts: Parts | None
+    pipeline: Pipeline | None
+    imported_before: frozenset[str]
+
+
+def configured() -> Configured | None:
+    """What was configured in this process; None when nothing was."""
+    if _process.resolved is None:
+        return None
+    return Configured(
+        _process.resolved, _process.declared, _process.parts, _process.pipeline, _process.imported_before
+    )
+
+
 def is_enabled() -> bool:
     """Whether this process is configured and `OTEL_SDK_DISABLED` does not hold."""
     return _process.settings is not None and not _process.settings.sdk_disabled
@@ -192,10 +225,13 @@ def _configure_pipeline(settings: Settings, parts: Parts | None) -> None:
     from opentelemetry._logs import set_logger_provider
 
     from otel_kpi import _compat
+    from otel_kpi.parts import parts_of
     from otel_kpi.pipeline import create_pipeline
 
     _compat.guard_attribute_values()
+    parts = parts or parts_of(settings)
     pipeline = create_pipeline(settings, parts)
+    _process.parts = parts
     metrics.set_meter_provider(pipeline.meter_provider)
     if hasattr(trace.get_tracer_provider(), "add_span_processor"):
         _logger.warning("the TracerProvider of the application stays: its spans leave by its own processors")
@@ -258,8 +294,39 @@ def _begin_lifecycle(settings: Settings, pipeline: Pipeline) -> None:
     lifecycle = Lifecycle(settings.exit_budget / 1000.0, pipeline)
     lifecycle.add(pipeline)
     lifecycle.install()
+    look = _who_asks(lifecycle)
+    for worker in pipeline.workers[:1]:
+        worker.look = look
     pipeline.start()
     _process.lifecycle = lifecycle
+
+
+def _who_asks(lifecycle: Lifecycle) -> Callable[[], None] | None:
+    """Have `otel-kpi doctor` find this process; see `otel_kpi.diagnosis.live`."""
+    from otel_kpi.instance import private_folder
+
+    if REPORTS in os.environ:
+        from otel_kpi.diagnosis.live import LastReport
+
+        lifecycle.add(LastReport(os.environ[REPORTS]))
+    try:
+        folder = private_folder()
+    except OSError:
+        return None  # somebody else's, or none: nobody can ask there
+    asked: dict[int, str] = {}
+
+    def look() -> None:
+        pid = os.getpid()
+        path = asked.get(pid)
+        if path is None:
+            asked.clear()
+            path = asked[pid] = f"{folder}/{pid}.ask"
+        if os.path.exists(path):  # noqa: PTH110 - once a second, and pathlib costs
+            from otel_kpi.diagnosis.live import answer
+
+            answer(path)
+
+    return look
 
 
 def _start_sentry(settings: Settings) -> None:

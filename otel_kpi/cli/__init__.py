@@ -8,7 +8,7 @@ import sys
 
 from otel_kpi._version import __version__
 
-_COMMANDS = ("bootstrap", "redact", "run", "sentry-tunnel", "settings", "stack")
+_COMMANDS = ("bootstrap", "doctor", "redact", "run", "sentry-tunnel", "settings", "stack")
 
 
 def main(arguments: list[str] | None = None) -> int:

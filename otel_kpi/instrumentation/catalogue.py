@@ -85,13 +85,18 @@ class Instrumentable:
 
     def covers(self, version: str) -> bool:
         """Whether upstream's instrumentor is for that version of the library."""
-        from packaging.specifiers import SpecifierSet
-        from packaging.version import InvalidVersion
+        return within(version, self.specifier)
 
-        try:
-            return SpecifierSet(self.specifier).contains(version, prereleases=True)
-        except InvalidVersion:
-            return False
+
+def within(version: str, specifier: str) -> bool:
+    """Whether a version, pre-releases too, is in a range."""
+    from packaging.specifiers import SpecifierSet
+    from packaging.version import InvalidVersion
+
+    try:
+        return SpecifierSet(specifier).contains(version, prereleases=True)
+    except InvalidVersion:
+        return False
 
 
 def catalogue() -> tuple[Instrumentable, ...]:

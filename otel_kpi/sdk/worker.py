@@ -42,6 +42,8 @@ class ExportWorker:
         self._condition = condition
         self._timeout = timeout
         self._channels: list[Channel | MetricChannel] = []
+        # Called at each wake-up; kept over a fork.
+        self.look: Callable[[], None] | None = None
         self._renew()
 
     def _renew(self) -> None:
@@ -151,6 +153,8 @@ class ExportWorker:
         if not self._closed:
             due = min([due, *(channel.next_due for channel in self._channels)])
         self._bell.wait(due - now)
+        if self.look is not None:
+            self.look()
         if self._drains:
             self._serve()
             return
