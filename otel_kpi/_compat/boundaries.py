@@ -168,7 +168,7 @@ def _guard_django(_module: Any, boundary: Any, _servers: Any) -> None:
     def process_request(wrapped: Any, _middleware: Any, args: Any, kwargs: Any) -> None:
         (request,) = args
         setattr(request, _BEFORE, context.get_current())
-        boundary.listener(wrapped)(request, **kwargs)
+        boundary.listener(wrapped, begins=True)(request, **kwargs)
 
     def process_view(wrapped: Any, _middleware: Any, args: Any, kwargs: Any) -> None:
         boundary.listener(wrapped)(*args, **kwargs)
@@ -217,7 +217,9 @@ def _guard_aiohttp_client(module: Any, boundary: Any, _servers: Any) -> None:
     def create_trace_config(*args: Any, **kwargs: Any) -> Any:
         config = original(*args, **kwargs)
         for signal in (config.on_request_start, config.on_request_end, config.on_request_exception):
-            signal[:] = [boundary.listener(callback) for callback in signal]
+            signal[:] = [
+                boundary.listener(callback, begins=signal is config.on_request_start) for callback in signal
+            ]
         return config
 
     module.create_trace_config = create_trace_config

@@ -129,8 +129,13 @@ class Boundary:
             self.failed(error)
         return await call.recovered_async(before, args, kwargs)
 
-    def listener(self, callback: Callable[..., Any]) -> Callable[..., Any]:
-        """Guard a callback, or a coroutine function, whose result nobody needs: every error of it is ours."""
+    def listener(self, callback: Callable[..., Any], *, begins: bool = False) -> Callable[..., Any]:
+        """Guard a callback, or a coroutine function, whose result nobody needs: every error of it is ours.
+
+        Args:
+            callback: What is called.
+            begins: Whether it attaches a context that another callback detaches: taken back after an error.
+        """
         if inspect.iscoroutinefunction(callback):
 
             @functools.wraps(callback)
@@ -142,7 +147,7 @@ class Boundary:
                     return await callback(*args, **kwargs)
                 except Exception as error:
                     self.failed(error)
-                return restore(before)
+                return restore(before) if begins else None
 
             return guarded_async
 
@@ -155,7 +160,7 @@ class Boundary:
                 return callback(*args, **kwargs)
             except Exception as error:
                 self.failed(error)
-            return restore(before)
+            return restore(before) if begins else None
 
         return guarded
 

@@ -10,13 +10,17 @@ from __future__ import annotations
 import functools
 import inspect
 from contextvars import ContextVar
-from types import MethodType
+from types import GeneratorType, MethodType
 from typing import TYPE_CHECKING, Any, Final
 
-from otel_kpi.instrumentation.boundary.calls import Items
+from opentelemetry import context
+
+from otel_kpi.instrumentation.boundary.calls import Items, restore
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterable
+
+    from opentelemetry.context import Context
 
     from otel_kpi.instrumentation.boundary.calls import Call
     from otel_kpi.instrumentation.boundary.guard import Boundary
@@ -267,11 +271,25 @@ def wsgi(boundary_of: Callable[[Any], Boundary]) -> Callable[..., Any]:
         if not boundary.open or kwargs:
             return inner.wsgi(*args, **kwargs)
         request = _WsgiRequest(boundary, wrapped, inner, args[1])
+        before = context.get_current()
         body = boundary.call(request.middleware, request.application, None, args, kwargs)
-        # The middleware failed before the body was begun: the server gets the application's own.
-        return body.iterable if isinstance(body, _Body) else body
+        if isinstance(body, _Body):
+            return (
+                body.iterable
+            )  # the middleware failed before it was begun: the server gets the application's own
+        return _restoring(boundary, before, body) if isinstance(body, GeneratorType) else body
 
     return call_wsgi
+
+
+def _restoring(boundary: Boundary, before: Context, body: Any) -> Any:
+    """Pass a body on; upstream detaches the context of the request after the last part, unless it fails there."""
+    errors = boundary.errors
+    try:
+        yield from body
+    finally:
+        if boundary.errors != errors:
+            restore(before)
 
 
 class _WsgiRequest:

@@ -437,11 +437,11 @@ def test_listener_is_silent_and_gives_the_context_back(boundary: Boundary) -> No
         attach()
         raise Ours
 
-    boundary.listener(listener)()
+    boundary.listener(listener, begins=True)()
 
     async def run() -> None:
         before = context.get_current()
-        await boundary.listener(async_listener)()
+        await boundary.listener(async_listener, begins=True)()
         assert context.get_current() is before
 
     asyncio.run(run())
