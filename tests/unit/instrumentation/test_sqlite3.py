@@ -20,6 +20,8 @@ from support.statements import (
     texts,
 )
 
+from otel_kpi.instrumentation import sqlite3 as ours
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
@@ -161,3 +163,25 @@ def test_durations_are_measured(captured: Captured, connection: sqlite3.Connecti
     before = dict(measured(captured, "sqlite")).get("PRAGMA", 0)
     connection.execute("PRAGMA user_version")
     assert dict(measured(captured, "sqlite"))["PRAGMA"] == before + 1
+
+
+def test_error_of_ours_costs_a_span_and_never_the_statement(
+    captured: Captured, caplog: pytest.LogCaptureFixture
+) -> None:
+    class Hostile(sqlite3.Connection):
+        def __getattribute__(self, name: str) -> Any:
+            if name.startswith("_otel"):
+                raise RuntimeError(name)
+            return super().__getattribute__(name)
+
+    boundary = ours.DATABASE.boundary
+    try:
+        with closing(sqlite3.connect(":memory:", factory=Hostile)) as connection:
+            for number in range(20):
+                assert connection.execute("SELECT ?", (number,)).fetchone() == (number,)
+        assert captured.spans() == []
+        assert not boundary.open
+        # The first, and the one after which it is off.
+        assert len([record for record in caplog.records if record.name == "otel_kpi.instrumentation"]) == 2
+    finally:
+        boundary.reset()
