@@ -1,14 +1,9 @@
-"""Statements on a real PostgreSQL by each driver: one client span each, and none for what drivers do beside."""
+"""Statements on a real PostgreSQL under SQLAlchemy: what a span says, and none for what drivers do beside."""
 
 from __future__ import annotations
 
 import asyncio
-import os
-import shutil
-import socket
-import subprocess
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
 from opentelemetry.trace import SpanKind, StatusCode
@@ -17,52 +12,14 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import create_async_engine
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from support.captured import Captured
+    from support.servers import Server
 
 
-def _program(name: str) -> str | None:
-    """Debian keeps the server's programs off the path."""
-    found = shutil.which(name)
-    candidates = sorted(Path("/usr/lib/postgresql").glob(f"*/bin/{name}"))
-    return found or (str(candidates[-1]) if candidates else None)
-
-
-INITDB, PG_CTL = _program("initdb"), _program("pg_ctl")
-
-pytestmark = pytest.mark.skipif(INITDB is None or PG_CTL is None, reason="PostgreSQL is not installed")
-
-
-@pytest.fixture(scope="module")
-def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """`user:password@host:port/database` of a server that ends with the module."""
-    directory = tmp_path_factory.mktemp("postgresql")
-    # The server refuses to run as root, and its user must reach the directory.
-    options: dict[str, Any] = (
-        {"user": "nobody", "group": "nogroup", "extra_groups": []} if os.geteuid() == 0 else {}
-    )
-    if options:
-        shutil.chown(directory, "nobody")
-        for parent in (directory, *directory.parents[:2]):
-            parent.chmod(0o755)
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    data = str(directory / "data")
-    quiet: dict[str, Any] = {"stdout": subprocess.DEVNULL, "timeout": 60, "cwd": directory}
-    subprocess.run(
-        [str(INITDB), "-D", data, "-A", "trust", "-U", "clerk", "-N"], check=True, **quiet, **options
-    )
-    settings = f"-p {port} -k {directory} -c listen_addresses=127.0.0.1 -c fsync=off"
-    log = str(directory / "log")
-    subprocess.run(
-        [str(PG_CTL), "-D", data, "-o", settings, "-l", log, "-w", "start"], check=True, **quiet, **options
-    )
-    try:
-        yield f"clerk:hunter2@127.0.0.1:{port}/postgres"
-    finally:
-        subprocess.run([str(PG_CTL), "-D", data, "-m", "immediate", "stop"], check=True, **quiet, **options)
+@pytest.fixture
+def address(postgresql: Server) -> str:
+    """`user:password@host:port/database`."""
+    return postgresql.address
 
 
 STATEMENTS = ["CREATE", "INSERT", "SELECT", "INSERT"]
@@ -74,7 +31,7 @@ def assert_statements(captured: Captured, address: str) -> None:
     assert [each["db.operation.name"] for each in attributes] == STATEMENTS
     everywhere = {
         "db.system.name": "postgresql",
-        "db.namespace": "postgres",
+        "db.namespace": "shop",
         "server.address": "127.0.0.1",
         "server.port": int(address.rpartition(":")[2].partition("/")[0]),
     }
