@@ -130,7 +130,7 @@ def is_listed(name: str, words: list[str], listed: tuple[str, ...]) -> bool:
     return False
 
 
-def kind_of(
+def kind_of(  # noqa: PLR0911 - one return for each kind
     name: str, keys: tuple[str, ...] = (), allow: tuple[str, ...] = (), *, content: bool = False
 ) -> Kind:
     """What the name says of its value.

@@ -14,9 +14,9 @@ from numbers import Number
 from typing import TYPE_CHECKING, Any, cast
 
 from otel_kpi.redaction.names import Kind, kind_of
-from otel_kpi.redaction.policy import Policy
 
 if TYPE_CHECKING:
+    from otel_kpi.redaction.policy import Policy
     from otel_kpi.redaction.ruleset import Ruleset
 
 REDACTED = "[redacted]"
@@ -167,7 +167,7 @@ class Redactor:
         except Exception:
             return REDACTED
 
-    def attributes(self, attributes: Mapping[str, Any]) -> Mapping[str, Any]:
+    def attributes(self, attributes: Mapping[str, Any]) -> Mapping[str, Any]:  # noqa: C901, PLR0912 - written out for speed
         """The attributes that may leave, without those whose names say content; the same object when all may."""
         changed: dict[str, Any] | None = None
         names, clean, hashes = self.names, self.clean, self.clean_hashes
@@ -215,7 +215,7 @@ class Redactor:
             return {}
         return attributes if changed is None else changed
 
-    def _value(self, key: str, value: Any, depth: int, budget: list[int]) -> Any:  # noqa: C901, PLR0911, PLR0912 - one return for each kind
+    def _value(self, key: str, value: Any, depth: int, budget: list[int]) -> Any:  # noqa: C901, PLR0911 - one return for each kind
         kind = self.kind(key)
         if kind is Kind.ALLOWED:
             return value
@@ -273,7 +273,7 @@ class Redactor:
         text = raw.decode("latin-1")
         kept = self._text(Kind.PLAIN, text)
         if kept == text:
-            return cast("bytes", value) if type(value) is bytes else raw
+            return value if type(value) is bytes else raw
         return kept.encode("latin-1", "replace")
 
     def _mapping(self, mapping: Mapping[Any, Any], depth: int, budget: list[int]) -> Mapping[Any, Any]:
@@ -306,21 +306,10 @@ class Redactor:
         # `--password hunter2` as a list of arguments, and `("x-api-key", "…")` as one of headers.
         for index in range(len(kept) - 1):
             name, value = kept[index], kept[index + 1]
-            if (
-                isinstance(name, str)
-                and isinstance(value, str | bytes)
-                and value
-                and self._names_next(name, len(kept))
-            ):
-                kept[index + 1] = REDACTED
-                clean = False
-            elif (
-                isinstance(name, bytes)
-                and len(kept) == 2
-                and value
-                and self._names_next(name.decode("latin-1"), 2)
-            ):  # noqa: PLR2004 - a pair
-                kept[index + 1] = REDACTED
+            if isinstance(name, bytes):
+                name = name.decode("latin-1")
+            if isinstance(name, str) and self._names_next(name, len(kept)) and _secret(value) is not value:
+                kept[index + 1] = _secret(value)
                 clean = False
         if clean:
             return values
@@ -344,7 +333,7 @@ class Redactor:
 
     def is_content_event(self, name: str | None) -> bool:
         """Whether an event or log record of this name is a message of a conversation that stays here."""
-        return not self.policy.content and bool(name) and cast("str", name).startswith(_CONTENT_EVENTS)
+        return not self.policy.content and name is not None and name.startswith(_CONTENT_EVENTS)
 
     def frame(self, body: Any, depth: int = 0) -> Any:
         """The shape of a message, without what was said."""
@@ -375,7 +364,7 @@ def _secret(value: Any) -> Any:
     if value is None or isinstance(value, bool) or (isinstance(value, str) and value in ("", REDACTED)):
         return value
     if isinstance(value, tuple):
-        return (REDACTED,)
+        return value if value == (REDACTED,) else (REDACTED,)
     if isinstance(value, list):
-        return [REDACTED]
+        return cast("list[Any]", value) if value == [REDACTED] else [REDACTED]
     return REDACTED

@@ -19,10 +19,8 @@ if TYPE_CHECKING:
 LONGEST = 1 << 20
 """Characters of a text that are looked at; what comes behind them does not leave."""
 
-_CLASSES = bytes(
-    0x61 if chr(code).isalnum() or chr(code) in "_-" else code if code < 0x80 else 0x61
-    for code in range(256)  # noqa: PLR2004 - ASCII
-)
+_SIGNS = bytes(code for code in range(128) if not chr(code).isalnum() and chr(code) not in "_-")
+_CLASSES = bytes(code if code in _SIGNS else ord("a") for code in range(256))
 _NOT_DIGITS = bytes(code for code in range(256) if not 0x30 <= code <= 0x39)  # noqa: PLR2004 - the digits
 _TOKEN_RUN = b"a" * 14  # the shortest key of a provider, its prefix aside
 _BASE64_RUN = b"a" * 20
@@ -96,7 +94,7 @@ class Ruleset:
                 yield rule, changed
             result = changed
 
-    def due(self, text: str, *, addresses: bool = True) -> list[Rule]:
+    def due(self, text: str, *, addresses: bool = True) -> list[Rule]:  # noqa: C901, PLR0912 - one question after the other, for speed
         """The rules that may find something in this text."""
         due: list[Rule] = []
         lower = text.lower()

@@ -109,11 +109,7 @@ def _leaves(value: Any) -> Any:
         return {key: _leaves(each) for key, each in cast("dict[str, Any]", value).items()}
     if isinstance(value, list):
         return [_leaves(each) for each in cast("list[Any]", value)]
-    return (
-        _PLACEHOLDER
-        if value not in (None, True, False) or isinstance(value, (int, float)) and not isinstance(value, bool)
-        else value
-    )
+    return value if value is None or isinstance(value, bool) else _PLACEHOLDER
 
 
 def statements_in(text: str) -> str:

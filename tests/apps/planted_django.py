@@ -42,12 +42,12 @@ def everything(request: HttpRequest) -> HttpResponse:
         headers={"Authorization": f"Bearer {planted.word('client.header')}"},
         timeout=10,
     )
-    return HttpResponse("planted", headers={"Set-Cookie": f"sid={planted.word('answer.cookie')}"})
+    return HttpResponse(b"planted", headers={"Set-Cookie": f"sid={planted.word('answer.cookie')}"})
 
 
 def failure(_: HttpRequest) -> HttpResponse:
     fail(planted)
-    return HttpResponse("never")
+    return HttpResponse(b"never")
 
 
 urlpatterns = [path("plant", everything), path("fail", failure)]

@@ -223,6 +223,10 @@ def in_statements(planted: Planted) -> None:
     connection.close()
 
 
+def connect(address: str) -> None:
+    raise ConnectionError(address)
+
+
 class Account:
     def __init__(self, password: str) -> None:
         self._password = password
@@ -246,7 +250,7 @@ def in_logs(planted: Planted) -> None:
     log.warning("called from %s", planted.address("log.address of client"))
     log.warning("key %s", planted.provider("log.github", "ghp_", 36))
     try:
-        raise ConnectionError(f"postgresql://shop:{word('log.exception')}@db/shop")
+        connect(f"postgresql://shop:{word('log.exception')}@db/shop")
     except ConnectionError:
         log.exception("no database")
     emit = get_logger("planting").emit
@@ -297,8 +301,8 @@ def fail(planted: Planted) -> None:
     headers = [("x-api-key", planted.word("error.headers"))]
     assert all((password, settings, account, address, statement, headers))
     try:
-        raise KeyError(f"token={planted.word('error.cause')}")
-    except KeyError as error:
+        connect(f"token={planted.word('error.cause')}")
+    except ConnectionError as error:
         raise ValueError(
             f"cannot connect to postgresql://shop:{planted.word('error.text')}@db/ "
             f"with Authorization: Bearer {planted.word('error.bearer')}"

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import base64
 import re
-import sys
 import urllib.error
 import urllib.request
 import zlib
@@ -23,8 +22,7 @@ from apps.planting import Planted
 from support import receiver as otlp
 from support.children import RUN, environment, free_port, get, running, stop
 
-sys.path.insert(0, str(Path(__file__).parents[1] / "unit"))
-import sentry_receiver
+from tests.unit import sentry_receiver
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
