@@ -47,10 +47,10 @@ _LONG: Final = 128
 _LONG_NUMBER: Final = 1_000_000
 """Seven digits: no status, port or bucket."""
 
-_MAIL_ADDRESS = re.compile(r"[^\s@/:=]@[\w\-]+\.[\w\-.]*\w")
+_MAIL_ADDRESS: Final = r"[^\s@/:=]@[\w\-]+\.[\w\-.]*\w"
 # A UUID anywhere. Hexadecimal with a digit in it, numbers and ULIDs as a part of their own: `-` does not part, since
 # names of models and versions end in a date (`claude-3-5-sonnet-20241022`).
-_IDENTIFIER = re.compile(
+_IDENTIFIER: Final = (
     r"[0-9a-fA-F]{8}-(?:[0-9a-fA-F]{4}-){3}[0-9a-fA-F]{12}"
     r"|(?<![\w\-.+])(?:(?:0x)?(?=[a-fA-F]*\d)[0-9a-fA-F]{16,}|\d{7,}|[0-7][0-9A-HJKMNP-TV-Z]{25})(?![\w\-.])"
 )
@@ -94,9 +94,10 @@ def shape_of(value: Any) -> Shape:
     if isinstance(value, str):
         if len(value) > _LONG:
             return "identifier"
-        if "@" in value and _MAIL_ADDRESS.search(value) is not None:
+        # Compiled by `re` when the first text comes, and kept there: starting a process does not wait for that.
+        if "@" in value and re.search(_MAIL_ADDRESS, value) is not None:
             return "mail address"
-        return "identifier" if _IDENTIFIER.search(value) is not None else "value"
+        return "identifier" if re.search(_IDENTIFIER, value) is not None else "value"
     if isinstance(value, int):
         return "identifier" if not -_LONG_NUMBER < value < _LONG_NUMBER else "value"
     if isinstance(value, list | tuple):
