@@ -17,7 +17,7 @@ from wrapt import FunctionWrapper
 from otel_kpi.instrumentation.boundary import MOST_ERRORS, Boundary
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Iterator
+    from collections.abc import AsyncGenerator, AsyncIterator, Callable, Generator, Iterator
 
 STAGES = ("before", "after", "handling")
 
@@ -70,13 +70,13 @@ class Library:
         yield self._call(*args, kwargs)
 
     @contextlib.contextmanager
-    def manager(self, *args: Any, **kwargs: Any) -> Iterator[str]:
+    def manager(self, *args: Any, **kwargs: Any) -> Generator[str]:
         self.left.append("entered")
         yield self._call(*args, kwargs)
         self.left.append("left")
 
     @contextlib.asynccontextmanager
-    async def async_manager(self, *args: Any, **kwargs: Any) -> AsyncIterator[str]:
+    async def async_manager(self, *args: Any, **kwargs: Any) -> AsyncGenerator[str]:
         self.left.append("entered")
         yield self._call(*args, kwargs)
         self.left.append("left")
@@ -131,7 +131,11 @@ def async_wrapper(stage: str) -> Callable[..., Any]:
 def disguised_async_wrapper(stage: str) -> Callable[..., Any]:
     """A plain function that returns a coroutine."""
     wrapper = async_wrapper(stage)
-    return lambda wrapped, instance, args, kwargs: wrapper(wrapped, instance, args, kwargs)
+
+    def disguised(*args: Any) -> Any:
+        return wrapper(*args)
+
+    return disguised
 
 
 def generator_wrapper(stage: str) -> Callable[..., Any]:
@@ -174,7 +178,7 @@ def async_generator_wrapper(stage: str) -> Callable[..., Any]:
 
 def manager_wrapper(stage: str) -> Callable[..., Any]:
     @contextlib.contextmanager
-    def around(wrapped: Any, args: Any, kwargs: Any) -> Any:
+    def around(wrapped: Any, args: Any, kwargs: Any) -> Generator[Any]:
         if stage == "before":
             raise Ours(stage)
         try:
@@ -187,12 +191,15 @@ def manager_wrapper(stage: str) -> Callable[..., Any]:
                 raise Ours(stage)  # noqa: B904 - the same
             raise
 
-    return lambda wrapped, _instance, args, kwargs: around(wrapped, args, kwargs)
+    def wrapper(wrapped: Any, _instance: Any, args: Any, kwargs: Any) -> Any:
+        return around(wrapped, args, kwargs)
+
+    return wrapper
 
 
 def async_manager_wrapper(stage: str) -> Callable[..., Any]:
     @contextlib.asynccontextmanager
-    async def around(wrapped: Any, args: Any, kwargs: Any) -> Any:
+    async def around(wrapped: Any, args: Any, kwargs: Any) -> AsyncGenerator[Any]:
         if stage == "before":
             raise Ours(stage)
         try:
@@ -205,7 +212,10 @@ def async_manager_wrapper(stage: str) -> Callable[..., Any]:
                 raise Ours(stage)  # noqa: B904 - the same
             raise
 
-    return lambda wrapped, _instance, args, kwargs: around(wrapped, args, kwargs)
+    def wrapper(wrapped: Any, _instance: Any, args: Any, kwargs: Any) -> Any:
+        return around(wrapped, args, kwargs)
+
+    return wrapper
 
 
 def use_sync(function: Callable[..., Any]) -> Any:
@@ -307,7 +317,7 @@ def test_exception_handled_by_the_caller_stays_in_the_chain(boundary: Boundary, 
 
     def caught(function: Callable[..., Any]) -> list[BaseException | None]:
         try:
-            raise KeyError("the caller's")
+            raise KeyError("the caller's")  # noqa: TRY301 - what is handled while the function is called
         except KeyError:
             try:
                 function(1)
@@ -331,7 +341,10 @@ def test_what_is_no_error_passes(boundary: Boundary, error: BaseException) -> No
     def raising(*_: Any) -> None:
         raise error
 
-    for wrapper in (raising, lambda wrapped, _instance, args, kwargs: wrapped(*args, **kwargs)):
+    def passing(wrapped: Any, _instance: Any, args: Any, kwargs: Any) -> Any:
+        return wrapped(*args, **kwargs)
+
+    for wrapper in (raising, passing):
         with pytest.raises(BaseException) as raised:  # noqa: PT011 - which one it is, is compared below
             FunctionWrapper(raising, boundary.wrap(wrapper))()
         assert raised.value is error
