@@ -93,18 +93,37 @@ class Traced:
     def _begin(self, scope: Scope) -> _Exchange | Context:
         from opentelemetry.instrumentation import asgi
 
-        parent = parent_context(scope, asgi.asgi_getter)
-        if self._excluded.url_disabled(asgi.get_host_port_url_tuple(scope)[2]):
+        clear = readable(scope)
+        parent = parent_context(clear, asgi.asgi_getter)
+        if self._excluded.url_disabled(asgi.get_host_port_url_tuple(clear)[2]):
             scope[MARK] = True
             return excluded_context(parent)
-        request = ServerRequest(method_of(str(scope.get("method", ""))), scope.get("root_path") or "")
-        attributes: dict[str, Any] = asgi.collect_request_attributes(scope, self._recorder.conventions)
+        method = method_of(str(scope.get("method", ""))) if scope["type"] == "http" else ""
+        request = ServerRequest(method, scope.get("root_path") or "")
+        attributes: dict[str, Any] = asgi.collect_request_attributes(clear, self._recorder.conventions)
         attributes |= server_address.of_scope(scope)
-        attributes |= _captured_headers(scope, response=False)
+        attributes |= _captured_headers(clear, response=False)
         route = self._route(scope) if self._route is not None else None
         end = self._recorder.begin(request, attributes, parent, route)
         scope[MARK] = request
         return _Exchange(request, end, parent, self._recorder.conventions, self._boundary)
+
+
+def readable(scope: Scope) -> Scope:
+    """Give a scope whose query and headers are UTF-8: the same one, unless a client sent something else.
+
+    Upstream raises on it, which would be a 500 or, here, one of the ten errors that switch a row off.
+    """
+    query: bytes = scope.get("query_string") or b""
+    headers: list[tuple[bytes, bytes]] = list(scope.get("headers") or ())
+    if query.isascii() and all(name.isascii() and value.isascii() for name, value in headers):
+        return scope
+    clear = [(_utf8(name), _utf8(value)) for name, value in headers]
+    return {**scope, "query_string": _utf8(query), "headers": clear}
+
+
+def _utf8(text: bytes) -> bytes:
+    return text.decode("latin-1").encode()
 
 
 async def _within(active: Context, app: App, scope: Scope, receive: Any, send: Any) -> None:

@@ -20,7 +20,7 @@ from opentelemetry import context, trace
 
 from otel_kpi import _compat
 from otel_kpi.instrumentation import server_address
-from otel_kpi.instrumentation.asgi import Traced
+from otel_kpi.instrumentation.asgi import Traced, readable
 from otel_kpi.instrumentation.excluded_urls import excluded_context, excluded_urls
 from otel_kpi.instrumentation.routes import route_of
 from otel_kpi.instrumentation.server_request import (
@@ -107,12 +107,12 @@ class _Boundary:
         self.app: App = middleware  # public, and so named: see the module's docstring
         self._plain: App = middleware.app
         self._excluded: Any = middleware.excluded_urls
-        self._websocket = Traced(self._plain, "fastapi", route_of)
+        self._own = Traced(self._plain, "fastapi", route_of)
         _compat.on_asgi_span(middleware, _begun)
 
     async def __call__(self, scope: Scope, receive: Any, send: Any) -> None:
-        if scope["type"] == "websocket":
-            await self._websocket(scope, receive, send)
+        if scope["type"] == "websocket" or (scope["type"] == "http" and readable(scope) is not scope):
+            await self._own(scope, receive, send)
             return
         if scope["type"] != "http":
             await self._plain(scope, receive, send)

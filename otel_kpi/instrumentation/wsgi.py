@@ -140,6 +140,9 @@ class _Exchange:
         request = self._request
         if request is None or request.span is None:
             return
+        status = (
+            status if " " in status else f"{status} "
+        )  # without a reason, which upstream takes for granted
         wsgi.add_response_attributes(request.span, status, headers, request.attributes, self._conventions)
         request.span.set_attributes(wsgi.collect_custom_response_headers_attributes(headers))
 
