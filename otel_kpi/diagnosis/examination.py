@@ -8,10 +8,13 @@ import sys
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from otel_kpi._parsing import URL
 from otel_kpi.config import SIGNALS, PerSignal, declarations
 from otel_kpi.diagnosis import versions
+from otel_kpi.diagnosis.address import without_user
 from otel_kpi.diagnosis.advice import findings_of
 from otel_kpi.diagnosis.report import Count, Finding, Library, Report, SettingRow, Trip, worst_first
+from otel_kpi.redaction import redact_text
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -57,7 +60,8 @@ def examine_process(*, send: bool = True, timeout: float = TIMEOUT) -> Report:
     from otel_kpi.process import configured
 
     state = configured()
-    subject = f"process {os.getpid()} ({' '.join(sys.orig_argv[:4])[:80]})"
+    command = redact_text(" ".join(sys.orig_argv)[:500])
+    subject = f"process {os.getpid()} ({command[:80]})"
     if state is None:
         report = examine_environment(os.environ, send=send, timeout=timeout)
         finding = Finding(
@@ -149,12 +153,16 @@ def _missing_extras(settings: Settings) -> list[Finding]:
         for signal in SIGNALS
         if settings.protocol.of(signal) == "grpc" and "otlp" in settings.exporters.of(signal)
     ]
-    if not used or find_spec("grpc") is not None:
+    try:
+        absent = find_spec("opentelemetry.exporter.otlp.proto.grpc") is None or find_spec("grpc") is None
+    except ImportError:
+        absent = True  # the package above it is not there either
+    if not used or not absent:
         return []
     return [
         Finding(
             "error",
-            f"OTLP by gRPC is set for {', '.join(used)}, and grpcio is not installed",
+            f"OTLP by gRPC is set for {', '.join(used)}, and what it needs is not installed",
             "pip install 'otel-kpi[otlp]', or export OTEL_EXPORTER_OTLP_PROTOCOL=http/protobuf",
         )
     ]
@@ -171,6 +179,7 @@ def _rows(resolved: Resolved) -> tuple[SettingRow, ...]:
         )
         for name, one in each.items():
             shown = "…" if declaration.secret and one else _text(one)
+            shown = without_user(shown) if declaration.parser is URL else shown
             rows.append(SettingRow(name, shown, str(resolved.origins[name])))
     return tuple(rows)
 

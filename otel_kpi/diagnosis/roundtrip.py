@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from otel_kpi._version import __version__
 from otel_kpi.config import SIGNALS, PerSignal
+from otel_kpi.diagnosis.address import without_user
 from otel_kpi.diagnosis.report import Trip
 
 if TYPE_CHECKING:
@@ -56,7 +57,7 @@ def _trip(outlet: Outlet, mark: str, timeout: float) -> Trip:
     if outlet.name != "otlp" or outlet.make is not None:
         return Trip(signal, f"exporter {outlet.name}", "", "not tried", "it is not one of ours")
     settings = _hasty(outlet.settings, timeout)
-    address = _shown(otlp_address(signal, settings))
+    address = without_user(otlp_address(signal, settings))
     protocol = settings.protocol.of(signal)
     what = _WORDS[signal].format(mark=mark)
     began = time.monotonic()
@@ -91,12 +92,6 @@ def _hasty(settings: Settings, timeout: float) -> Settings:
     return replace(
         settings, timeout=PerSignal(*(min(settings.timeout.of(signal), longest) for signal in SIGNALS))
     )
-
-
-def _shown(url: str) -> str:
-    scheme, separator, rest = url.partition("://")
-    host, slash, path = rest.partition("/")
-    return f"{scheme}{separator}{host.rpartition('@')[2]}{slash}{path}"
 
 
 def _items(signal: str, mark: str) -> list[Any]:
