@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 from otel_kpi import _compat
 from otel_kpi.instrumentation import calls, sql
 from otel_kpi.instrumentation.database import Database, Failure, Statement
-from otel_kpi.instrumentation.silence import in_silence
+from otel_kpi.instrumentation.silence import in_silence, in_silence_async
 
 if TYPE_CHECKING:
     from opentelemetry.util.types import AttributeValue
@@ -55,8 +55,10 @@ class Instrumentor:
         """Wrap them."""
         import redis.asyncio.client
         import redis.asyncio.cluster
+        import redis.asyncio.sentinel
         import redis.client
         import redis.cluster
+        import redis.sentinel
 
         DATABASE.activate()
         wrap = self._methods.wrap
@@ -64,6 +66,9 @@ class Instrumentor:
         wrap(redis.cluster.NodesManager, ("initialize",), in_silence)
         parser: Any = vars(redis.cluster)["CommandsParser"]
         wrap(parser, ("initialize", "get_keys"), in_silence)
+        # And a sentinel's, where the master is.
+        wrap(redis.sentinel.Sentinel, ("discover_master", "discover_slaves"), in_silence)
+        wrap(redis.asyncio.sentinel.Sentinel, ("discover_master", "discover_slaves"), in_silence_async)
         for client in (redis.client.Redis, redis.cluster.RedisCluster):
             wrap(client, ("execute_command",), calls.call(DATABASE, _command))
         for pipeline in (redis.client.Pipeline, redis.cluster.ClusterPipeline):

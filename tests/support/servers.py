@@ -145,6 +145,22 @@ def redis(*options: str) -> Generator[Server]:
             yield server
 
 
+@contextlib.contextmanager
+def redis_sentinel(master: Server) -> Generator[Server]:
+    """A sentinel that knows `master` as `shop`."""
+    path = program("redis-server", "redis-server")
+    with _directory() as (directory, user):
+        server = Server(free_port())
+        file = directory / "sentinel.conf"
+        file.write_text(
+            f"port {server.port}\nbind {HOST}\ndir {directory}\nsentinel monitor shop {master.host} {master.port} 1\n"
+        )
+        if user:  # a sentinel writes down what it learns
+            shutil.chown(file, user["user"])
+        with _running([path, str(file), "--sentinel"], directory, user, lambda: _redis_answers(server.port)):
+            yield server
+
+
 def _redis_answers(port: int) -> bool:
     with contextlib.suppress(OSError), socket.create_connection((HOST, port), 1) as connection:
         connection.sendall(b"PING\r\n")

@@ -9,8 +9,10 @@ import pytest
 import redis
 import redis.asyncio
 from opentelemetry.trace import StatusCode
+from redis.asyncio.sentinel import Sentinel as AsyncSentinel
 from redis.backoff import NoBackoff
 from redis.retry import Retry
+from redis.sentinel import Sentinel
 from support import servers
 from support.children import free_port
 from support.statements import (
@@ -142,8 +144,7 @@ def cluster() -> Iterator[Server]:
             client.execute_command("CLUSTER ADDSLOTSRANGE", 0, 16383)
             # As text or as a dictionary, by the version of redis-py.
             servers.wait_until(
-                lambda: "cluster_state:ok"
-                in str(client.execute_command("CLUSTER INFO")).replace("': '", ":")
+                lambda: "cluster_state:ok" in str(client.execute_command("CLUSTER INFO")).replace("': '", ":")
             )
         yield server
 
@@ -170,6 +171,36 @@ def test_async_cluster_has_the_applications_commands_and_not_its_own(
 
     asyncio.run(whole())
     assert operations(captured) == ["SET", "PIPELINE GET"]
+
+
+@pytest.fixture(scope="module")
+def sentinel(redis_server: Server) -> Iterator[Server]:
+    with servers.redis_sentinel(redis_server) as server:
+        yield server
+
+
+def test_question_where_the_master_is_has_no_span(captured: Captured, sentinel: Server) -> None:
+    sentinels = Sentinel([(sentinel.host, sentinel.port)])
+    with sentinels.master_for("shop") as client:
+        client.set("key", 1)
+    sentinels.sentinels[0].close()
+    assert operations(captured) == ["SET"]
+    # Nobody knows before it is connected to which server it goes.
+    assert "server.address" not in (captured.spans()[0].attributes or {})
+
+
+def test_question_of_an_async_client_where_the_master_is_has_no_span(
+    captured: Captured, sentinel: Server
+) -> None:
+    async def whole() -> None:
+        sentinels = AsyncSentinel([(sentinel.host, sentinel.port)])
+        client: Any = sentinels.master_for("shop")
+        await client.set("key", 1)
+        for each in (client, *sentinels.sentinels):
+            await each.connection_pool.disconnect()
+
+    asyncio.run(whole())
+    assert operations(captured) == ["SET"]
 
 
 def test_users_own_instrumentor_wins(captured: Captured, client: Any) -> None:
