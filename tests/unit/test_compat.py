@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import inspect
+import os
 import sys
 import threading
 from pathlib import Path
@@ -328,6 +329,24 @@ sentry_sdk.get_client().close(1)
 print(lost, {type(outcome).__name__ for outcome in outcomes})
 """
     assert python(text) == "[('network_error', 1)] {'str'}\n"
+
+
+def test_breadcrumb_is_left_in_the_current_request_and_only_so_many_are_kept() -> None:
+    text = """
+import datetime, sentry_sdk
+from otel_kpi import _compat
+events = []
+with _compat.sentry_without_django():
+    sentry_sdk.init(dsn="http://key@127.0.0.1:9/1", default_integrations=False, auto_enabling_integrations=False,
+                    before_send=lambda event, hint: events.append(event))
+with sentry_sdk.isolation_scope():
+    for number in range(5):
+        _compat.add_sentry_breadcrumb({"timestamp": datetime.datetime.now(datetime.UTC), "message": str(number)}, 3)
+    sentry_sdk.capture_message("inside")
+sentry_sdk.capture_message("outside")
+print([[crumb["message"] for crumb in event["breadcrumbs"]["values"]] for event in events])
+"""
+    assert python(text) == "[['2', '3', '4'], []]\n"
 
 
 def test_every_client_of_sentry_is_seen_whoever_makes_it() -> None:
@@ -764,3 +783,65 @@ def test_command_of_click_and_of_typers_copy() -> None:
     app.command("other")(note)
     app(["feed"], prog_name="load", standalone_mode=False)
     assert names == ["load feed", "load feed"]
+
+
+# --- opentelemetry-configuration: one component out of its element of the file
+
+
+def declared_file(tmp_path: Path, text: str) -> Any:
+    configuration = pytest.importorskip("opentelemetry.configuration")
+    path = tmp_path / "otel.yaml"
+    path.write_text(f'file_format: "1.0"\n{text}')
+    return configuration.load_config_file(path)
+
+
+def test_components_of_a_declarative_file_are_built_one_at_a_time(tmp_path: Path) -> None:
+    file = declared_file(
+        tmp_path,
+        """
+resource: {detection/development: {detectors: [{process: }]}}
+tracer_provider:
+  processors: [{simple: {exporter: {console: }}}]
+  sampler: {parent_based: {root: {trace_id_ratio_based: {ratio: 0.5}}}}
+  id_generator: {random: }
+  tracer_configurator/development: {tracers: [{name: "noisy*", config: {enabled: false}}]}
+meter_provider:
+  readers: [{periodic: {exporter: {console: }}}, {pull: {exporter: {nosuch: }}}]
+  views: [{selector: {instrument_name: a}, stream: {name: b}}]
+  meter_configurator/development: {default_config: {enabled: true}}
+logger_provider:
+  processors: [{simple: {exporter: {console: }}}]
+  logger_configurator/development: {default_config: {enabled: true}}
+""",
+    )
+    traces, metrics, logs = file.tracer_provider, file.meter_provider, file.logger_provider
+    exporters = [
+        _compat.declared_exporter("traces", traces.processors[0].simple.exporter),
+        _compat.declared_exporter("metrics", metrics.readers[0].periodic.exporter),
+        _compat.declared_exporter("logs", logs.processors[0].simple.exporter),
+    ]
+    assert [type(each).__name__ for each in exporters] == [
+        "ConsoleSpanExporter",
+        "ConsoleMetricExporter",
+        "ConsoleLogRecordExporter",
+    ]
+    assert "0.5" in _compat.declared_sampler(traces.sampler).get_description()
+    assert _compat.declared_id_generator(traces.id_generator).generate_trace_id() > 0
+    view: Any = _compat.declared_view(metrics.views[0])
+    assert view._name == "b"
+    with pytest.raises(Exception, match="nosuch"):
+        _compat.declared_pull_reader(metrics.readers[1].pull.exporter)
+    found = _compat.detected_attributes(file.resource.detection_development.detectors[0])
+    assert found["process.pid"] == os.getpid()
+    for kind, provider in (("tracer", traces), ("meter", metrics), ("logger", logs)):
+        built = _compat.declared_configurator(kind, getattr(provider, f"{kind}_configurator_development"))
+        maker: Any = {"tracer": TracerProvider, "meter": MeterProvider, "logger": LoggerProvider}[kind]
+        maker(shutdown_on_exit=False, **_compat.configured_scopes(kind, built))
+    quiet = TracerProvider(
+        shutdown_on_exit=False,
+        **_compat.configured_scopes(
+            "tracer", _compat.declared_configurator("tracer", traces.tracer_configurator_development)
+        ),
+    )
+    assert quiet.get_tracer("noisy.lib").start_span("s").is_recording() is False
+    assert quiet.get_tracer("shop").start_span("s").is_recording() is True
