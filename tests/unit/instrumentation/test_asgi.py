@@ -12,6 +12,7 @@ from opentelemetry import context, trace
 from opentelemetry.trace import SpanKind, StatusCode
 from support.web import ask, converse, scope_of
 
+from otel_kpi.instrumentation.asgi import Traced
 from otel_kpi.instrumentation.servers import serve_asgi
 
 if TYPE_CHECKING:
@@ -123,14 +124,12 @@ def test_lifespan_passes_untouched(captured: Captured) -> None:
 
 def test_request_in_a_request_of_the_same_process_is_below_it(captured: Captured) -> None:
     """As an application's own client for itself does it."""
-    inner = serve_asgi(plain)
+    inner = Traced(plain, "asgi")
 
     async def outer(_scope: Any, receive: Any, send: Any) -> None:
-        from otel_kpi.instrumentation.asgi import Traced
-
-        await Traced(plain, "asgi")(scope_of("/inner"), receive, send)
+        await inner(scope_of("/inner"), receive, send)
 
     assert converse(serve_asgi(outer), scope_of("/outer"), []).body == b"ok"
-    assert inner
-    inside, outside = captured.spans(SpanKind.SERVER)
+    outside, inside = captured.spans(SpanKind.SERVER)  # what goes out last has gone through both
     assert inside.parent == outside.context
+    assert outside.parent is None
