@@ -81,6 +81,7 @@ from otel_kpi._compat.runtime import (
     remember_keyboard_interrupt,
 )
 from otel_kpi._compat.sentry import (
+    add_sentry_breadcrumb,
     load_without,
     on_record_exception,
     sentry_clients,
@@ -93,6 +94,7 @@ from otel_kpi._compat.sentry import (
 __all__ = [
     "abandon_pools",
     "active_attributes",
+    "add_sentry_breadcrumb",
     "after_import",
     "asyncpg_cursor_starts",
     "asyncpg_server",

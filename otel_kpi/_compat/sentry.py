@@ -186,6 +186,25 @@ def _through(transport: Any, tunnel: str) -> type[Any]:
     return TunnelTransport
 
 
+def add_sentry_breadcrumb(crumb: dict[str, Any], most: int) -> None:
+    """Leave a breadcrumb in the current request as it is.
+
+    The public way asks for the client, copies the breadcrumb twice and calls back: 10 µs for each client span.
+
+    Args:
+        crumb: With `timestamp`, a datetime in UTC.
+        most: Breadcrumbs of a request that are kept.
+    """
+    from sentry_sdk import get_isolation_scope
+
+    scope = get_isolation_scope()
+    crumbs = scope._breadcrumbs
+    crumbs.append(crumb)
+    while len(crumbs) > most:
+        crumbs.popleft()
+        scope._n_breadcrumbs_truncated += 1
+
+
 def sentry_clients(
     initialised: Callable[[Any], None],
     prepared: Callable[[Any, Any], Any],

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from opentelemetry.sdk.trace import SpanProcessor
 from opentelemetry.trace import SpanKind, StatusCode
 
-from otel_kpi.sentry.links import CRUMB_TRACE
+from otel_kpi.sentry.links import CRUMB_SPAN, CRUMB_TRACE
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -44,6 +44,8 @@ _STATEMENT = ("db.query.text", "db.statement")
 class SpanBreadcrumbs(SpanProcessor):
     """Leaves a breadcrumb when a client span or a publication ends.
 
+    What it says is written when an error needs it: most requests have none.
+
     Args:
         add: Takes the breadcrumb; called in the context in which the span ended, that of the request.
     """
@@ -53,24 +55,28 @@ class SpanBreadcrumbs(SpanProcessor):
 
     def on_end(self, span: ReadableSpan) -> None:
         """Leave a breadcrumb; a failure of it is a breadcrumb less."""
-        if span.kind not in _KINDS:
+        context = span.context
+        if span.kind not in _KINDS or context is None:
             return
         try:
-            self._add(breadcrumb(span))
+            ended = datetime.fromtimestamp((span.end_time or 0) / _NANOSECONDS, UTC)
+            self._add({"timestamp": ended, CRUMB_TRACE: context.trace_id, CRUMB_SPAN: span})
         except Exception:
             return
+
+
+def written(crumb: dict[str, Any]) -> dict[str, Any]:
+    """A breadcrumb that may still be a span, as it is sent."""
+    span = crumb.get(CRUMB_SPAN)
+    return crumb if span is None else {"timestamp": crumb["timestamp"], **breadcrumb(span)}
 
 
 def breadcrumb(span: ReadableSpan) -> dict[str, Any]:
     """A client span as a breadcrumb (https://develop.sentry.dev/sdk/data-model/event-payloads/breadcrumbs/)."""
     attributes = span.attributes or {}
     end = span.end_time or 0
-    crumb: dict[str, Any] = {
-        "timestamp": datetime.fromtimestamp(end / _NANOSECONDS, UTC),
-        "level": "error" if span.status.status_code is StatusCode.ERROR else "info",
-    }
-    if span.context is not None:
-        crumb[CRUMB_TRACE] = span.context.trace_id
+    failed = span.status.status_code is StatusCode.ERROR
+    crumb: dict[str, Any] = {"level": "error" if failed else "info"}
     data: dict[str, Any] = {"duration_ms": round((end - (span.start_time or end)) / 1_000_000, 3)}
     statement = next((attributes[name] for name in _STATEMENT if name in attributes), None)
     if "http.request.method" in attributes or "http.method" in attributes:

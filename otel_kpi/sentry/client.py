@@ -10,6 +10,7 @@ from opentelemetry import trace
 
 from otel_kpi import _compat
 from otel_kpi.sentry import links, scrubbing
+from otel_kpi.sentry.breadcrumbs import KEPT, SpanBreadcrumbs, written
 from otel_kpi.sentry.delivery import Gate, count_lost, lost
 from otel_kpi.sentry.options import (
     IGNORED_LOGGERS,
@@ -45,12 +46,15 @@ class Clients:
             self._refuse_item,
             links.note_event_id,
         )
-        self.linker = links.Linker(choices.trace_url, self.gate.withdraw)
+        self.linker = links.Linker(choices.trace_url, self.gate.withdraw, self._write_crumb)
         self._choices = choices
         self._making = False
         self._failing = False
         self._refused_items: set[str] = set()
         self._said_tracing = False
+        self._replaced = False
+        self._before_breadcrumb: Any = None
+        self._most_crumbs = KEPT
 
     def watch(self) -> None:
         """Give every event of this process, from any client, the ids of its span, and clean those of others."""
@@ -85,6 +89,8 @@ class Clients:
         for name in IGNORED_LOGGERS:
             ignore_logger(name)
         given = permitted(options, os.environ)
+        self._before_breadcrumb = given.get("before_breadcrumb")
+        self._most_crumbs = int(given.get("max_breadcrumbs", KEPT))
         self._making = True
         try:
             with _compat.sentry_without_django():
@@ -120,8 +126,6 @@ class Clients:
         from sentry_sdk.integrations.logging import LoggingIntegration
         from sentry_sdk.scrubber import EventScrubber
 
-        from otel_kpi.sentry.breadcrumbs import KEPT
-
         choices = self._choices
         user = scrubbing.known_user(choices.user)
         profiling = {} if choices.profiling == "off" else _PROFILING
@@ -145,7 +149,7 @@ class Clients:
             "before_breadcrumb": _marking(given.get("before_breadcrumb")),
             # Ctrl-C is how a person ends a script, not an error of it.
             "ignore_errors": given.get("ignore_errors", [KeyboardInterrupt]),
-            "max_breadcrumbs": given.get("max_breadcrumbs", KEPT),
+            "max_breadcrumbs": self._most_crumbs,
             "max_value_length": given.get("max_value_length", VALUE_LENGTH),
             # A `before_send` of the application sees what it would see without us; what leaves is decided behind it.
             "event_scrubber": EventScrubber(),
@@ -159,9 +163,12 @@ class Clients:
         return self.linker.link(event, hint)
 
     def _initialised(self, client: Any) -> None:
-        if self._making or not client.options.get("dsn") or self._said_tracing:
+        if self._making or not client.options.get("dsn"):
             return
-        self._said_tracing = warn_of_tracing(client.options)
+        # Its own integrations leave breadcrumbs of calls and statements.
+        self._replaced = True
+        if not self._said_tracing:
+            self._said_tracing = warn_of_tracing(client.options)
 
     def _prepared(self, client: Any, event: Event) -> Event | None:
         if client is self.own or not self._choices.scrub_application:
@@ -203,17 +210,23 @@ class Clients:
 
     def leave_breadcrumbs(self) -> None:
         """Have ended client spans leave breadcrumbs; without a TracerProvider of the SDK there are none."""
-        from otel_kpi.sentry.breadcrumbs import SpanBreadcrumbs
-
         provider: Any = trace.get_tracer_provider()
         if hasattr(provider, "add_span_processor"):
             provider.add_span_processor(SpanBreadcrumbs(self._add_breadcrumb))
 
-    def _add_breadcrumb(self, crumb: dict[str, Any]) -> None:
-        if self.current() is not None:
-            import sentry_sdk
+    def _add_breadcrumb(self, crumb: Event) -> None:
+        if not self._replaced:
+            _compat.add_sentry_breadcrumb(crumb, self._most_crumbs)
 
-            sentry_sdk.add_breadcrumb(crumb)
+    def _write_crumb(self, crumb: Event) -> Event | None:
+        """A breadcrumb as it is sent; that of a span passes the application's own `before_breadcrumb` now."""
+        try:
+            whole = written(crumb)
+            if whole is crumb or self._before_breadcrumb is None:
+                return whole
+            return self._before_breadcrumb(whole, {})
+        except Exception:
+            return None
 
 
 # `profile_lifecycle="trace"` waits for transactions, of which there are none.

@@ -32,10 +32,14 @@ EVENT_ID = "sentry.event_id"
 CRUMB_TRACE = "otel_kpi_trace"
 """Which trace a breadcrumb belongs to; taken off before the event is sent."""
 
+CRUMB_SPAN = "otel_kpi_span"
+"""The span that a breadcrumb tells about, as long as nobody needs it."""
+
 # Attributes of an exception object. Plain tuples, so that an exception still pickles.
 _SPAN = "_otel_kpi_span"
 _CAPTURED = "_otel_kpi_captured"
 _RELATED = 16
+_MARKS = frozenset([CRUMB_TRACE, CRUMB_SPAN])
 
 
 def current_ids() -> tuple[str, str] | None:
@@ -113,10 +117,12 @@ class Linker:
         trace_url: Where a person finds a trace; `{trace_id}` and `{span_id}` are replaced.
         withdraw: Takes back an event that has not left yet, by its id; answers whether it was in time, and the
             span that carries the id.
+        write: Makes a breadcrumb that can be sent; None drops it.
     """
 
     trace_url: str | None = None
     withdraw: Callable[[str], Span | None] | None = None
+    write: Callable[[Event], Event | None] | None = None
 
     def link(self, event: Event, hint: Mapping[str, Any] | None) -> Event | None:
         """Put the ids of the span on an error event; None for an exception that this trace has already sent.
@@ -141,7 +147,7 @@ class Linker:
                 error.__dict__[_CAPTURED] = (trace_id, event.get("event_id"))
             except Exception:
                 unlinked[type(error).__name__] += 1
-        _keep_crumbs_of(event, ids)
+        self._keep_crumbs_of(event, ids)
         return event if ids is None else self.linked(event, ids)
 
     def linked(self, event: Event, ids: Ids) -> Event:
@@ -184,6 +190,26 @@ class Linker:
                 # An ended span tells the id of what was taken back, so this event goes under that id.
                 event["event_id"] = captured[1]
 
+    def _keep_crumbs_of(self, event: Event, ids: Ids | None) -> None:
+        """Keep the breadcrumbs of this trace and those of none.
+
+        Sentry separates requests where it has an integration; a consumer or a server without one has one list.
+        """
+        crumbs = event.get("breadcrumbs")
+        values = crumbs.get("values") if isinstance(crumbs, dict) else None
+        if not isinstance(values, list):
+            return
+        kept: list[Any] = []
+        for crumb in cast("list[Any]", values):
+            if not isinstance(crumb, dict) or CRUMB_TRACE not in crumb:
+                kept.append(crumb)
+            elif ids is None or crumb[CRUMB_TRACE] == ids[0]:
+                whole = cast("Event", crumb) if self.write is None else self.write(cast("Event", crumb))
+                if whole is not None:
+                    # A copy: the next event of the request has the same crumbs.
+                    kept.append({name: value for name, value in whole.items() if name not in _MARKS})
+        event["breadcrumbs"] = {**cast("Event", crumbs), "values": kept}
+
 
 def mark_crumb(crumb: Event) -> Event:
     """Write on a breadcrumb in which trace it was left."""
@@ -191,25 +217,6 @@ def mark_crumb(crumb: Event) -> Event:
     if context.is_valid and CRUMB_TRACE not in crumb:
         crumb[CRUMB_TRACE] = context.trace_id
     return crumb
-
-
-def _keep_crumbs_of(event: Event, ids: Ids | None) -> None:
-    """Keep the breadcrumbs of this trace and those of none.
-
-    Sentry separates requests where it has an integration; a consumer or a server without one has one list.
-    """
-    crumbs = event.get("breadcrumbs")
-    values = crumbs.get("values") if isinstance(crumbs, dict) else None
-    if not isinstance(values, list):
-        return
-    kept: list[Any] = []
-    for crumb in cast("list[Any]", values):
-        if not isinstance(crumb, dict) or CRUMB_TRACE not in crumb:
-            kept.append(crumb)
-        elif ids is None or crumb[CRUMB_TRACE] == ids[0]:
-            # A copy: the next event of the request has the same crumbs.
-            kept.append({name: value for name, value in crumb.items() if name != CRUMB_TRACE})
-    event["breadcrumbs"] = {**cast("Event", crumbs), "values": kept}
 
 
 def note_event_id(event_id: str) -> Span:

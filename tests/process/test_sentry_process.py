@@ -416,3 +416,37 @@ def test_handler_that_logs_and_raises_without_a_span_is_one_event() -> None:
         )
         (event,) = receiver.wait_for_events(1)
     assert [value["type"] for value in event["exception"]["values"]] == ["KeyError", "RuntimeError"]
+
+
+def test_applications_hook_sees_each_breadcrumb_and_a_client_of_its_own_gets_none_of_ours() -> None:
+    code = """
+        import sys
+        from opentelemetry import trace
+        from opentelemetry.sdk.trace import TracerProvider
+        from otel_kpi import sentry
+        trace.set_tracer_provider(TracerProvider())
+        def before(crumb, hint):
+            return None if crumb.get("message") == "drop" else {**crumb, "level": "debug"}
+        sentry.start(dsn=sys.argv[1], release=None, environment=None, before_breadcrumb=before, max_breadcrumbs=3)
+        tracer = trace.get_tracer("t")
+        def call(name):
+            tracer.start_span(name, kind=trace.SpanKind.CLIENT).end()
+        for name in ("first", "keep", "drop", "last"):
+            call(name)
+        sentry.capture_message("ours")
+        import sentry_sdk
+        sentry_sdk.init(sys.argv[1], auto_enabling_integrations=False, default_integrations=False)
+        sentry_sdk.get_isolation_scope().clear_breadcrumbs()
+        call("of another client")
+        sentry.capture_message("theirs")
+        sentry.flush(5.0)
+    """
+    with Receiver() as receiver:
+        run(code, receiver.dsn)
+        receiver.wait_for_events(2)
+        events = {event["message"]: event["breadcrumbs"]["values"] for event in receiver.events}
+    assert [(crumb["message"], crumb["level"]) for crumb in events["ours"]] == [
+        ("keep", "debug"),
+        ("last", "debug"),
+    ]
+    assert events["theirs"] == []
