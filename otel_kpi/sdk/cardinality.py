@@ -201,7 +201,8 @@ class _Instrument:
         result = {**attributes, **changed} if changed else attributes
         if not self._has_series(result):
             return OVERFLOW
-        if not changed:
+        # What a view takes out is not bounded, so it is not remembered.
+        if not changed and (self._kept is None or self._kept.issuperset(attributes)):
             self._pass(attributes)
         return result
 

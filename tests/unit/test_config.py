@@ -47,6 +47,17 @@ def test_empty_value_is_an_unset_one() -> None:
     assert load({"OTEL_SERVICE_NAME": "", "OTEL_METRIC_EXPORT_INTERVAL": " "}) == load({})
 
 
+def test_budgets_are_numbers_by_name() -> None:
+    settings, problems = load({"OTEL_KPI_METRIC_ATTRIBUTE_BUDGETS": "customer.tier=50, orders.placed:shop=7"})
+    assert (settings.metric_attribute_budgets, problems) == (
+        (("customer.tier", 50), ("orders.placed:shop", 7)),
+        (),
+    )
+    settings, [problem] = load({"OTEL_KPI_METRIC_ATTRIBUTE_BUDGETS": "customer.tier=many"})
+    assert settings.metric_attribute_budgets == ()
+    assert "customer.tier=many" in str(problem)
+
+
 def test_headers_are_decoded_and_lowered() -> None:
     settings, _ = load({"OTEL_EXPORTER_OTLP_HEADERS": "Authorization=Basic%20abc,x=1"})
     assert settings.headers.traces == (("authorization", "Basic abc"), ("x", "1"))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import logging
 import threading
 import time
@@ -343,6 +344,17 @@ def test_what_a_view_takes_out_has_no_budget_and_no_warning(caplog: pytest.LogCa
     for number in range(50):
         counter.add(1, {"a": 1, "user": number})
     assert len(everything.points("other.name")) == 3
+
+
+def test_nothing_is_kept_of_what_makes_no_series() -> None:
+    guarded = Guarded(Budget(values=3, series=4), View(instrument_name="viewed", attribute_keys={"a"}))
+    before = len(gc.get_objects())
+    for name in ("viewed", "plain"):
+        counter = guarded.meter.create_counter(name)
+        for number in range(2_000):
+            counter.add(1, {"a": 1, "statement": ("text" * 1_000, str(number)), "b": {"number": str(number)}})
+    gc.collect()
+    assert len(gc.get_objects()) - before < 500
 
 
 # --- whatever comes
