@@ -168,3 +168,107 @@ def test_requests_on_one_connection_are_traces_of_their_own(
 
 def server_traces(receiver: Receiver) -> list[str]:
     return [span.item.trace_id.hex() for span in receiver.spans if span.item.kind == SERVER_KIND]
+
+
+_LOGGED = """
+import sqlite3
+from mysite.settings import *
+from django.http import HttpResponse
+from django.urls import path
+
+ROOT_URLCONF = __name__
+LOGGING = {
+    "version": 1,
+    "disable_existing_loggers": False,
+    "formatters": {"short": {"format": "%(levelname)s|%(name)s|%(message)s"}},
+    "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "short"}},
+    "root": {"handlers": ["console"], "level": "INFO"},
+    "loggers": {"django.request": {"handlers": ["console"], "propagate": False}},
+}
+
+def query():
+    connection = sqlite3.connect(":memory:")
+    connection.execute("SELECT 1").fetchall()
+    connection.close()
+
+def health(request):
+    query()
+    return HttpResponse("ok")
+
+def item(request, number):
+    import logging
+    logging.getLogger("shop").info("item %s", number)
+    query()
+    return HttpResponse("ok")
+
+def boom(request):
+    raise LookupError("no such thing")
+
+urlpatterns = [path("healthz", health), path("items/<int:number>", item), path("boom", boom)]
+"""
+
+
+@pytest.mark.parametrize("server", ["gunicorn", "uvicorn"])
+def test_logging_that_the_project_takes_over_leaves_once_and_in_the_trace(
+    project: Path, receiver: Receiver, server: str
+) -> None:
+    """`LOGGING` replaces every handler; what the application prints is what it printed before."""
+    (project / "logged.py").write_text(_LOGGED)
+    port = free_port()
+    env = environment(receiver.url, DJANGO_SETTINGS_MODULE="logged")
+    command = [*RUN, *SERVERS[server](port)]
+    if server == "gunicorn":
+        command += ["--access-logfile", "-"]
+    with running(command, env, project) as process:
+        assert get(f"http://127.0.0.1:{port}/healthz") == 200
+        assert get(f"http://127.0.0.1:{port}/items/7") == 200
+        assert get(f"http://127.0.0.1:{port}/missing") == 404
+        assert get(f"http://127.0.0.1:{port}/boom") == 500
+        output = stop(process)
+    servers = {span.item.name: span for span in receiver.spans if span.item.kind == SERVER_KIND}
+    assert set(servers) == {"GET items/<int:number>", "GET", "GET boom"}
+    assert len(receiver.spans) == 4, "the probe's statement is nowhere"
+    ids = [servers[name].item.trace_id for name in ("GET items/<int:number>", "GET", "GET boom")]
+    records = [log for log in receiver.logs if log.scope in {"shop", "django.request"}]
+    assert [log.item.trace_id for log in records] == ids
+    assert [log.item.body.string_value for log in records] == [
+        "item 7",
+        "Not Found: /missing",
+        "Internal Server Error: /boom",
+    ]
+    access = [log for log in receiver.logs if log.scope in {"gunicorn.access", "uvicorn.access"}]
+    assert [log.item.trace_id for log in access] == [b"", *ids]
+    for line in ("INFO|shop|item 7", "|django.request|Not Found: /missing"):
+        assert output.count(line) == 1
+    assert "recursive" not in output
+
+
+def test_django_behind_an_application_that_nobody_knows_is_one_server_span(
+    project: Path, receiver: Receiver
+) -> None:
+    """As in Channels' routing by protocol: who begins the request, the server's hook, is told the route."""
+    (project / "logged.py").write_text(_LOGGED)
+    (project / "routing.py").write_text(
+        "from mysite.asgi import application as http\n"
+        "async def application(scope, receive, send):\n"
+        "    await {'http': http}[scope['type']](scope, receive, send)\n"
+    )
+    port = free_port()
+    env = environment(receiver.url, DJANGO_SETTINGS_MODULE="logged")
+    command = [*RUN, "uvicorn", "--lifespan", "off", "--port", str(port), "routing:application"]
+    with running(command, env, project) as process:
+        assert get(f"http://127.0.0.1:{port}/healthz") == 200
+        assert get(f"http://127.0.0.1:{port}/items/7") == 200
+        assert get(f"http://127.0.0.1:{port}/boom") == 500
+        stop(process)
+    servers = {span.item.name: span for span in receiver.spans if span.item.kind == SERVER_KIND}
+    assert set(servers) == {"GET items/<int:number>", "GET boom"}
+    assert len(receiver.spans) == 3
+    assert servers["GET items/<int:number>"].attributes["http.route"] == "items/<int:number>"
+    assert [event.name for event in servers["GET boom"].item.events] == ["exception"]
+    routes = [
+        point.attributes.get("http.route")
+        for point in receiver.points
+        if point.metric == "http.server.request.duration"
+    ]
+    assert sorted(routes) == ["boom", "items/<int:number>"]
