@@ -104,7 +104,7 @@ def _end_of_account(text: str, start: int, length: int) -> int | None:
 
 # A piece of each, in the case in which it is written, looked for first.
 TOKEN_MARKERS = (
-    "AKIA", "ASIA", "gh", "glpat-", "xox", "xapp-", "sk-", "sk_", "rk_", "whsec_", "AIza", "ya29.", "npm_",
+    "AKIA", "ASIA", "gh", "github_pat_", "glpat-", "xox", "xapp-", "sk-", "sk_", "rk_", "whsec_", "AIza", "ya29.", "npm_",
     "pypi-", "SG.", "hf_", "dop_v1_", "shp", "AGE-SECRET-KEY", "xkeysib-", "hvs.", "dapi", "lin_api_",
     "ATATT", "sntry", "NRAK-", "gsk_", "r8_", "pat-", "sq0",
 )  # fmt: skip
