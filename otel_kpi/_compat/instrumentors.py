@@ -330,3 +330,16 @@ def unwrap_granian_application(kind: str) -> None:
     from opentelemetry.instrumentation.utils import unwrap
 
     unwrap(f"granian.{kind}", "_callback_wrapper")
+
+
+# --- opentelemetry-instrumentation-botocore
+
+
+def keep_lambda_payloads() -> None:
+    """Keep upstream from writing the trace into the payload of a Lambda invocation; no option says so."""
+    from opentelemetry.instrumentation.botocore.extensions import lmbd
+
+    def leave(_context: Any) -> None:
+        return None
+
+    lmbd._OpInvoke._inject_current_span = staticmethod(leave)  # type: ignore[method-assign] # what this is for

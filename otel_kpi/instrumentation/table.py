@@ -78,7 +78,7 @@ _UPSTREAM = "opentelemetry.instrumentation"
 
 
 def _upstream(name: str, target: str, cls: str, distribution: str, specifier: str | None = None) -> Row:
-    package = {"httpx2": "httpx", "aiobotocore": "botocore"}.get(name, name.replace("-", "_"))
+    package = "httpx" if name == "httpx2" else name.replace("-", "_")
     module = f"{_UPSTREAM}.{package}"
     return Row(name, target, f"{module}:{cls}", distribution, specifier, waits_for=(module,))
 
@@ -191,8 +191,22 @@ TABLE: Final = (
     _upstream("aiokafka", "aiokafka", "AIOKafkaInstrumentor", "aiokafka"),
     _upstream("aio-pika", "aio_pika", "AioPikaInstrumentor", "aio-pika"),
     _upstream("pika", "pika", "PikaInstrumentor", "pika"),
-    _upstream("botocore", "botocore", "BotocoreInstrumentor", "botocore"),
-    _upstream("aiobotocore", "aiobotocore", "AiobotocoreInstrumentor", "aiobotocore"),
+    Row(
+        "botocore",
+        "botocore.client",
+        "otel_kpi.instrumentation.botocore:Instrumentor",
+        "botocore",
+        ">=1.34,<2",
+        waits_for=(f"{_UPSTREAM}.botocore",),
+    ),
+    Row(
+        "aiobotocore",
+        "aiobotocore.client",
+        "otel_kpi.instrumentation.botocore:AiobotocoreInstrumentor",
+        "aiobotocore",
+        ">=2,<4",
+        waits_for=(f"{_UPSTREAM}.botocore",),
+    ),
     _upstream("aiohttp-client", "aiohttp", "AioHttpClientInstrumentor", "aiohttp", ">=3.9,<4"),
     _upstream("aiohttp-server", "aiohttp.web", "AioHttpServerInstrumentor", "aiohttp"),
     # A task costs five times as much with it (20 for 4 µs). It hides each coroutine behind its own (`repr(task)`), says "was never

@@ -11,6 +11,7 @@ import os
 import sys
 import threading
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -845,3 +846,21 @@ logger_provider:
     )
     assert quiet.get_tracer("noisy.lib").start_span("s").is_recording() is False
     assert quiet.get_tracer("shop").start_span("s").is_recording() is True
+
+
+def test_payload_of_a_lambda_invocation_is_left_alone() -> None:
+    from opentelemetry.instrumentation.botocore.extensions import lmbd
+    from opentelemetry.trace import INVALID_SPAN
+
+    calls: Any = lmbd._OpInvoke
+    injected = calls.__dict__["_inject_current_span"]
+    call = SimpleNamespace(params={"Payload": "{}"})
+    try:
+        calls.before_service_call(call, INVALID_SPAN)
+        assert "headers" in call.params["Payload"]
+        call.params["Payload"] = "{}"
+        _compat.keep_lambda_payloads()
+        calls.before_service_call(call, INVALID_SPAN)
+        assert call.params["Payload"] == "{}"
+    finally:
+        calls._inject_current_span = injected
