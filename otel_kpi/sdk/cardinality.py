@@ -123,6 +123,8 @@ class CardinalityGuard:
         self._budget = budget
         self._kept = kept
         self._instruments: dict[Any, _Instrument] = {}
+        self.errors = 0
+        """Measurements whose attributes were lost to a defect of ours; they are counted without them."""
 
     def admit(self, instrument: Any, attributes: Mapping[str, Any]) -> Mapping[str, Any]:
         """Give the attributes under which a measurement of `instrument` is recorded; never raises.
@@ -145,8 +147,13 @@ class CardinalityGuard:
                 made = _Instrument(instrument.name, self._budget, self._kept(instrument))
                 known = self._instruments.setdefault(instrument, made)
             return known.judge(attributes)
-        except Exception:
+        except Exception as error:
             # A defect of ours: the measurement counts, without what could not be looked at.
+            self.errors += 1
+            if self.errors == 1:
+                _logger.warning(
+                    "metric %s: attributes could not be looked at: %r", instrument.name, type(error)
+                )
             return OVERFLOW
 
     def recorded(self) -> tuple[Any, ...]:

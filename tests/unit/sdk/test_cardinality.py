@@ -360,6 +360,22 @@ def test_nothing_is_kept_of_what_makes_no_series() -> None:
 # --- whatever comes
 
 
+def test_defect_of_ours_costs_the_attributes_and_not_the_measurement(
+    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(_: Any) -> Any:
+        raise KeyError("a defect")
+
+    guarded = Guarded()
+    counter = guarded.meter.create_counter("m")
+    monkeypatch.setattr("otel_kpi.sdk.cardinality.redact_attributes", broken)
+    for _ in range(3):
+        counter.add(1, {"kind": "a"})
+    [point] = guarded.points()
+    assert (point.value, dict(point.attributes), guarded.guard.errors) == (3, dict(OVERFLOW), 3)
+    assert len(caplog.records) == 1
+
+
 HOSTILE = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text() | st.binary(),
     lambda inner: st.lists(inner) | st.dictionaries(st.text(min_size=1), inner),
