@@ -11,31 +11,29 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-from opentelemetry.sdk._logs import LoggerProvider, LogRecordLimits
+from opentelemetry.sdk._logs import LoggerProvider
 from opentelemetry.sdk.metrics import (
     AlwaysOffExemplarFilter,
     AlwaysOnExemplarFilter,
-    Counter,
-    Histogram,
     MeterProvider,
-    ObservableCounter,
-    ObservableGauge,
-    ObservableUpDownCounter,
     TraceBasedExemplarFilter,
-    UpDownCounter,
 )
-from opentelemetry.sdk.metrics.export import AggregationTemporality, MetricExporter, MetricReader
-from opentelemetry.sdk.metrics.view import (
-    ExplicitBucketHistogramAggregation,
-    ExponentialBucketHistogramAggregation,
-)
-from opentelemetry.sdk.trace import SpanLimits
+from opentelemetry.sdk.metrics.export import MetricExporter, MetricReader
 
 from otel_kpi import _compat
+from otel_kpi.components import (
+    budget,
+    id_generator,
+    log_limits,
+    preferred_aggregation,
+    preferred_temporality,
+    sampler,
+    span_limits,
+)
 from otel_kpi.parts import parts_of
 from otel_kpi.resource import create_resource, instance_base, process_resource
 from otel_kpi.sdk import self_metrics
-from otel_kpi.sdk.cardinality import Budget, CardinalityGuard
+from otel_kpi.sdk.cardinality import CardinalityGuard
 from otel_kpi.sdk.channel import Channel, Exporter, Signal
 from otel_kpi.sdk.condition import DestinationCondition
 from otel_kpi.sdk.exporter import ForeignExporter, OtlpExporter
@@ -48,11 +46,8 @@ from otel_kpi.sdk.worker import ExportWorker, begin_drain_together
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from opentelemetry.sdk.metrics.view import Aggregation
     from opentelemetry.sdk.resources import Resource
     from opentelemetry.sdk.trace import TracerProvider
-    from opentelemetry.sdk.trace.id_generator import IdGenerator
-    from opentelemetry.sdk.trace.sampling import Sampler
 
     from otel_kpi.config import Settings
     from otel_kpi.parts import Outlet, Parts
@@ -140,11 +135,11 @@ def create_pipeline(settings: Settings, parts: Parts | None = None) -> Pipeline:
     plan = _Plan(parts)
 
     tracer_provider = RememberingTracerProvider(
-        sampler=parts.sampler or _sampler(settings),
+        sampler=parts.sampler or sampler(settings),
         resource=resource,
         shutdown_on_exit=False,
-        id_generator=parts.id_generator or _id_generator(settings),
-        span_limits=_span_limits(settings),
+        id_generator=parts.id_generator or id_generator(settings),
+        span_limits=span_limits(settings),
         **_scopes(parts, "tracer"),
     )
     for exporter, own in plan.exporters("traces"):
@@ -175,7 +170,7 @@ def create_pipeline(settings: Settings, parts: Parts | None = None) -> Pipeline:
         **_scopes(parts, "meter"),
     )
     guard = CardinalityGuard(
-        _budget(settings), lambda instrument: _compat.attributes_of_views(meter_provider, instrument)
+        budget(settings), lambda instrument: _compat.attributes_of_views(meter_provider, instrument)
     )
     _compat.guard_measurements(meter_provider, guard.admit)
 
@@ -183,7 +178,7 @@ def create_pipeline(settings: Settings, parts: Parts | None = None) -> Pipeline:
         resource=resource,
         shutdown_on_exit=False,
         meter_provider=meter_provider,
-        log_record_limits=_log_limits(settings),
+        log_record_limits=log_limits(settings),
         **_scopes(parts, "logger"),
     )
     for exporter, own in plan.exporters("logs"):
@@ -367,81 +362,3 @@ def _grpc_address(url: str, signal: Signal) -> str:
     """The address without the path that HTTP has for the signal, and with gRPC's port where it is the default."""
     base = url.removesuffix(f"/v1/{signal}")
     return "http://localhost:4317" if base == "http://localhost:4318" else base
-
-
-def _sampler(settings: Settings) -> Sampler | None:
-    try:
-        return _compat.sampler_by_name(settings.sampler, settings.sampler_arg)
-    except Exception as error:
-        _logger.warning(
-            "OTEL_TRACES_SAMPLER=%r with OTEL_TRACES_SAMPLER_ARG=%r is not used (%s); using parentbased_always_on",
-            settings.sampler,
-            settings.sampler_arg,
-            error,
-        )
-        return _compat.sampler_by_name("parentbased_always_on", None)
-
-
-def _id_generator(settings: Settings) -> IdGenerator | None:
-    if settings.id_generator == "random":
-        return None
-    try:
-        return _compat.id_generator_by_name(settings.id_generator)
-    except Exception as error:
-        _logger.warning("OTEL_PYTHON_ID_GENERATOR=%r is not used: %s", settings.id_generator, error)
-        return None
-
-
-def _span_limits(settings: Settings) -> SpanLimits:
-    def first(*values: int | None) -> int:
-        return next((value for value in values if value is not None), 0)
-
-    return SpanLimits(
-        max_events=settings.span_event_count,
-        max_links=settings.span_link_count,
-        max_span_attributes=first(settings.span_attribute_count, settings.attribute_count),
-        max_event_attributes=first(settings.event_attribute_count, settings.attribute_count),
-        max_link_attributes=first(settings.link_attribute_count, settings.attribute_count),
-        max_attribute_length=settings.attribute_length,
-        max_span_attribute_length=first(settings.span_attribute_length, settings.attribute_length),
-    )
-
-
-def _log_limits(settings: Settings) -> LogRecordLimits:
-    return LogRecordLimits(
-        max_attributes=settings.attribute_count,
-        max_attribute_length=settings.attribute_length,
-        max_log_record_attributes=settings.log_attribute_count or settings.attribute_count,
-        max_log_record_attribute_length=settings.log_attribute_length or settings.attribute_length,
-    )
-
-
-def _budget(settings: Settings) -> Budget:
-    return Budget(
-        values=settings.metric_attribute_values,
-        identifiers=settings.metric_identifiers,
-        series=settings.metric_series,
-        exceptions=dict(settings.metric_attribute_budgets),
-    )
-
-
-def preferred_temporality(preference: str) -> dict[type, AggregationTemporality]:
-    """The preferences of the OTLP exporter's specification, by kind of instrument."""
-    cumulative, delta = AggregationTemporality.CUMULATIVE, AggregationTemporality.DELTA
-    observable = delta if preference == "delta" else cumulative
-    synchronous = cumulative if preference == "cumulative" else delta
-    return {
-        Counter: synchronous,
-        UpDownCounter: cumulative,
-        Histogram: synchronous,
-        ObservableCounter: observable,
-        ObservableUpDownCounter: cumulative,
-        ObservableGauge: cumulative,
-    }
-
-
-def preferred_aggregation(name: str) -> dict[type, Aggregation]:
-    """What becomes of histograms, by kind of instrument."""
-    if name == "base2_exponential_bucket_histogram":
-        return {Histogram: ExponentialBucketHistogramAggregation()}
-    return {Histogram: ExplicitBucketHistogramAggregation()}

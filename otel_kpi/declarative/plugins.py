@@ -95,7 +95,7 @@ class OtelKpiMetricExporter(MetricExporter):
     """Entry point `opentelemetry_metrics_exporter = otel_kpi`; takes settings by their keyword."""
 
     def __init__(self, **settings: Any) -> None:
-        from otel_kpi.pipeline import preferred_aggregation, preferred_temporality
+        from otel_kpi.components import preferred_aggregation, preferred_temporality
 
         self._way = _Way("metrics", settings)
         super().__init__(
