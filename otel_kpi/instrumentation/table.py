@@ -102,6 +102,14 @@ TABLE: Final = (
         waits_for=(f"{_UPSTREAM}.fastapi", f"{_UPSTREAM}.asgi"),
     ),
     Row(
+        "click",
+        "click",
+        f"{_UPSTREAM}.click:ClickInstrumentor",
+        when="never",
+        # open-telemetry/opentelemetry-python-contrib#3846
+        reason="a command that serves would be one span for the life of the process; the root of a script has its name",
+    ),
+    Row(
         "starlette",
         "starlette.applications",
         "otel_kpi.instrumentation.starlette:Instrumentor",
