@@ -1,0 +1,106 @@
+"""Which tests of ours say that a library is seen: one line for each library of the table."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+UNIT = "tests/unit/instrumentation"
+PROCESS = "tests/process"
+
+
+@dataclass(frozen=True)
+class Library:
+    """A library of the matrix.
+
+    Attributes:
+        rows: Rows of `otel_kpi.instrumentation.TABLE` that these tests are about; the first has the specifier.
+        tests: Arguments of pytest.
+        install: What is installed where it is not the row's distribution: a name, perhaps with extras.
+        beside: What the tests need beside it, in versions that need no resolution of ours.
+        oldest: What the oldest version needs in addition.
+        reasons: By the end of the range: why there is no cell.
+    """
+
+    rows: tuple[str, ...]
+    tests: tuple[str, ...]
+    install: str = ""
+    beside: tuple[str, ...] = ()
+    oldest: tuple[str, ...] = ()
+    reasons: tuple[tuple[str, str], ...] = ()
+
+    @property
+    def name(self) -> str:
+        return self.rows[0]
+
+
+def _server(
+    name: str, *beside: str, rows: tuple[str, ...] = (), words: str = "", install: str = ""
+) -> Library:
+    tests = (f"{PROCESS}/test_servers.py", "-m", "proof or not proof", "-k", words or name)
+    return Library(rows or (name,), tests, install=install, beside=beside)
+
+
+_STARLETTE = ("starlette", "websockets")
+
+LIBRARIES = (
+    Library(("fastapi",), (f"{UNIT}/test_fastapi.py",), beside=("httpx>=0.27,<1", "websockets")),
+    Library(("starlette",), (f"{UNIT}/test_starlette.py",), beside=("httpx>=0.27,<1",)),
+    Library(("flask",), (f"{UNIT}/test_flask.py",), oldest=("werkzeug<3",)),
+    _server("quart", "hypercorn", "uvicorn", words="quart"),
+    _server("uvicorn", *_STARLETTE, words="uvicorn and (asgi or starlette) and not gunicorn"),
+    _server("hypercorn", *_STARLETTE, words="hypercorn and (asgi or starlette)"),
+    _server("daphne", *_STARLETTE),
+    _server("gunicorn", "flask", words="(gunicorn sync) or (gunicorn gthread)", rows=("gunicorn",)),
+    _server("gunicorn_asgi", *_STARLETTE, words="(gunicorn asgi)"),
+    _server("granian_asgi", *_STARLETTE, rows=("granian_asgi", "granian_wsgi"), words="granian", install="granian"),
+    _server("waitress", "flask"),
+    Library(
+        ("django", "django_sqlite"), (f"{PROCESS}/test_django.py",), beside=("gunicorn", "uvicorn"),
+    ),
+    Library(("django_database",), (f"{UNIT}/test_django_database.py",), beside=("pymysql",)),
+    Library(
+        ("sqlalchemy",), (f"{UNIT}/test_sqlalchemy.py",),
+        beside=("greenlet", "psycopg[binary]"), oldest=("aiosqlite<0.22",),
+    ),
+    Library(("httpx",), (f"{UNIT}/test_httpx.py",)),
+    Library(("httpx2",), (f"{UNIT}/test_httpx2.py",)),
+    Library(("requests",), (f"{UNIT}/test_requests.py",)),
+    Library(("urllib3",), (f"{UNIT}/test_urllib3.py",)),
+    Library(("aiohttp-client", "aiohttp-server"), (f"{UNIT}/test_aiohttp.py",), install="aiohttp"),
+    Library(("structlog",), (f"{UNIT}/test_structlog.py",)),
+    Library(("loguru",), (f"{UNIT}/test_loguru.py",)),
+    Library(("redis",), (f"{UNIT}/test_redis.py",)),
+    Library(("psycopg",), (f"{UNIT}/test_psycopg.py",), install="psycopg[binary]", beside=("psycopg-pool",)),
+    Library(("psycopg2",), (f"{UNIT}/test_psycopg2.py",), install="psycopg2-binary"),
+    Library(("asyncpg",), (f"{UNIT}/test_asyncpg.py",)),
+    Library(("pymysql",), (f"{UNIT}/test_pymysql.py",)),
+    Library(("aiomysql",), (f"{UNIT}/test_aiomysql.py",)),
+    Library(("pymongo",), (f"{UNIT}/test_pymongo.py",)),
+    Library(("aiosqlite",), (f"{UNIT}/test_clients.py", "-k", "aiosqlite"), beside=("httpx>=0.27,<1", "requests")),
+    Library(("celery",), (f"{PROCESS}/test_celery.py",), beside=("sqlalchemy", "redis")),
+    Library(("kafka",), (f"{UNIT}/test_kafka.py",)),
+    Library(("confluent_kafka",), (f"{UNIT}/test_confluent_kafka.py",)),
+    Library(("aiokafka",), (f"{UNIT}/test_aiokafka.py",)),
+    Library(("aio-pika",), (f"{UNIT}/test_aio_pika.py",)),
+    Library(("pika",), (f"{UNIT}/test_pika.py",)),
+    Library(("botocore",), (f"{UNIT}/test_botocore.py",), beside=("boto3",)),
+)  # fmt: skip
+
+STANDARD_LIBRARY = {
+    "logging": f"{UNIT}/test_logging.py",
+    "sqlite3": f"{UNIT}/test_sqlite3.py",
+    "threading": f"{UNIT}/test_threading.py",
+    "asyncio": f"{PROCESS}/test_asyncio.py",
+    "wsgiref": f"{UNIT}/test_wsgi.py",
+    "system_metrics": f"{PROCESS}/test_process_metrics.py",
+}
+"""Rows whose version is Python's, which the whole of our tests runs on."""
+
+WITHOUT = {
+    "werkzeug": "Flask's development server; its tests run with Flask's newest version",
+    "aiobotocore": "upstream's as it is, in upstream's own range",
+}
+"""Rows without a cell, and why."""
+
+EVERY_DAY = (("httpx", "oldest"), ("requests", "newest"), ("aiosqlite", "oldest"))
+"""Cells that are cheap enough for `make test`."""
