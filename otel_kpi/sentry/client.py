@@ -60,11 +60,13 @@ class Clients:
         """Give every event of this process, from any client, the ids of its span, and clean those of others."""
         import sentry_sdk
         from sentry_sdk.scope import add_global_event_processor, register_external_propagation_context
+        from sentry_sdk.serializer import add_global_repr_processor
 
         # What OTLPIntegration(setup_otlp_traces_exporter=False, setup_propagator=False) does, without the
         # exporter package that it imports. While it is registered the SDK adds no header to outgoing requests.
         register_external_propagation_context(links.current_ids)
         add_global_event_processor(cast("Any", self._link))
+        add_global_repr_processor(cast("Any", _with_names))
         _compat.on_record_exception(links.stamp)
         _compat.sentry_clients(self._initialised, self._prepared, self._collected)
         if sentry_sdk.get_client().is_active():
@@ -231,6 +233,15 @@ class Clients:
 
 # `profile_lifecycle="trace"` waits for transactions, of which there are none.
 _PROFILING = {"profile_session_sample_rate": 1.0, "profile_lifecycle": "manual"}
+
+
+def _with_names(value: Any, _: Any) -> Any:
+    """A named tuple as it prints itself: as a list it would lose the names that say what is secret."""
+    if isinstance(value, tuple) and hasattr(type(cast("Any", value)), "_fields"):
+        from sentry_sdk.utils import safe_repr
+
+        return safe_repr(value)[:VALUE_LENGTH]
+    return NotImplemented
 
 
 def _last_step(

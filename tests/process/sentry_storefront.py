@@ -11,7 +11,7 @@ import socket
 import sys
 import threading
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from opentelemetry import trace
 from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
@@ -246,6 +246,52 @@ async def secrets(request: Request) -> None:
     assert all((password, nested, config, card_number))
     del body
     raise ValueError(f"cannot connect to {url} with Authorization: Bearer S13-bearer-text")
+
+
+class Login(NamedTuple):
+    user: str
+    secret: str
+
+
+class Hostile:
+    def __init__(self, answer: Any) -> None:
+        self._answer = answer
+
+    def __repr__(self) -> str:
+        if isinstance(self._answer, BaseException):
+            raise self._answer
+        return self._answer
+
+
+@app.post("/hostile")
+async def hostile(request: Request) -> None:
+    body: Any = await request.json()
+    raising = Hostile(RuntimeError(f"password={body['a']}"))
+    lying = Hostile(7)
+    enormous = Hostile(f"Config(password='{body['b']}', rest='{'x' * 10_000_000}')")
+    cyclic: Any = {"token": body["c"]}
+    cyclic["again"] = [cyclic]
+    deep: Any = {"api_key": body["d"]}
+    while len(repr(deep)) < 3000:
+        deep = {"in": [deep]}
+    binary = f"Authorization: Bearer {body['e']}".encode()
+    broken = f"\ud800 password={body['f']}"
+    keyed = {f"https://bob:{body['g']}@db.internal/": 1, "carol@example.com": 2}
+    passwords = [body[name] for name in "hijk"]
+    assert all((raising, lying, enormous, cyclic, deep, binary, broken, keyed))
+    del body, request
+    further(*passwords)
+
+
+def further(*given: str) -> None:
+    # An event shows ten local variables of a frame.
+    escaped = json.dumps({"inner": json.dumps({"password": given[0]})})
+    session = Hostile(f"<Session cookie: sid={given[1]}>")
+    pair = Login("bob", given[2])
+    long = "x" * 8180 + f" password={given[3]}"
+    assert all((escaped, session, pair, long))
+    del given
+    raise ValueError("hostile")
 
 
 server = uvicorn.Server(uvicorn.Config(app, log_level="critical"))

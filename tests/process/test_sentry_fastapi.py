@@ -248,3 +248,19 @@ def test_no_planted_secret_is_in_the_bytes_received(shop: Shop) -> None:
     assert "page=3" in raw
     assert "db.internal" in raw
     assert "retries=3" in raw
+
+
+def test_hostile_values_neither_hold_up_an_event_nor_give_a_secret_away(shop: Shop) -> None:
+    planted = {name: f"S{number}PLANTED" for number, name in enumerate("abcdefghijk", 31)}
+    shop.client.post("/hostile", json=planted)
+    (event,) = shop.receiver.wait_for_events(1)
+    assert error_text(event) == "ValueError: hostile"
+    raw = shop.receiver.raw
+    assert [secret for secret in planted.values() if secret in raw] == []
+    assert "carol@example.com" not in raw
+    assert len(raw) < 300_000
+    seen = [frame.get("vars", {}) for frame in event["exception"]["values"][-1]["stacktrace"]["frames"][-2:]]
+    assert [sorted(variables) for variables in seen] == [
+        ["binary", "broken", "cyclic", "deep", "enormous", "keyed", "lying", "passwords", "raising"],
+        ["escaped", "long", "pair", "session"],
+    ]
