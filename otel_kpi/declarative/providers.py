@@ -139,11 +139,16 @@ def sampler(provider: Element) -> tuple[dict[str, Written], Sampler | None]:
     try:
         built = _compat.declared_sampler(element.value)
     except Exception as error:
-        element.refuse(str(error))
+        element.refuse(_said(error))
         return {}, None
     element.take()
     kind = next((part.name for part in element.parts()), "declared")
     return {"sampler": Written(kind, element.path)}, built
+
+
+def _said(error: Exception) -> str:
+    """Upstream's words without the whole of its model, which it quotes."""
+    return str(error).partition(" in config")[0].strip()[:200]
 
 
 def _simple_sampler(element: Element) -> dict[str, Written] | None:
@@ -180,7 +185,7 @@ def id_generator(provider: Element) -> tuple[dict[str, Written], IdGenerator | N
     try:
         built = _compat.declared_id_generator(element.value)
     except Exception as error:
-        element.refuse(str(error))
+        element.refuse(_said(error))
         return {}, None
     element.take()
     return {"id_generator": Written(kind, element.path)}, built
@@ -199,7 +204,7 @@ def views(provider: Element) -> tuple[View, ...]:
         try:
             built.append(_compat.declared_view(element.value))
         except Exception as error:
-            element.refuse(str(error))
+            element.refuse(_said(error))
             continue
         for names in (
             ("selector",),
