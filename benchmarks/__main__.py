@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib
 import sys
 
-NAMES = ("startup", "span", "log", "encode", "measurement", "storefront")
+NAMES = ("startup", "span", "log", "encode", "measurement", "redaction", "storefront")
 
 
 def main() -> None:

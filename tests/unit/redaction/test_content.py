@@ -64,7 +64,7 @@ def test_message_of_a_span_event_stays_here() -> None:
         {},
         {"content": "not of a model", "message": "stays"},
     ]
-    assert [event.name for event in span.events][0] == "gen_ai.user.message"
+    assert span.events[0].name == "gen_ai.user.message"
 
 
 @pytest.mark.parametrize("older", [True, False])

@@ -45,7 +45,7 @@ secrets = st.text(string.ascii_letters + string.digits + "-_.~+", min_size=8, ma
 quoted = st.text(st.characters(exclude_characters="\"'\\\n\r", codec="utf-8"), min_size=4, max_size=40).map(
     lambda s: f"S3cr{s}3t"
 )
-words = st.text(string.ascii_lowercase + " ", max_size=30)
+words = st.text("fghijlmnoquvxz ", max_size=30)  # of which no word is one that a rule knows
 scalars = st.one_of(st.integers(), st.floats(allow_nan=False), st.booleans(), st.none(), words)
 values = st.recursive(
     scalars,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import json
 import random
-import uuid
+from typing import TYPE_CHECKING
 from urllib.parse import quote
 
 import pytest
@@ -14,6 +14,9 @@ from hypothesis import strategies as st
 
 from otel_kpi.redaction import redact_attributes, redact_text, redact_value
 from otel_kpi.redaction.shapes import is_card
+
+if TYPE_CHECKING:
+    import uuid
 
 # Numbers that payment networks publish for tests.
 CARDS = ["4242424242424242", "5555555555554444", "378282246310005", "6011111111111117", "3530111333300000",

@@ -1,0 +1,16 @@
+"""What redaction costs stays within three times its figures (benchmarks/redaction.py)."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parents[3]))
+
+from benchmarks.redaction import figures
+
+
+def test_span_costs_microseconds_and_an_error_event_less_than_a_millisecond() -> None:
+    measured = figures()
+    limits = {name: 3_000.0 if name == "error event" else 18.0 for name in measured}
+    assert {name: micros for name, micros in measured.items() if micros > limits[name]} == {}
