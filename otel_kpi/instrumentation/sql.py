@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sized
 from typing import TYPE_CHECKING, Any, Final
 
@@ -14,10 +15,15 @@ if TYPE_CHECKING:
 
 _LONGEST_OPERATION: Final = 32
 """Characters; longer than any keyword that begins a statement."""
+_PLAIN: Final = re.compile(r"[\s(;]*+([A-Za-z]{1,32})").match
+"""Statements without a comment in front, which most are."""
 
 
 def operation(text: str) -> str:
     """Give the keyword that a statement begins with, after comments and brackets; empty when it has none."""
+    plain = _PLAIN(text)
+    if plain is not None:
+        return plain[1]
     at, end = 0, len(text)
     while at < end:
         if text[at].isspace() or text[at] in "(;":
