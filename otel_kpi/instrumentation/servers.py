@@ -45,7 +45,6 @@ _SPEAKING: Final = (
 
 def serve_asgi(app: Any) -> Any:
     """Give what a server shall call in the place of an ASGI application."""
-    script.became_server()
     return app if isinstance(app, _AsgiEntry) else _AsgiEntry(app)
 
 
@@ -60,11 +59,15 @@ class _AsgiEntry:
         self.app = app
         self._speaks = _speaks_for_itself(app)
         self._inner = app if self._speaks else TracedAsgi(app, "asgi")
+        self._serves = False
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         if scope["type"] not in TYPES:
-            await self.app(scope, receive, send)
+            await self._live(scope, receive, send)
             return
+        if not self._serves:
+            self._serves = True
+            script.became_server()
 
         async def send_within(message: Any) -> None:
             # A server writes its access line when it is handed the response; Django's span has ended by then.
@@ -88,6 +91,19 @@ class _AsgiEntry:
                 context.attach(begun)
             raise
         context.detach(token)
+
+    async def _live(self, scope: Any, receive: Any, send: Any) -> None:
+        """Pass the lifespan: what the application does to start is still below the root of the process."""
+
+        async def watched(message: Any) -> None:
+            if message["type"].startswith("lifespan.startup."):
+                script.became_server()
+            await send(message)
+
+        try:
+            await self.app(scope, receive, watched)
+        finally:
+            script.became_server()
 
 
 def _context_of(carrier: Any) -> Context | None:

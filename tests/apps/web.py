@@ -34,6 +34,8 @@ async def asgi(scope: Any, receive: Any, send: Any) -> None:
     if scope["type"] == "lifespan":
         while True:
             message = await receive()
+            if "WEB_STARTUP" in os.environ and message["type"] == "lifespan.startup":
+                query()
             await send({"type": f"{message['type']}.complete"})
             if message["type"] == "lifespan.shutdown":
                 return

@@ -236,7 +236,7 @@ def test_flask_in_fastapi_is_one_server_span_with_the_whole_route(receiver: Rece
         assert get(f"http://127.0.0.1:{port}/legacy/items/3") == 200
         assert get(f"http://127.0.0.1:{port}/legacy/boom") == 500
         stop(process)
-    item, boom = of_kind(receiver, SERVER_KIND)
+    item, boom = sorted(of_kind(receiver, SERVER_KIND), key=lambda span: span.item.start_time_unix_nano)
     assert (item.item.name, boom.item.name) == ("GET /legacy/items/<int:number>", "GET /legacy/boom")
     assert_error(boom)
     routes = {
@@ -245,3 +245,19 @@ def test_flask_in_fastapi_is_one_server_span_with_the_whole_route(receiver: Rece
         if point.metric == "http.server.request.duration"
     }
     assert routes == {"/legacy/items/<int:number>", "/legacy/boom"}
+
+
+def test_what_a_server_does_to_start_is_one_trace_and_no_request_is_in_it(receiver: Receiver) -> None:
+    port = free_port()
+    command = [*RUN, *SERVERS["uvicorn"](port), "apps.web:application"]
+    env = environment(receiver.url, WEB_APPLICATION="asgi", WEB_STARTUP="1")
+    with running(command, env, TESTS) as process:
+        assert get(f"http://127.0.0.1:{port}/items/1") == 200
+        stop(process)
+    [start] = [span for span in receiver.spans if span.scope == "otel_kpi.script"]
+    [request] = of_kind(receiver, SERVER_KIND)
+    assert start.item.name == "uvicorn"
+    assert not request.item.parent_span_id
+    assert start.item.end_time_unix_nano < request.item.start_time_unix_nano
+    parents = [span.item.parent_span_id for span in of_kind(receiver, CLIENT_KIND)]
+    assert parents == [start.item.span_id, request.item.span_id]

@@ -115,10 +115,12 @@ def test_lifespan_passes_untouched(captured: Captured) -> None:
     seen: list[Any] = []
 
     async def app(scope: Any, receive: Any, send: Any) -> None:
-        seen.extend((scope, receive, send))
+        seen.append((scope, await receive()))
+        await send({"type": "lifespan.startup.complete"})
 
-    asyncio.run(serve_asgi(app)({"type": "lifespan"}, "receive", "send"))
-    assert seen == [{"type": "lifespan"}, "receive", "send"]
+    answer = converse(serve_asgi(app), {"type": "lifespan"}, [{"type": "lifespan.startup"}])
+    assert seen == [({"type": "lifespan"}, {"type": "lifespan.startup"})]
+    assert answer.sent == [{"type": "lifespan.startup.complete"}]
     assert captured.spans() == []
 
 
