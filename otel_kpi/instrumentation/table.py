@@ -92,6 +92,17 @@ def _server(name: str, target: str, distribution: str, specifier: str | None) ->
     return Row(name, target, f"otel_kpi.instrumentation.servers:{name}", distribution, specifier)
 
 
+def _kafka(name: str, distribution: str, cls: str, specifier: str) -> Row:
+    return Row(
+        name,
+        name,
+        f"otel_kpi.instrumentation.kafka:{cls}",
+        distribution,
+        specifier,
+        waits_for=(f"{_UPSTREAM}.{name}",),
+    )
+
+
 TABLE: Final = (
     Row(
         "fastapi",
@@ -170,6 +181,13 @@ TABLE: Final = (
     _driver("psycopg2", ">=2.9.5,<3"),
     _driver("asyncpg", ">=0.27,<1"),
     _driver("pymysql", ">=1.0,<2"),
+    Row(
+        "mysqlclient",
+        "MySQLdb",
+        "otel_kpi.instrumentation.mysqlclient:Instrumentor",
+        "mysqlclient",
+        ">=2.2,<3",
+    ),
     _driver("aiomysql", ">=0.2,<1"),
     _driver("pymongo", ">=4.0.2,<5"),
     Row("sqlite3", "sqlite3", "otel_kpi.instrumentation.sqlite3:Instrumentor"),
@@ -194,9 +212,9 @@ TABLE: Final = (
         ">=5.4,<6",
         waits_for=(f"{_UPSTREAM}.celery",),
     ),
-    _upstream("kafka", "kafka", "KafkaInstrumentor", "kafka-python"),
-    _upstream("confluent_kafka", "confluent_kafka", "ConfluentKafkaInstrumentor", "confluent-kafka"),
-    _upstream("aiokafka", "aiokafka", "AIOKafkaInstrumentor", "aiokafka"),
+    _kafka("kafka", "kafka-python", "Instrumentor", ">=2.0.3,<4"),
+    _kafka("confluent_kafka", "confluent-kafka", "ConfluentInstrumentor", ">=2.6,<3"),
+    _kafka("aiokafka", "aiokafka", "AiokafkaInstrumentor", ">=0.12,<1"),
     _upstream("aio-pika", "aio_pika", "AioPikaInstrumentor", "aio-pika"),
     _upstream("pika", "pika", "PikaInstrumentor", "pika"),
     Row(
