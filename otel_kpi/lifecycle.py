@@ -148,6 +148,8 @@ class Lifecycle:
             _compat.remember_keyboard_interrupt()
 
     def _before_exec(self) -> None:
+        if not self._forked:
+            self._finish(None)
         # A child that was forked only to become another program has nothing to tell, and is not held up.
         if not self._forked or any(drainable.waiting() for drainable in self._drainables):
             self.flush(self._budget)

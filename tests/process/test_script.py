@@ -226,6 +226,15 @@ def test_process_that_turns_out_to_serve_has_no_root_from_then_on(tmp_path: Path
     assert len(roots(receiver)) == 3, "the root, the request, and the statement after it"
 
 
+def test_run_that_becomes_another_program_has_its_root(tmp_path: Path, receiver: Receiver) -> None:
+    (tmp_path / "load.py").write_text(
+        _LOAD + "import os\nos.execv(sys.executable, [sys.executable, 'next.py'])\n"
+    )
+    (tmp_path / "next.py").write_text(_LOAD)
+    run([*RUN, sys.executable, "load.py"], environment(receiver.url), tmp_path)
+    assert sorted(span.item.name for span in roots(receiver)) == ["load.py", "next.py"]
+
+
 _PROMPT = "import sys\nsys.ps1 = '>>> '\n"
 _KERNEL = "import sys, types\nsys.modules['ipykernel'] = types.ModuleType('ipykernel')\n"
 
