@@ -46,6 +46,7 @@ check: setup  ## style, types, arrows between modules, generated files
 	@$(RUN) pyright
 	@$(RUN) lint-imports
 	@$(RUN) otel-kpi settings --markdown | diff - docs/settings.md
+	@PYTHONPATH=tests $(RUN) python -m matrix --markdown | diff - docs/libraries.md
 
 unit: setup  ## the tests that need no server
 	@$(RUN) pytest tests/unit

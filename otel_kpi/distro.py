@@ -43,11 +43,24 @@ class Distro(BaseDistro):
         if leaves_to_us(entry_point.name) or entry_point.name in instrumentation.owned_names():
             return
         try:
+            instrumentation.guard(entry_point.module, entry_point.name)
             super().load_instrumentor(entry_point, **kwargs)
-        except ModuleNotFoundError:
-            raise  # the library is not there; the loader passes over it without a word
-        except Exception as error:
-            _logger.warning("the instrumentor %r failed and is left out: %s", entry_point.name, error)
+        except ModuleNotFoundError as error:
+            # The library is not there: the loader passes over it without a word. Or a part of the instrumentor is not.
+            if (error.name or "").partition(".")[0] not in {
+                "",
+                "opentelemetry",
+                entry_point.module.partition(".")[0],
+            }:
+                raise
+            _logger.warning(
+                "the instrumentor %r is installed in part and left out: %s", entry_point.name, error
+            )
+        except (
+            Exception,
+            SystemExit,
+        ) as error:  # one that ends the process when it is imported is broken too
+            _logger.warning("the instrumentor %r failed and is left out: %r", entry_point.name, error)
 
 
 _HIDING = "OTEL_PYTHON_DISABLED_INSTRUMENTATIONS"

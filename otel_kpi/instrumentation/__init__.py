@@ -15,7 +15,7 @@ from otel_kpi.instrumentation.table import TABLE, Instrumented, Row
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = ["TABLE", "Instrumented", "Row", "install", "owned_names", "report", "uninstall"]
+__all__ = ["TABLE", "Instrumented", "Row", "guard", "install", "owned_names", "report", "uninstall"]
 
 _LOADER: Final = Loader(TABLE)
 
@@ -40,6 +40,16 @@ def uninstall() -> None:
 def owned_names() -> frozenset[str]:
     """Names of upstream's entry points that the table takes over; the distro does not load these."""
     return frozenset(row.name for row in TABLE)
+
+
+def guard(module: str, name: str) -> None:
+    """Keep errors of an instrumentor that is not in the table from the application.
+
+    Args:
+        module: The instrumentor's module; imported now or later.
+        name: Its name in the log and in `otel_kpi.instrumentation.errors`.
+    """
+    _LOADER.guard(module, name)
 
 
 def report() -> tuple[Instrumented, ...]:

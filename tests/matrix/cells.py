@@ -120,7 +120,7 @@ def run(
         python = _environment(library, end, version, set_of, interpreter)
     except _NotInstalled as error:
         return Cell(version, "failed", reason=str(error))
-    return _test(library, python, version)
+    return tested(library, python, version)
 
 
 def _within(version: str, specifier: str) -> bool:
@@ -175,7 +175,7 @@ def _install(command: list[str]) -> None:
         raise _NotInstalled(f"it cannot be installed: {text[:200]}")
 
 
-def _test(library: Library, python: Path, version: str) -> Cell:
+def tested(library: Library, python: Path, version: str) -> Cell:
     # Our own settings must not reach the tests, nor this environment's interpreter; and the tests' programs come first.
     variables = {
         key: value for key, value in os.environ.items() if not key.startswith(("OTEL_", "PYTHON", "VIRTUAL_"))
@@ -203,7 +203,7 @@ def _test(library: Library, python: Path, version: str) -> Cell:
     if answer.returncode in {0, 5}:
         why = next((line.partition(": ")[2] for line in lines if line.startswith("SKIPPED")), "no test ran")
         return Cell(version, "skipped", reason=why)
-    why = next((line for line in lines if line.startswith(("FAILED", "ERROR", "E  "))), "")
+    why = next((line for line in lines if line.startswith(("FAILED", "ERROR"))), "")
     return Cell(version, "failed", count, (why or answer.stderr.strip().rpartition("\n")[2])[:300])
 
 

@@ -9,6 +9,8 @@ from importlib.metadata import entry_points
 from typing import TYPE_CHECKING
 
 import pytest
+from support.children import INSTRUMENT, environment
+from support.children import run as start_command
 
 from otel_kpi import instrumentation
 from otel_kpi.instrumentation.loader import Loader
@@ -262,3 +264,136 @@ def test_line_about_a_failure_goes_to_our_logger(caplog: pytest.LogCaptureFixtur
     [record] = caplog.records
     assert record.name == "otel_kpi.instrumentation"
     assert "kpi_no_such_module" in record.getMessage()
+
+
+# --- packages of others, as they lie on a disk
+
+FINE = """
+    from opentelemetry.instrumentation.instrumentor import BaseInstrumentor
+    from wrapt import wrap_function_wrapper
+
+    class Instrumentor(BaseInstrumentor):
+        def instrumentation_dependencies(self):
+            return ()
+
+        def _instrument(self, **options):
+            print("kpi_fine is there")
+            wrap_function_wrapper("textwrap", "dedent", lambda *call: 1 / 0)
+
+        def _uninstrument(self, **options):
+            pass
+"""
+
+BROKEN = {
+    "its import raises": ("raise OSError('no disk')", "no disk"),
+    "its import ends the process": ("import sys; sys.exit(3)", "SystemExit(3)"),
+    "its class is missing": ("value = 1", "Instrumentor"),
+    "its constructor raises": (
+        "class Instrumentor:\n    def __new__(cls): raise OSError('no memory')",
+        "no memory",
+    ),
+    "instrument raises": (FINE.replace('print("kpi_fine is there")', "raise OSError('no file')"), "no file"),
+    "its dependencies raise": (
+        FINE.replace("return ()", "raise OSError('no list')").replace(
+            "kpi_fine is there", "kpi_broken is there"
+        ),
+        "",  # the loader asks the distribution's metadata, and tells the instrumentor not to ask
+    ),
+    "a part of it is missing": ("import kpi_broken.wrappers", "installed in part"),
+    "all of it is missing": (None, "installed in part"),
+    "it is for another version": (FINE, "pytest"),
+}
+
+
+def distribution(folder: Path, name: str, source: str | None, requires: str = "") -> None:
+    """A distribution with an instrumentor, as an installer leaves it; without `source` only the metadata."""
+    metadata = folder / f"{name}-1.0.dist-info"
+    metadata.mkdir()
+    (metadata / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: 1.0\n{requires}")
+    (metadata / "entry_points.txt").write_text(
+        f"[opentelemetry_instrumentor]\n{name} = {name}:Instrumentor\n"
+    )
+    if source is not None:
+        (folder / f"{name}.py").write_text(textwrap.dedent(source))
+
+
+def start(folder: Path, source: str, **variables: str) -> subprocess.CompletedProcess[str]:
+    """Run a script under the launcher with a folder of packages on its path."""
+    script = folder / "job.py"
+    script.write_text(textwrap.dedent(source))
+    env = environment(PYTHONPATH=str(folder), OTEL_SDK_DISABLED="false", **variables)
+    return start_command([*INSTRUMENT, sys.executable, str(script)], env)
+
+
+EVERY_DAY = ("its import ends the process", "instrument raises", "all of it is missing")
+
+
+@pytest.mark.parametrize(
+    "how", [how if how in EVERY_DAY else pytest.param(how, marks=pytest.mark.proof) for how in BROKEN]
+)
+def test_package_that_is_broken_is_one_line_and_nothing_else_is_affected(tmp_path: Path, how: str) -> None:
+    source, said = BROKEN[how]
+    another = "Provides-Extra: instruments\nRequires-Dist: pytest<1; extra == 'instruments'\n"
+    distribution(tmp_path, "kpi_broken", source, another if "version" in how else "")
+    distribution(tmp_path, "kpi_fine", FINE)
+    ended = start(
+        tmp_path,
+        """
+        from otel_kpi import instrumentation
+        import sqlite3
+        print({row.name: row.state for row in instrumentation.report()}["sqlite3"])
+        """,
+    )
+    assert ended.returncode == 0, ended.stderr
+    assert "kpi_fine is there" in ended.stdout
+    assert ended.stdout.endswith("loaded\n")
+    lines = [line for line in ended.stderr.splitlines() if "kpi_broken" in line or "Traceback" in line]
+    assert len(lines) == bool(said), ended.stderr
+    assert all(said in line for line in lines), lines
+
+
+@pytest.mark.parametrize("disabled", ["kpi_fine", "sqlite3, kpi_fine", "*"])
+def test_foreign_instrumentor_is_disabled_by_the_same_variable(tmp_path: Path, disabled: str) -> None:
+    distribution(tmp_path, "kpi_fine", FINE)
+    ended = start(
+        tmp_path,
+        """
+        import sys
+        from otel_kpi import instrumentation
+        import sqlite3
+        print("kpi_fine" in sys.modules, {row.name: row.state for row in instrumentation.report()}["sqlite3"])
+        """,
+        OTEL_PYTHON_DISABLED_INSTRUMENTATIONS=disabled,
+    )
+    assert ended.returncode == 0, ended.stderr
+    assert ended.stdout == f"False {'loaded' if disabled == 'kpi_fine' else 'skipped'}\n"
+    assert ended.stderr == ""
+
+
+def test_errors_of_a_foreign_instrumentor_do_not_reach_the_application_either(tmp_path: Path) -> None:
+    distribution(tmp_path, "kpi_fine", FINE)
+    ended = start(
+        tmp_path,
+        """
+        import textwrap
+        print([textwrap.dedent("  text") for _ in range(12)] == ["text"] * 12)
+        """,
+    )
+    assert ended.stdout == "kpi_fine is there\nTrue\n"
+    first, last = (line for line in ended.stderr.splitlines() if "kpi_fine" in line)
+    assert "kpi_fine: telemetry of a call is lost to an error" in first
+    assert "kpi_fine is switched off after 10 errors" in last
+
+
+def test_instrumentor_that_cannot_be_taken_back_is_one_line(
+    write: Callable[..., None], caplog: pytest.LogCaptureFixture
+) -> None:
+    write("kpi_lib_k", "instrumented = []")
+    write("kpi_ins_k", _INSTRUMENTOR, library="kpi_lib_k", dependency="")
+    loader = Loader([upstream_row("kpi_lib_k", "kpi_ins_k")])
+    loader.install(frozenset())
+    importlib.import_module("kpi_lib_k").instrumented.clear()
+    loader.uninstall()
+    assert states(loader) == {"kpi_lib_k": "skipped"}
+    [line] = warnings_of(caplog)
+    assert line.startswith("kpi_lib_k could not be taken back: IndexError")

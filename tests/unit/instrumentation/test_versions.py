@@ -1,134 +1,149 @@
-"""Our tests on the ends of the table's ranges, each in an environment of its own."""
+"""The version matrix: our tests on the versions that the table promises. `tests/matrix` says what a cell is."""
 
 from __future__ import annotations
 
-import os
-import shutil
+import json
 import subprocess
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
+from matrix import cells, pages
+from matrix.libraries import EVERY_DAY, LIBRARIES, STANDARD_LIBRARY, WITHOUT
 
-REPOSITORY = Path(__file__).parents[3]
-UNIT = "tests/unit/instrumentation"
-TOOLS = ("pytest>=8.3", "pytest-timeout", "opentelemetry-proto>=1.45,<1.46")
+from otel_kpi.instrumentation import TABLE
 
-pytestmark = [pytest.mark.proof, pytest.mark.network, pytest.mark.timeout(600)]
+if TYPE_CHECKING:
+    from matrix.libraries import Library
+
+OF_NAME = {library.name: library for library in LIBRARIES}
 
 
-def environment(path: Path, *requirements: str, interpreter: str = sys.executable) -> Path:
-    """Make an environment with this checkout and what is asked for; give its interpreter."""
-    subprocess.run(["uv", "venv", "--quiet", "--python", interpreter, str(path)], check=True, timeout=120)
-    python = path / "bin" / "python"
-    subprocess.run(
-        [
-            "uv",
-            "pip",
-            "install",
-            "--quiet",
-            "--python",
-            str(python),
-            "--editable",
-            str(REPOSITORY),
-            *requirements,
-        ],
-        check=True,
-        timeout=400,
+def assert_green(cell: cells.Cell) -> None:
+    assert cell.result in {"passed", "skipped"}, f"{cell.version}: {cell.reason}"
+
+
+@pytest.mark.network
+@pytest.mark.timeout(400)
+@pytest.mark.parametrize(("name", "end"), EVERY_DAY)
+def test_every_day_version_is_seen(name: str, end: cells.End) -> None:
+    cell = cells.run(OF_NAME[name], end)
+    assert cell.result == "passed", f"{cell.version}: {cell.reason}"
+
+
+@pytest.mark.proof
+@pytest.mark.network
+@pytest.mark.timeout(900)
+@pytest.mark.parametrize("set_of", ["newest", "oldest"])
+@pytest.mark.parametrize("end", cells.ENDS)
+@pytest.mark.parametrize("library", LIBRARIES, ids=lambda library: library.name)
+def test_version_is_seen_beside_each_opentelemetry(library: Library, end: cells.End, set_of: str) -> None:
+    assert_green(cells.run(library, end, "oldest" if set_of == "oldest" else "newest"))
+
+
+@pytest.mark.proof
+@pytest.mark.network
+@pytest.mark.timeout(900)
+@pytest.mark.parametrize("minor", ["3.12", "3.13", "3.14"])
+@pytest.mark.parametrize("library", LIBRARIES, ids=lambda library: library.name)
+def test_newest_version_is_seen_on_other_pythons(library: Library, minor: str) -> None:
+    interpreter = cells.other_interpreters().get(minor)
+    if interpreter is None:
+        pytest.skip(f"there is no Python {minor} on this machine")
+    assert_green(cells.run(library, "newest", interpreter=interpreter))
+
+
+# --- the record and the page
+
+
+def test_page_is_what_the_record_says() -> None:
+    assert pages.PAGE.read_text(encoding="utf-8") == pages.markdown(pages.read())
+
+
+def test_every_row_of_the_table_has_its_cells_or_a_reason() -> None:
+    covered = {name for library in LIBRARIES for name in library.rows} | set(STANDARD_LIBRARY) | set(WITHOUT)
+    assert {row.name for row in TABLE} == covered
+
+
+def test_no_cell_is_red() -> None:
+    red = {
+        f"{name}: {key}": cell["reason"]
+        for name, of_library in pages.read()["libraries"].items()
+        for key, cell in of_library.items()
+        if cell["result"] == "failed"
+    }
+    assert red == {}
+
+
+def test_range_that_the_table_promises_is_green_at_both_ends() -> None:
+    libraries = pages.read()["libraries"]
+    rows = {row.name: row for row in TABLE}
+    unproven = [
+        f"{library.name}, {end}"
+        for library in LIBRARIES
+        if rows[library.name].specifier is not None
+        for end in ("oldest", "newest")
+        if libraries.get(library.name, {}).get(pages.key(end, "newest"), {}).get("result") != "passed"
+    ]
+    assert unproven == []
+
+
+def test_a_failure_of_a_librarys_tests_is_a_red_cell(tmp_path: Path) -> None:
+    """The matrix can fail: otherwise it would prove nothing."""
+    from dataclasses import replace
+
+    broken = tmp_path / "test_broken.py"
+    broken.write_text("def test_promise():\n    assert False\n", encoding="utf-8")
+    library = replace(OF_NAME["httpx"], tests=(str(broken), "--rootdir", str(tmp_path)))
+    cell = cells.tested(library, Path(sys.executable), "0")
+    assert (cell.result, cell.tests) == ("failed", 0)
+    assert "test_promise" in cell.reason
+    skipped = tmp_path / "test_skipped.py"
+    skipped.write_text(
+        "import pytest\n\ndef test_promise():\n    pytest.skip('no server')\n", encoding="utf-8"
     )
-    return python
+    library = replace(library, tests=(str(skipped), "--rootdir", str(tmp_path)))
+    assert cells.tested(library, Path(sys.executable), "0") == cells.Cell("0", "skipped", 0, "no server")
 
 
-def run(python: Path, *arguments: str) -> None:
-    variables = {key: value for key, value in os.environ.items() if not key.startswith(("OTEL_", "PYTHON"))}
+def test_record_is_readable_by_others() -> None:
+    record = json.loads(pages.RECORD.read_text(encoding="utf-8"))
+    assert set(record["opentelemetry"]) == {"oldest", "newest"}
+
+
+@pytest.mark.proof
+@pytest.mark.network
+@pytest.mark.timeout(600)
+def test_sqlalchemy_without_greenlet_is_instrumented() -> None:
+    """Upstream's instrumentor imports the asyncio extension, which needs greenlet."""
+    from support.environments import cached
+
+    python = cached("sqlalchemy-without-greenlet", "sqlalchemy>=2.1")
     result = subprocess.run(
-        [str(python), *arguments],
-        cwd=REPOSITORY,
-        env=variables,
+        [str(python), "-W", "error", "-c", WITHOUT_GREENLET],
         capture_output=True,
         text=True,
-        timeout=400,
+        timeout=60,
         check=False,
     )
-    assert result.returncode == 0, result.stdout[-6000:] + result.stderr[-2000:]
+    assert result.returncode == 0, result.stderr
 
 
-@pytest.mark.parametrize(
-    ("requirements", "tests"),
-    [
-        pytest.param(
-            ("sqlalchemy==1.4.54", "greenlet", "aiosqlite<0.22"),
-            f"{UNIT}/test_sqlalchemy.py",
-            id="sqlalchemy 1.4",
-        ),
-        pytest.param(
-            ("sqlalchemy==2.0.58", "greenlet", "aiosqlite", "psycopg[binary]"),
-            f"{UNIT}/test_sqlalchemy.py",
-            id="sqlalchemy 2.0",
-        ),
-        pytest.param(("fastapi==0.115.0",), f"{UNIT}/test_fastapi.py", id="fastapi 0.115"),
-        pytest.param(
-            ("django~=4.2.0", "gunicorn", "uvicorn"), "tests/process/test_django.py", id="django 4.2"
-        ),
-        pytest.param(
-            ("httpx==0.27.0", "requests==2.30.0", "aiosqlite==0.19.0"),
-            f"{UNIT}/test_clients.py",
-            id="httpx 0.27, requests 2.30",
-        ),
-    ],
-)
-def test_oldest_version_passes_the_same_tests(
-    tmp_path: Path, requirements: tuple[str, ...], tests: str
-) -> None:
-    run(environment(tmp_path / "env", *TOOLS, *requirements), "-m", "pytest", "-q", tests)
-
-
-@pytest.mark.parametrize("python", ["3.12", "3.13"])
-def test_newest_django_passes_the_same_tests(tmp_path: Path, python: str) -> None:
-    """Django 6 needs Python 3.12."""
-    version = ["-c", "import sys; print('%d.%d' % sys.version_info[:2])"]
-    found = next((path for path in interpreters(python) if output(path, *version) == python), None)
-    if found is None:
-        pytest.skip(f"there is no Python {python} on this machine")
-    requirements = (*TOOLS, "django>=6,<7", "gunicorn", "uvicorn")
-    python_of_it = environment(tmp_path / "env", *requirements, interpreter=found)
-    run(python_of_it, "-m", "pytest", "-q", "tests/process/test_django.py")
-
-
-def interpreters(version: str) -> list[str]:
-    """Where Python of that version may be: on the path, or among pyenv's, whose shims answer only when chosen."""
-    found = shutil.which(f"python{version}")
-    pyenv = Path(os.environ.get("PYENV_ROOT", Path.home() / ".pyenv")) / "versions"
-    return ([found] if found else []) + [str(path) for path in pyenv.glob(f"{version}*/bin/python")]
-
-
-def output(*command: str) -> str:
-    return subprocess.run(command, capture_output=True, text=True, timeout=30, check=False).stdout.strip()
-
-
-def test_sqlalchemy_without_greenlet_is_instrumented(tmp_path: Path) -> None:
-    """Upstream's instrumentor imports the asyncio extension, which needs greenlet."""
-    python = environment(tmp_path / "env", "sqlalchemy>=2.1")
-    run(
-        python,
-        "-W",
-        "error",
-        "-c",
-        """if True:
-        from otel_kpi import instrumentation
-        instrumentation.install()
-        import importlib.util, sqlalchemy
-        assert importlib.util.find_spec("greenlet") is None
-        from opentelemetry import trace
-        from opentelemetry.sdk.trace import TracerProvider
-        from opentelemetry.sdk.trace.export import SimpleSpanProcessor
-        from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
-        exporter = InMemorySpanExporter()
-        provider = TracerProvider()
-        provider.add_span_processor(SimpleSpanProcessor(exporter))
-        trace.set_tracer_provider(provider)
-        with sqlalchemy.create_engine("sqlite://").connect() as connection:
-            connection.execute(sqlalchemy.text("SELECT 1"))
-        assert len(exporter.get_finished_spans()) == 1
-        """,
-    )
+WITHOUT_GREENLET = """if True:
+    from otel_kpi import instrumentation
+    instrumentation.install()
+    import importlib.util, sqlalchemy
+    assert importlib.util.find_spec("greenlet") is None
+    from opentelemetry import trace
+    from opentelemetry.sdk.trace import TracerProvider
+    from opentelemetry.sdk.trace.export import SimpleSpanProcessor
+    from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
+    exporter = InMemorySpanExporter()
+    provider = TracerProvider()
+    provider.add_span_processor(SimpleSpanProcessor(exporter))
+    trace.set_tracer_provider(provider)
+    with sqlalchemy.create_engine("sqlite://").connect() as connection:
+        connection.execute(sqlalchemy.text("SELECT 1"))
+    assert len(exporter.get_finished_spans()) == 1
+    """
