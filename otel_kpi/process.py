@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from otel_kpi import redaction
 from otel_kpi.declarative import resolve_process
 from otel_kpi.plugins import drop_missing
-from otel_kpi.resolution import load
+from otel_kpi.resolution import resolve
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -258,10 +258,11 @@ def _reconfigure(code: dict[str, Any]) -> None:
         return
     from otel_kpi.resource import identity_resource
 
-    settings, problems = load(os.environ, **code)
-    for problem in problems:
+    # What the file says of the process still holds; it is not read again.
+    resolved = resolve(os.environ, code, _process.declared.written if _process.declared is not None else None)
+    for problem in resolved.problems:
         _logger.warning("%s", problem)
-    _process.pipeline.merge_resource(identity_resource(settings))
+    _process.pipeline.merge_resource(identity_resource(resolved.settings))
 
 
 def _set_propagators(settings: Settings) -> None:

@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import json
 import os
+import ssl
+import subprocess
 import sys
+import threading
 from concurrent.futures import ThreadPoolExecutor
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -13,7 +17,6 @@ from support.children import BIN, RUN, environment, free_port, run, running
 from support.receiver import Receiver
 
 if TYPE_CHECKING:
-    import subprocess
     from collections.abc import Iterator
     from pathlib import Path
 
@@ -120,6 +123,65 @@ def test_grpc_spoken_to_the_port_for_http_is_recognised(receiver: Receiver) -> N
 def test_tls_spoken_to_a_port_without_it_is_recognised(receiver: Receiver) -> None:
     [(_, advice)] = errors(examined(environment(receiver.url.replace("http", "https")))[1])
     assert "speaks no TLS: write http://" in advice
+
+
+def answering(folder: Path, body: bytes = b"", *, tls: bool = False) -> tuple[ThreadingHTTPServer, str]:
+    """A server that takes everything and answers with `body`; with a certificate that nobody signed."""
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            self.rfile.read(int(self.headers["Content-Length"]))
+            self.send_response(200)
+            self.send_header("Content-Type", "application/x-protobuf")
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - as the standard library has it
+            pass
+
+    class Server(ThreadingHTTPServer):
+        def handle_error(self, request: Any, client_address: Any) -> None:
+            pass  # a client that refuses the certificate hangs up
+
+    server = Server(("127.0.0.1", 0), Handler)
+    if tls:
+        words = "openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 2 -subj /CN=otel-kpi"
+        files = ["-addext", "subjectAltName=IP:127.0.0.1", "-keyout", "key.pem", "-out", "cert.pem"]
+        subprocess.run([*words.split(), *files], cwd=folder, check=True, capture_output=True)
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(folder / "cert.pem", folder / "key.pem")
+        server.socket = context.wrap_socket(server.socket, server_side=True)
+    threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True).start()
+    return server, f"{'https' if tls else 'http'}://127.0.0.1:{server.server_address[1]}"
+
+
+def test_part_that_was_refused_is_told_with_the_receivers_words(tmp_path: Path) -> None:
+    # ExportTraceServiceResponse{partial_success: {rejected_spans: 1, error_message: "no room"}}
+    server, url = answering(tmp_path, b"\x0a\x0b\x08\x01\x12\x07no room")
+    with server:
+        status, report = examined(environment(url, OTEL_SERVICE_NAME="shop"))
+        server.shutdown()
+    assert status == 1
+    assert {trip["answer"] for trip in report["trips"]} == {"partial"}
+    [(what, _)] = errors(report)
+    assert "refuses a part of the spans, metrics, log records: no room" in what
+
+
+def test_certificate_that_is_not_trusted_is_recognised_and_so_is_tls_that_is_not_asked_for(
+    tmp_path: Path,
+) -> None:
+    server, url = answering(tmp_path, tls=True)
+    with server:
+        [(what, advice)] = errors(examined(environment(url))[1])
+        [(_, other)] = errors(examined(environment(url.replace("https", "http")))[1])
+        trusted = environment(url, OTEL_EXPORTER_OTLP_CERTIFICATE=str(tmp_path / "cert.pem"))
+        status, _ = examined(trusted)
+        server.shutdown()
+    assert "TLS certificate refused" in what
+    assert "OTEL_EXPORTER_OTLP_CERTIFICATE" in advice
+    assert "speaks TLS: write https://" in other
+    assert status == 0
 
 
 def test_everything_that_is_broken_is_in_one_report(tmp_path: Path) -> None:

@@ -100,6 +100,23 @@ distribution:
     assert settings.exporters.logs == ("otlp",)
 
 
+def test_rules_of_redaction_stand_in_the_file_as_lists(path: Path) -> None:
+    found, declared = resolved(
+        path,
+        r"""
+distribution:
+  otel_kpi:
+    redact_keys: [customer_number, "patient"]
+    redact_patterns: ['C-\d{6,9}', 'a,b']
+    metric_attribute_budgets: {tenant: 50}
+""",
+    )
+    assert found.problems == declared.lines == ()
+    assert found.settings.redact_keys == ("customer_number", "patient")
+    assert found.settings.redact_patterns == ("C-\\d{6,9}", "a,b")
+    assert found.settings.metric_attribute_budgets == (("tenant", 50),)
+
+
 def test_code_outranks_the_file_and_the_file_the_environment(path: Path) -> None:
     found, declared = resolved(
         path,
