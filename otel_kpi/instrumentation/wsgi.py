@@ -173,6 +173,9 @@ class _Response:
         self._exchange = exchange
         self._parts: Iterator[bytes] | None = None
 
+    def __del__(self) -> None:
+        self._exchange.end()  # older servers do not close what they have read to its end
+
     def __iter__(self) -> _Response:
         return self
 
@@ -193,7 +196,7 @@ class _Response:
         return part  # type: ignore[return-value] # the mark of the end was taken out
 
     def close(self) -> None:
-        """Close the application's response; every server does it, whatever became of it."""
+        """Close the application's response, whatever became of it."""
         token = context.attach(self._exchange.inside)
         try:
             close = getattr(self._response, "close", None)

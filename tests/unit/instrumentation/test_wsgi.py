@@ -89,6 +89,11 @@ def test_client_that_goes_away_is_no_error(captured: Captured) -> None:
     assert captured.span(SpanKind.SERVER).status.status_code is StatusCode.UNSET
 
 
+def test_server_that_closes_nothing_ends_the_request_too(captured: Captured) -> None:
+    assert b"".join(application(iter([b"ok"]))(environ_of("/"), lambda *_: None)) == b"ok"
+    assert captured.span(SpanKind.SERVER).name == "GET"
+
+
 def test_file_reaches_the_server_as_what_it_is(captured: Captured) -> None:
     file = FileWrapper(io.BytesIO(b"ok"))
     environ = environ_of("/") | {"wsgi.file_wrapper": FileWrapper}
@@ -100,7 +105,7 @@ def test_number_of_parts_is_told_where_it_is_known(captured: Captured) -> None:
     assert len(application([b"ok"])(environ_of("/"), lambda *_: None)) == 1
     with pytest.raises(TypeError):
         len(application(iter([b"ok"]))(environ_of("/"), lambda *_: None))
-    assert captured.spans(SpanKind.SERVER) == []
+    assert len(captured.spans(SpanKind.SERVER)) == 2
 
 
 def test_status_without_a_reason_does_not_end_the_tracing(captured: Captured) -> None:
