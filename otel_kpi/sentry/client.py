@@ -46,7 +46,7 @@ class Clients:
             self._refuse_item,
             links.note_event_id,
         )
-        self.linker = links.Linker(choices.trace_url, self.gate.withdraw, self._write_crumb)
+        self.linker = links.Linker(choices.trace_url, self._holds, self._write_crumb)
         self._choices = choices
         self._making = False
         self._failing = False
@@ -163,6 +163,9 @@ class Clients:
 
     def _link(self, event: Event, hint: Any) -> Event | None:
         return self.linker.link(event, hint)
+
+    def _holds(self) -> bool:
+        return self.current() is not None
 
     def _initialised(self, client: Any) -> None:
         if self._making or not client.options.get("dsn"):

@@ -12,6 +12,7 @@ from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 from otel_kpi.redaction import redact_value
+from otel_kpi.sentry.links import PARTS
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -123,10 +124,19 @@ class Gate:
         for item in kept:
             event = item.payload.json if item.type == "event" else None
             if isinstance(event, dict) and event.get("event_id"):
+                for part in event.pop(PARTS, ()):
+                    self._take_back(part, event, envelope)
                 span = self._note(str(event["event_id"]))
                 if _may_be_a_part(event):
                     self._held.hold(str(event["event_id"]), span)
         return bool(kept)
+
+    def _take_back(self, part: str, event: dict[str, Any], envelope: Any) -> None:
+        """Take back a part of an event that is sent now, after everything that could have dropped it."""
+        span = self._held.withdraw(part)
+        if span is not None and span.get_span_context().is_valid and not span.is_recording():
+            # An ended span tells the id of what was taken back, so this event goes under that id.
+            event["event_id"] = envelope.headers["event_id"] = part
 
     def leave(self, envelope: Any) -> bool:
         """Wait for an envelope's time, in the thread that sends; answers whether it is to be sent."""
@@ -136,10 +146,6 @@ class Gate:
     def hurry(self) -> None:
         """Let nothing wait any longer: the process wants everything sent."""
         self._held.hurry()
-
-    def withdraw(self, event_id: str) -> Span | None:
-        """Take back an event that has not left; None when it was too late."""
-        return self._held.withdraw(event_id)
 
     def after_fork(self) -> None:
         """Begin anew in a forked child, whose parent sends what was held."""

@@ -32,6 +32,9 @@ EVENT_ID = "sentry.event_id"
 CRUMB_TRACE = "otel_kpi_trace"
 """Which trace a breadcrumb belongs to; taken off before the event is sent."""
 
+PARTS = "otel_kpi_parts"
+"""Ids of events that an event makes superfluous; taken off before it is sent."""
+
 CRUMB_SPAN = "otel_kpi_span"
 """The span that a breadcrumb tells about, as long as nobody needs it."""
 
@@ -115,13 +118,12 @@ class Linker:
 
     Attributes:
         trace_url: Where a person finds a trace; `{trace_id}` and `{span_id}` are replaced.
-        withdraw: Takes back an event that has not left yet, by its id; answers whether it was in time, and the
-            span that carries the id.
+        holds: Whether the current client can take events back that have not left yet.
         write: Makes a breadcrumb that can be sent; None drops it.
     """
 
     trace_url: str | None = None
-    withdraw: Callable[[str], Span | None] | None = None
+    holds: Callable[[], bool] | None = None
     write: Callable[[Event], Event | None] | None = None
 
     def link(self, event: Event, hint: Mapping[str, Any] | None) -> Event | None:
@@ -142,7 +144,7 @@ class Linker:
             captured = _read(error, _CAPTURED)
             if trace_id and captured is not None and captured[0] == trace_id:
                 return None
-            self._take_back_parts(event, error, trace_id)
+            self._name_parts(event, error, trace_id)
             try:
                 error.__dict__[_CAPTURED] = (trace_id, event.get("event_id"))
             except Exception:
@@ -177,18 +179,14 @@ class Linker:
 
         return fallback
 
-    def _take_back_parts(self, event: Event, error: BaseException, trace_id: int) -> None:
-        """Take back what was logged of this error before: this event shows it, too."""
-        if self.withdraw is None:
+    def _name_parts(self, event: Event, error: BaseException, trace_id: int) -> None:
+        """Name the events in which parts of this error were logged before: this one shows them, too."""
+        if self.holds is None or not self.holds():
             return
-        for part in _related(error):
-            captured = _read(part, _CAPTURED)
-            if captured is None or captured[0] != trace_id or captured[1] is None:
-                continue
-            span = self.withdraw(captured[1])
-            if span is not None and span.get_span_context().is_valid and not span.is_recording():
-                # An ended span tells the id of what was taken back, so this event goes under that id.
-                event["event_id"] = captured[1]
+        captured = [_read(part, _CAPTURED) for part in _related(error)]
+        parts = [each[1] for each in captured if each is not None and each[0] == trace_id and each[1]]
+        if parts:
+            event[PARTS] = parts
 
     def _keep_crumbs_of(self, event: Event, ids: Ids | None) -> None:
         """Keep the breadcrumbs of this trace and those of none.

@@ -5,12 +5,15 @@ from __future__ import annotations
 import threading
 import time
 from typing import Any
+from unittest.mock import ANY
 
+from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.trace import INVALID_SPAN
 from sentry_sdk.attachments import Attachment
 from sentry_sdk.envelope import Envelope
 
 from otel_kpi.sentry.delivery import Gate, Held
+from otel_kpi.sentry.links import PARTS
 
 
 def envelope(event_id: str, mechanism: str | None = None) -> Envelope:
@@ -20,6 +23,11 @@ def envelope(event_id: str, mechanism: str | None = None) -> Envelope:
         event["exception"] = {"values": [{"type": "E", "mechanism": {"type": mechanism}}]}
     made.add_event(event)
     return made
+
+
+def json_of(made: Envelope) -> dict[str, Any]:
+    event: Any = made.items[0].payload.json
+    return event
 
 
 def gate(refused: list[str] | None = None, noted: list[str] | None = None) -> Gate:
@@ -58,13 +66,29 @@ def test_logged_exception_waits_and_anything_else_does_not() -> None:
     assert time.monotonic() - started >= 0.2
 
 
-def test_withdrawn_event_is_not_sent_and_can_be_withdrawn_once() -> None:
+def test_part_of_a_later_event_is_not_sent_and_one_that_is_late_is() -> None:
     door = gate()
-    made = envelope("1" * 32, "logging")
-    door.enter(made)
-    assert door.withdraw("1" * 32) is INVALID_SPAN
-    assert door.withdraw("1" * 32) is None
-    assert not door.leave(made)
+    part, whole = envelope("1" * 32, "logging"), envelope("2" * 32, "asgi")
+    json_of(whole)[PARTS] = ["1" * 32, "3" * 32]
+    door.enter(part)
+    door.enter(whole)
+    assert not door.leave(part)
+    assert door.leave(whole)
+    assert json_of(whole) == {"event_id": "2" * 32, "exception": {"values": [ANY]}}
+    late = envelope("4" * 32, "logging")
+    door.enter(late)
+    assert door.leave(late)
+
+
+def test_event_takes_the_id_that_an_ended_span_tells() -> None:
+    span = TracerProvider(shutdown_on_exit=False).get_tracer("t").start_span("ended")
+    door = Gate(frozenset(), lambda _: None, lambda _: span)
+    door.enter(envelope("1" * 32, "logging"))
+    span.end()
+    whole = envelope("2" * 32, "asgi")
+    json_of(whole)[PARTS] = ["1" * 32]
+    door.enter(whole)
+    assert whole.headers["event_id"] == json_of(whole)["event_id"] == "1" * 32
 
 
 def test_flush_waits_for_nothing_that_is_held() -> None:

@@ -169,30 +169,20 @@ def test_cycle_of_causes_ends() -> None:
     assert link({}, hint(first)) == {}
 
 
-def test_logged_cause_is_taken_back_when_what_was_raised_from_it_is_sent() -> None:
-    withdrawn: list[str] = []
-    linker = Linker(withdraw=withdrawn.append)  # pyright: ignore[reportArgumentType] - None: it was too late
+def test_event_names_those_in_which_its_causes_were_logged() -> None:
     cause = KeyError("k")
     error = RuntimeError("effect")
     error.__cause__ = cause
+    linker = Linker(holds=lambda: True)
     with tracer.start_as_current_span("s"):
         linker.link({"event_id": "1" * 32}, hint(cause))
-        linker.link({"event_id": "2" * 32}, hint(error))
-    assert withdrawn == ["1" * 32]
-
-
-def test_event_takes_the_id_that_an_ended_span_tells() -> None:
-    span = tracer.start_span("ended")
-    linker = Linker(withdraw=lambda _: span)
-    cause = KeyError("k")
-    error = RuntimeError("effect")
-    error.__cause__ = cause
-    with tracer.start_as_current_span("s"):
-        linker.link({"event_id": "1" * 32}, hint(cause))
-        span.end()
         event = linker.link({"event_id": "2" * 32}, hint(error))
     assert event is not None
-    assert event["event_id"] == "1" * 32
+    assert scrub(event)[links.PARTS] == ["1" * 32]
+    # A client of the application sends what it captured at once.
+    again = RuntimeError()
+    again.__cause__ = cause
+    assert links.PARTS not in (link({}, hint(again)) or {})
 
 
 # --- where a person goes on
