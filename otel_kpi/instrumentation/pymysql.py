@@ -23,6 +23,9 @@ def failure(error: BaseException) -> Failure:
     return Failure("", type(error).__name__)
 
 
+WHERE: Final = "_otel_kpi_where"
+"""Attribute of a connection that does not say itself where it is connected to."""
+
 DATABASE: Final = Database(
     "pymysql",
     "mysql",
@@ -76,5 +79,8 @@ def callproc(cursor: Any, args: Any, kwargs: Any) -> Statement | None:
 def _where(connection: Any) -> dict[str, AttributeValue]:
     if connection is None:  # a closed cursor; the driver will say so
         return {}
+    known: dict[str, AttributeValue] | None = getattr(connection, WHERE, None)
+    if known is not None:
+        return known
     path = getattr(connection, "unix_socket", None)
     return sql.server(connection.db, path or connection.host, connection.port)
