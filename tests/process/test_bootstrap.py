@@ -116,6 +116,21 @@ def test_one_resolver_pass_installs_all(monkeypatch: pytest.MonkeyPatch, tmp_pat
     assert command[-2:] == ["a==1", "b==2"]
 
 
+def without_extras(where: Path, env: dict[str, str]) -> None:
+    """What needs an extra is named by the doctor, and the application runs without it."""
+    file = where / "otel.yaml"
+    file.write_text('file_format: "1.0"\n')
+    doctor = [str(where / "bin" / "otel-kpi"), "doctor", "--json"]
+    report = json.loads(run(doctor, env | {"OTEL_EXPORTER_OTLP_PROTOCOL": "grpc"}, timeout=60).stdout)
+    assert any("pip install 'otel-kpi[otlp]'" in each["advice"] for each in report["findings"])
+    report = json.loads(run(doctor, env | {"OTEL_CONFIG_FILE": str(file)}, timeout=60).stdout)
+    assert any("it needs: pip install 'otel-kpi[config]'" in each["what"] for each in report["findings"])
+    program = [str(where / "bin" / "otel-kpi"), "run", str(where / "bin" / "python"), "-c", "print('done')"]
+    ended = run(program, env | {"OTEL_CONFIG_FILE": str(file)}, timeout=60)
+    assert (ended.returncode, ended.stdout) == (0, "done\n")
+    assert ended.stderr.count("\n") == 1
+
+
 @pytest.mark.proof
 @pytest.mark.network
 @pytest.mark.timeout(600)
@@ -146,6 +161,7 @@ def test_bootstrap_installs_what_is_missing_in_a_new_environment(tmp_path: Path,
         "opentelemetry-instrumentation-falcon",
         "opentelemetry-instrumentation-pymemcache",
     ]
+    without_extras(where, env)
     ended = run([str(where / "bin" / "otel-kpi"), "bootstrap", "--install"], env, timeout=300)
     assert ended.returncode == 0, ended.stderr
     again = run([str(where / "bin" / "otel-kpi"), "bootstrap"], env, timeout=60)
