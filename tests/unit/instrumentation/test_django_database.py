@@ -95,6 +95,7 @@ def test_sqlite(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("driver", ["psycopg", "psycopg2"])
 def test_postgresql(tmp_path: Path, postgresql: Server, driver: str) -> None:
+    pytest.importorskip(driver)
     if driver == "psycopg2":
         # Django takes psycopg 3 where it is installed.
         (tmp_path / "psycopg.py").write_text("raise ImportError\n")
@@ -108,6 +109,7 @@ def test_postgresql(tmp_path: Path, postgresql: Server, driver: str) -> None:
 
 
 def test_mysql(tmp_path: Path, mariadb: Server) -> None:
+    pytest.importorskip("pymysql")
     spans = statements(options("django.db.backends.mysql", mariadb), tmp_path)
     check(spans, "pymysql", {"db.system.name": "mysql", "server.port": mariadb.port})
 
