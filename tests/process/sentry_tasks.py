@@ -24,6 +24,7 @@ from opentelemetry.instrumentation.celery import CeleryInstrumentor  # noqa: E40
 CeleryInstrumentor().instrument()
 app: Any = Celery("tasks", broker="memory://", backend="cache+memory://")
 app.conf.worker_hijack_root_logger = False
+app.conf.broker_transport_options = {"polling_interval": 0.05}
 log = logging.getLogger("tasks")
 headers: list[dict[str, Any]] = []
 seen: dict[str, str] = {}
