@@ -215,8 +215,8 @@ TABLE: Final = (
     _kafka("kafka", "kafka-python", "Instrumentor", ">=2.0.3,<4"),
     _kafka("confluent_kafka", "confluent-kafka", "ConfluentInstrumentor", ">=2.6,<3"),
     _kafka("aiokafka", "aiokafka", "AiokafkaInstrumentor", ">=0.12,<1"),
-    _upstream("aio-pika", "aio_pika", "AioPikaInstrumentor", "aio-pika"),
-    _upstream("pika", "pika", "PikaInstrumentor", "pika"),
+    _upstream("aio-pika", "aio_pika", "AioPikaInstrumentor", "aio-pika", ">=9.4,<11"),
+    _upstream("pika", "pika", "PikaInstrumentor", "pika", ">=1.3,<2"),
     Row(
         "botocore",
         "botocore.client",
