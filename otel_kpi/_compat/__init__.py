@@ -61,6 +61,7 @@ from otel_kpi._compat.logs import (
 from otel_kpi._compat.opentelemetry_sdk import (
     attributes_of_views,
     bounded_attributes,
+    changed_span,
     empty_metric_state,
     guard_attribute_values,
     guard_measurements,
@@ -104,6 +105,7 @@ __all__ = [
     "attributes_of_views",
     "before_exec",
     "bounded_attributes",
+    "changed_span",
     "click_command",
     "configured_scopes",
     "database_names",

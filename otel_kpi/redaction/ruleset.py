@@ -21,7 +21,7 @@ LONGEST = 1 << 20
 
 _SIGNS = bytes(code for code in range(128) if not chr(code).isalnum() and chr(code) not in "_-")
 _CLASSES = bytes(code if code in _SIGNS else ord("a") for code in range(256))
-_NOT_DIGITS = bytes(code for code in range(256) if not 0x30 <= code <= 0x39)  # noqa: PLR2004 - the digits
+_DIGITS = b"0123456789"
 _TOKEN_RUN = b"a" * 14  # the shortest key of a provider, its prefix aside
 _BASE64_RUN = b"a" * 20
 _CARD_DIGITS = 13
@@ -32,6 +32,15 @@ _ACCOUNT_DIGITS = 6  # two for the check, and no country has fewer than four
 _ENCODED = re.compile(r"%[0-9A-Fa-f]{2}")
 _OWN_SQL = ("select ", "select\n", "insert ", "update ", "delete ", "replace into")
 _REPORTS = ("parameters: ", ")=(", "failing row", "duplicate entry")
+
+
+_MEMORY_SIZE = 4096
+
+
+def _marker(key: str) -> str:
+    """What every spelling of a user's key has in it, digits aside."""
+    words = words_of(key.replace("*", " ").replace("?", " "))
+    return min(("".join(sign for sign in word if not sign.isdigit()) for word in words), key=len, default="")
 
 
 class Ruleset:
@@ -53,8 +62,8 @@ class Ruleset:
     ) -> None:
         keys = policy.keys
         self._addresses = not policy.whole_addresses
-        own = [min(words_of(key.replace("*", " ").replace("?", " ")) or [""], key=len) for key in keys]
-        self._markers = tuple(dict.fromkeys((*MARKERS, *own)))
+        self._markers = tuple(dict.fromkeys((*MARKERS, *(_marker(key) for key in keys))))
+        self._nameless: set[int] = set()
         self._named = rules.name_rules(is_secret)
         self._email = Rule("e-mail address", lambda text: shapes.with_hashed_emails(text, hash_key), "hashed")
         self._address = Rule(
@@ -97,19 +106,18 @@ class Ruleset:
     def due(self, text: str, *, addresses: bool = True) -> list[Rule]:  # noqa: C901, PLR0912 - one question after the other, for speed
         """The rules that may find something in this text."""
         due: list[Rule] = []
-        lower = text.lower()
         raw = text.encode("utf-8", "ignore")
+        letters = raw.translate(None, _DIGITS)
+        digits = len(raw) - len(letters)
         has_at = "@" in text
         if "%" in text and _ENCODED.search(text) is not None:
             due.append(self._percent)
         if has_at and "://" in text:
             due.append(rules.USER_INFORMATION)
-        for marker in self._markers:
-            if marker in lower:
-                if "private key" in lower:
-                    due.append(rules.PRIVATE_KEY)
-                due += self._named
-                break
+        if hash(letters) not in self._nameless and self._may_name(letters):
+            if "PRIVATE KEY" in text:
+                due.append(rules.PRIVATE_KEY)
+            due += self._named
         if "eyJ" in text:
             due.append(rules.WEB_TOKEN)
         classes = raw.translate(_CLASSES)
@@ -121,12 +129,12 @@ class Ruleset:
             if _BASE64_RUN in classes:
                 due.append(self._base64)
         spaced = " " in text
+        lower = text.lower() if spaced or self._further else ""
         if spaced:
             if "basic " in lower:
                 due.append(rules.BASIC)
             if "-u " in text or "-user " in text:
                 due.append(rules.COMMAND_USER)
-        digits = len(raw.translate(None, _NOT_DIGITS))
         if digits >= _CARD_DIGITS and _CARD_RUN in raw.translate(_NUMBERS):
             due.append(rules.CARD)
         if digits >= _ACCOUNT_DIGITS and (_ACCOUNT_RUN in classes or _ACCOUNT_GROUPS in classes):
@@ -141,6 +149,21 @@ class Ruleset:
             if not rule.markers or any(marker in lower for marker in rule.markers):
                 due.append(rule)
         return due
+
+    def _may_name(self, letters: bytes) -> bool:
+        """Whether a word that can make a name secret is in a text, which is given without its digits.
+
+        No such word has a digit, so what is clean without them is clean with any: an address with another id in it
+        is known already.
+        """
+        lower = letters.decode("utf-8", "ignore").lower()
+        for marker in self._markers:
+            if marker in lower:
+                return True
+        if len(self._nameless) >= _MEMORY_SIZE:
+            self._nameless.clear()
+        self._nameless.add(hash(letters))
+        return False
 
     def _of_databases(self, lower: str) -> Iterator[Rule]:
         if any(marker in lower for marker in _REPORTS):

@@ -46,12 +46,21 @@ def redacted_span(span: ReadableSpan) -> ReadableSpan:
     )
     if unchanged:
         return span
-    return ReadableSpan(
+    kept_attributes = _bounded(kept, dropped[0])
+    changed: dict[str, Any] = {"_name": kept_name, "_status": kept_status}
+    if kept is not attributes:
+        changed["_attributes"] = kept_attributes
+    if kept_events is not events:
+        changed["_events"] = _bounded_list(kept_events, dropped[1])
+    if kept_links is not links:
+        changed["_links"] = _bounded_list(kept_links, dropped[2])
+    copied = _compat.changed_span(span, **changed)
+    return copied or ReadableSpan(
         name=kept_name,
         context=context,
         parent=parent,
         resource=span.resource,
-        attributes=_bounded(kept, dropped[0]),
+        attributes=kept_attributes,
         events=_bounded_list(kept_events, dropped[1]),
         links=_bounded_list(kept_links, dropped[2]),
         kind=span.kind,
