@@ -698,7 +698,7 @@ def test_generation_of_the_http_conventions_and_what_metrics_are_told() -> None:
 def test_upstreams_asgi_middleware_says_of_its_span() -> None:
     from opentelemetry.instrumentation.asgi import OpenTelemetryMiddleware
 
-    async def app(scope: Any, receive: Any, send: Any) -> None:
+    async def app(_scope: Any, _receive: Any, send: Any) -> None:
         await send({"type": "http.response.start", "status": 204, "headers": []})
         await send({"type": "http.response.body"})
 
@@ -707,7 +707,11 @@ def test_upstreams_asgi_middleware_says_of_its_span() -> None:
 
     seen: list[Any] = []
     middleware = OpenTelemetryMiddleware(app)
-    _compat.on_asgi_span(middleware, lambda *found: seen.append(found))
+
+    def note(*found: Any) -> None:
+        seen.append(found)
+
+    _compat.on_asgi_span(middleware, note)
     scope = {"type": "http", "method": "GET", "path": "/", "headers": [], "query_string": b""}
     asyncio.run(middleware(scope, pass_over, pass_over))
     [(found, span, attributes)] = seen
@@ -872,7 +876,11 @@ def test_copy_of_a_span_has_its_own_fields_and_shares_the_others() -> None:
     assert copied is not None
     assert (copied.name, dict(copied.attributes or {}), copied.dropped_attributes) == ("two", {"b": 2}, 3)
     assert (span.name, dict(span.attributes or {})) == ("one", {"a": 1})
-    assert (copied.context, copied.start_time, copied.resource) == (span.context, span.start_time, span.resource)
+    assert (copied.context, copied.start_time, copied.resource) == (
+        span.context,
+        span.start_time,
+        span.resource,
+    )
     assert _compat.changed_span(span, _nothing_of_the_kind=1) is None
 
 

@@ -288,3 +288,54 @@ def test_background_task_runs_in_the_trace_of_its_request(captured: Captured) ->
     assert get(app, "/order") == 200
     assert len({span.context.trace_id for span in captured.spans() if span.context}) == 1
     assert "mail" in [span.name for span in captured.spans()]
+
+
+def test_health_leaves_nothing_not_even_its_children(captured: Captured) -> None:
+    app = FastAPI()
+
+    @app.get("/healthz")
+    async def health() -> str:
+        trace.get_tracer("shop").start_span("below").end()
+        return "ok"
+
+    assert health
+    before = len(captured.points("http.server.request.duration"))
+    assert get(app, "/healthz", traceparent=f"00-{_TRACE}-{_PARENT}-01") == 200
+    assert captured.spans() == []
+    assert len(captured.points("http.server.request.duration")) == before
+
+
+def test_bytes_in_no_encoding_reach_the_application_and_do_not_end_the_tracing(captured: Captured) -> None:
+    """Upstream's middleware raises on them, inside the request."""
+    from support.web import converse, scope_of
+
+    app = with_item(FastAPI())
+    for _ in range(12):
+        scope = scope_of("/items/7?q=\xff\xfe")
+        scope["headers"] = [(b"host", b"shop.test"), (b"user-agent", b"\xff\\")]
+        assert converse(app, scope, [{"type": "http.request", "body": b""}]).status == 200
+    assert [span.name for span in captured.spans(SpanKind.SERVER)] == ["GET /items/{item_id}"] * 12
+
+
+def test_websocket_says_by_which_code_it_was_closed(captured: Captured) -> None:
+    from support.web import converse, scope_of
+
+    app = FastAPI()
+
+    @app.websocket("/rooms/{room}")
+    async def rooms(websocket: WebSocket, room: str) -> None:
+        await websocket.accept()
+        async for text in websocket.iter_text():
+            await websocket.send_text(room + text)
+
+    assert rooms
+    incoming = [
+        {"type": "websocket.connect"},
+        {"type": "websocket.receive", "text": "hello"},
+        {"type": "websocket.disconnect", "code": 4001},
+    ]
+    converse(app, scope_of("/rooms/blue", kind="websocket"), incoming)
+    [span] = captured.spans()
+    assert (span.kind, span.name) == (SpanKind.SERVER, "/rooms/{room}")
+    assert span.attributes is not None
+    assert span.attributes["websocket.close_code"] == 4001

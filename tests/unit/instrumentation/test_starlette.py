@@ -125,7 +125,7 @@ def test_error_is_on_the_span_once_whether_or_not_a_handler_answers(
     async def answer(_request: Any, _error: Exception) -> PlainTextResponse:
         return PlainTextResponse("sorry", status_code=500)
 
-    app = application(exception_handlers={Exception: answer} if handled else {})
+    app = application(exception_handlers={Exception: answer} if whose == "the application's" else {})
     with pytest.raises(LookupError):
         ask(app, "/boom")
     span = captured.span(SpanKind.SERVER)

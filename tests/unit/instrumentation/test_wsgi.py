@@ -41,6 +41,10 @@ class Body:
         self.closed += 1
 
 
+def ignore(*_: Any) -> Any:
+    """A server's `start_response` that nobody listens to."""
+
+
 def application(response: Any, status: str = "200 OK") -> Any:
     def app(_environ: Any, start_response: Any) -> Any:
         note("call")
@@ -83,28 +87,28 @@ def test_error_of_the_call_is_a_500(captured: Captured) -> None:
 
 
 def test_client_that_goes_away_is_no_error(captured: Captured) -> None:
-    response: Any = application(Body())(environ_of("/"), lambda *_: None)
+    response: Any = application(Body())(environ_of("/"), ignore)
     next(response)
     response.close()
     assert captured.span(SpanKind.SERVER).status.status_code is StatusCode.UNSET
 
 
 def test_server_that_closes_nothing_ends_the_request_too(captured: Captured) -> None:
-    assert b"".join(application(iter([b"ok"]))(environ_of("/"), lambda *_: None)) == b"ok"
+    assert b"".join(application(iter([b"ok"]))(environ_of("/"), ignore)) == b"ok"
     assert captured.span(SpanKind.SERVER).name == "GET"
 
 
 def test_file_reaches_the_server_as_what_it_is(captured: Captured) -> None:
     file = FileWrapper(io.BytesIO(b"ok"))
     environ = environ_of("/") | {"wsgi.file_wrapper": FileWrapper}
-    assert application(file)(environ, lambda *_: None) is file
+    assert application(file)(environ, ignore) is file
     assert captured.span(SpanKind.SERVER).name == "GET"
 
 
 def test_number_of_parts_is_told_where_it_is_known(captured: Captured) -> None:
-    assert len(application([b"ok"])(environ_of("/"), lambda *_: None)) == 1
+    assert len(application([b"ok"])(environ_of("/"), ignore)) == 1
     with pytest.raises(TypeError):
-        len(application(iter([b"ok"]))(environ_of("/"), lambda *_: None))
+        len(application(iter([b"ok"]))(environ_of("/"), ignore))
     assert len(captured.spans(SpanKind.SERVER)) == 2
 
 
