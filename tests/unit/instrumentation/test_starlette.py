@@ -118,7 +118,7 @@ def test_names_hold_no_value_of_the_request(
     assert span.attributes["http.response.status_code"] == status
 
 
-@pytest.mark.parametrize("handled", [True, False])
+@pytest.mark.parametrize("whose", ["the application's", "Starlette's"])
 def test_error_is_on_the_span_once_whether_or_not_a_handler_answers(
     captured: Captured, handled: bool
 ) -> None:
