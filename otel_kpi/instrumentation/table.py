@@ -216,7 +216,14 @@ TABLE: Final = (
     _kafka("confluent_kafka", "confluent-kafka", "ConfluentInstrumentor", ">=2.6,<3"),
     _kafka("aiokafka", "aiokafka", "AiokafkaInstrumentor", ">=0.12,<1"),
     _upstream("aio-pika", "aio_pika", "AioPikaInstrumentor", "aio-pika", ">=9.4,<11"),
-    _upstream("pika", "pika", "PikaInstrumentor", "pika", ">=1.3,<2"),
+    Row(
+        "pika",
+        "pika",
+        "otel_kpi.instrumentation.pika:Instrumentor",
+        "pika",
+        ">=1.3,<2",
+        waits_for=(f"{_UPSTREAM}.pika",),
+    ),
     Row(
         "botocore",
         "botocore.client",
