@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
-    from otel_kpi.config import Settings
+    from collections.abc import Sequence
+
     from otel_kpi.redaction.rules import Rule
 
 EVERYTHING = "*"
@@ -42,7 +43,22 @@ class Policy:
         return EVERYTHING in self.allow
 
 
-def policy_of(settings: Settings) -> Policy:
+class Choices(Protocol):
+    """The settings that make a policy, as `config.Settings` has them."""
+
+    @property
+    def redact_keys(self) -> Sequence[str]: ...  # noqa: D102 - see config.py
+    @property
+    def redact_patterns(self) -> Sequence[str]: ...  # noqa: D102 - the same
+    @property
+    def redact_allow(self) -> Sequence[str]: ...  # noqa: D102 - the same
+    @property
+    def redact_hash_key(self) -> str | None: ...  # noqa: D102 - the same
+    @property
+    def genai_content(self) -> str: ...  # noqa: D102 - the same
+
+
+def policy_of(settings: Choices) -> Policy:
     """The policy that the settings of a process describe."""
     return Policy(
         keys=tuple(settings.redact_keys),

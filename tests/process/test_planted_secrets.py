@@ -191,8 +191,13 @@ def test_no_planted_secret_leaves(framework: str) -> None:
         assert useful in everything
 
 
-def test_same_search_finds_over_200_secrets_when_redaction_is_off() -> None:
+def test_same_search_finds_the_secrets_when_redaction_is_off() -> None:
     """Without this the test above would also pass if nothing were sent, or nothing were found."""
+    left = what_leaves("fastapi", **OFF)
+    assert len(left.found()) >= 100, sorted(set(left.planted) - set(left.found()))
+
+
+@pytest.mark.proof
+def test_over_200_secrets_leave_when_redaction_is_off() -> None:
     found = {framework: what_leaves(framework, **OFF).found() for framework in COMMANDS}
-    total = sum(len(labels) for labels in found.values())
-    assert total >= 200, found
+    assert sum(len(labels) for labels in found.values()) >= 200, found
