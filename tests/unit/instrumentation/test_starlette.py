@@ -119,9 +119,7 @@ def test_names_hold_no_value_of_the_request(
 
 
 @pytest.mark.parametrize("whose", ["the application's", "Starlette's"])
-def test_error_is_on_the_span_once_whether_or_not_a_handler_answers(
-    captured: Captured, handled: bool
-) -> None:
+def test_error_is_on_the_span_once_whoever_answers(captured: Captured, whose: str) -> None:
     async def answer(_request: Any, _error: Exception) -> PlainTextResponse:
         return PlainTextResponse("sorry", status_code=500)
 
