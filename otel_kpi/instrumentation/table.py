@@ -215,7 +215,7 @@ TABLE: Final = (
     _kafka("kafka", "kafka-python", "Instrumentor", ">=2.0.3,<4"),
     _kafka("confluent_kafka", "confluent-kafka", "ConfluentInstrumentor", ">=2.6,<3"),
     _kafka("aiokafka", "aiokafka", "AiokafkaInstrumentor", ">=0.12,<1"),
-    _upstream("aio-pika", "aio_pika", "AioPikaInstrumentor", "aio-pika", ">=9.4,<11"),
+    _upstream("aio-pika", "aio_pika", "AioPikaInstrumentor", "aio-pika", ">=9.5,<11"),
     Row(
         "pika",
         "pika",
@@ -229,7 +229,7 @@ TABLE: Final = (
         "botocore.client",
         "otel_kpi.instrumentation.botocore:Instrumentor",
         "botocore",
-        ">=1.34,<2",
+        ">=1.35,<2",
         waits_for=(f"{_UPSTREAM}.botocore",),
     ),
     Row(
