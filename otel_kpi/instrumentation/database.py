@@ -45,6 +45,8 @@ _FORMER: Final = {
 """Names before the conventions became stable, for who asks for them with `OTEL_SEMCONV_STABILITY_OPT_IN`."""
 
 _KEY: Final = context.create_key("otel_kpi.database")
+MEASURED: Final = context.create_key("otel_kpi.database.measured")
+"""Key of the context; true while somebody else measures the operation, so that it is not counted twice."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -206,13 +208,16 @@ class Operation:
         running: False once it ended; a context that outlives it hides nothing.
     """
 
-    __slots__ = ("_attributes", "_context", "_database", "_span", "_start", "_token", "instance", "running")
+    __slots__ = (
+        "_attributes", "_context", "_database", "_measured", "_span", "_start", "_token", "instance", "running",
+    )  # fmt: skip
 
     def __init__(self, database: Database, instance: Any, statement: Statement, *, attach: bool) -> None:
         self._database = database
         self.instance = instance
         self._span, self._attributes = database.start_span(statement)
         self.running = True
+        self._measured = bool(context.get_value(MEASURED))
         self._context = self._token = None
         if attach:
             self._context = context.set_value(_KEY, self, trace.set_span_in_context(self._span))
@@ -244,7 +249,8 @@ class Operation:
                     self._span.set_attribute("db.response.status_code", failure.code)
                 self._span.set_status(trace.StatusCode.ERROR, failure.description or None)
             self._span.end()
-            self._database.record(self._span, elapsed, attributes)
+            if not self._measured:
+                self._database.record(self._span, elapsed, attributes)
         except Exception as ours:
             self._database.boundary.failed(ours)
 

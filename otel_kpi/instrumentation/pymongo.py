@@ -21,6 +21,7 @@ _HOUSEKEEPING: Final = frozenset({
     "authenticate", "endSessions", "getnonce", "hello", "isMaster", "ismaster", "killCursors", "saslContinue",
     "saslStart",
 })  # fmt: skip
+_NAMED: Final = {"codeName": "WriteError"}
 _MOST_RUNNING: Final = 4096
 """Commands whose end is awaited; of a cancelled one pymongo says nothing more."""
 
@@ -71,8 +72,12 @@ class Commands:
             lost.end()
 
     def succeeded(self, event: Any) -> None:
-        """End it."""
-        self._end(event, None)
+        """End it. What was refused of a write is in the answer of a command that succeeded."""
+        # Not where the application decodes answers itself: looking into one would decode it for nothing.
+        reply: dict[str, Any] = event.reply if isinstance(event.reply, dict) else {}
+        refused: Any = reply.get("writeErrors") or reply.get("writeConcernError")
+        first: Any = refused[0] if isinstance(refused, list) else refused
+        self._end(event, CommandFailedError({**_NAMED, **first}) if first else None)
 
     def failed(self, event: Any) -> None:
         """End it with what the server answered."""
@@ -101,7 +106,13 @@ class Instrumentor:
 
         DATABASE.activate()
         if not Instrumentor._registered:
-            monitoring.register(type("Listener", (Commands, monitoring.CommandListener), {})())
+            # pymongo prints what a listener raises.
+            guard, commands = DATABASE.boundary.listener, Commands()
+            methods = {
+                name: staticmethod(guard(getattr(commands, name)))
+                for name in ("started", "succeeded", "failed")
+            }
+            monitoring.register(type("Listener", (monitoring.CommandListener,), methods)())
             Instrumentor._registered = True
 
     def uninstrument(self) -> None:

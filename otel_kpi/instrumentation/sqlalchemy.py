@@ -17,7 +17,13 @@ from opentelemetry import context, trace
 from otel_kpi import _compat
 from otel_kpi._version import __version__
 from otel_kpi.instrumentation.boundary import Boundary
-from otel_kpi.instrumentation.database import METRIC_KEYS, duration_histogram, error_type, first_line
+from otel_kpi.instrumentation.database import (
+    MEASURED,
+    METRIC_KEYS,
+    duration_histogram,
+    error_type,
+    first_line,
+)
 from otel_kpi.instrumentation.silence import release_drivers, silence_drivers
 
 if TYPE_CHECKING:
@@ -57,12 +63,11 @@ class _Statement:
         self.span = span
         self.attributes = attributes
         self.running = True
+        flag = _While(self, None if span is not None else weakref.ref(execution))
         if driver_spans:
-            self.context = context.Context(context.get_current())
-            if span is not None:
-                self.context = trace.set_span_in_context(span)
+            below = None if span is None else trace.set_span_in_context(span)
+            self.context = context.set_value(MEASURED, flag, below)
         else:
-            flag = _While(self, None if span is not None else weakref.ref(execution))
             self.context = _compat.suppressed_context(flag)
         self.token = context.attach(self.context)
         self.start = time.perf_counter()
@@ -139,8 +144,7 @@ class Instrumentor:
         ]
         for name, listener in self._listeners:
             event.listen(Engine, name, listener)
-        if not driver_spans:
-            silence_drivers()
+        silence_drivers()
 
     def uninstrument(self) -> None:
         """Take the listeners back."""

@@ -10,7 +10,7 @@ from opentelemetry.trace import SpanKind
 from sqlalchemy import create_engine, text
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import create_async_engine
-from support.statements import operations
+from support.statements import measured, operations
 
 from otel_kpi import instrumentation
 
@@ -135,3 +135,12 @@ def check_driver_spans(captured: Captured) -> None:
         if span.parent is not None and span.parent.span_id in statements
     ]
     assert below == STATEMENTS
+
+
+def test_statement_with_two_spans_is_measured_once(with_driver_spans: Captured) -> None:
+    engine = create_engine("sqlite://")
+    with engine.connect() as connection:
+        connection.exec_driver_sql("EXPLAIN SELECT 1")
+    engine.dispose()
+    assert operations(with_driver_spans) == ["EXPLAIN", "EXPLAIN"]
+    assert [count for name, count in measured(with_driver_spans, "sqlite") if name == "EXPLAIN"] == [1]

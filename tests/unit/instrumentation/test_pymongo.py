@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pymongo
 import pytest
-from pymongo.errors import OperationFailure
+from pymongo.errors import DuplicateKeyError, OperationFailure
 from support.mongodb import mongodb
 from support.statements import (
     assert_all_of,
@@ -75,6 +75,16 @@ def test_failed_command_has_the_servers_name_for_it_and_not_its_message(
     [span] = captured.spans()
     assert_failed(span, "BadValue", "2")
     assert span.status.description == "BadValue"
+
+
+def test_write_that_was_refused_is_a_failure_though_its_command_succeeded(
+    captured: Captured, client: Any
+) -> None:
+    client.shop.items.insert_one({"_id": 4711})
+    with pytest.raises(DuplicateKeyError):
+        client.shop.items.insert_one({"_id": 4711})
+    assert_failed(captured.spans()[-1], "WriteError", "11000")
+    assert "4711" not in captured.spans()[-1].to_json()
 
 
 def test_async_client_has_the_same_spans(captured: Captured, server: tuple[Server, list[str]]) -> None:
