@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any, Final
 
 from otel_kpi.instrumentation.boundary import Boundary
-from otel_kpi.instrumentation.server_request import current_request
+from otel_kpi.instrumentation.server_request import MARK, current_request
 
 
 class Instrumentor:
@@ -50,7 +50,7 @@ def _matched(_sender: Any, **_: Any) -> None:
     begun = current_request()
     handled: Any = quart.request if quart.has_request_context() else quart.websocket
     rule = handled.url_rule
-    if begun is None or rule is None:
+    if begun is None or rule is None or handled.scope.get(MARK) is not begun:
         return
     mounted = (handled.scope.get("root_path") or "").removeprefix(begun.root)
     begun.set_route(f"{mounted}{rule.rule}")

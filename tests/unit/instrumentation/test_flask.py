@@ -195,6 +195,17 @@ def test_application_that_is_mounted_or_proxied_has_one_span_with_the_whole_rout
     assert captured.span(SpanKind.SERVER).name == "GET /legacy/items/<int:number>"
 
 
+def test_application_that_calls_itself_keeps_the_name_of_the_request(captured: Captured) -> None:
+    app = application()
+
+    def outer() -> bytes:
+        return app.test_client().get("/items/7").data
+
+    app.add_url_rule("/outer", "outer", outer)
+    assert ask_wsgi(app, "/outer").body == b"7"
+    assert captured.span(SpanKind.SERVER).name == "GET /outer"
+
+
 def test_application_made_before_and_subclass_are_traced(captured: Captured) -> None:
     from otel_kpi import instrumentation
 
