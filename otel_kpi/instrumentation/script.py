@@ -47,7 +47,7 @@ _INSTRUMENTORS: Final = (
 _WORKERS: Final = ("celery.apps.worker", "celery.apps.beat")
 """Modules that only a process which serves for ever imports."""
 
-_WITH_COMMANDS: Final = frozenset({"manage.py", "django-admin", "django-admin.py"})
+_WITH_COMMANDS: Final = frozenset({"django", "django-admin", "manage.py"})
 
 
 class ScriptRoot:

@@ -113,6 +113,7 @@ _NAMES = {
     "text": (["-c", _LOAD], "python"),
     "typer command": (["commands.py", "import", "--feed", "x"], "commands.py import"),
     "django command": (["manage.py", "load", "now"], "manage.py load"),
+    "django module": (["-m", "django", "load"], "django load"),
 }
 
 _COMMANDS = """
@@ -146,6 +147,7 @@ def test_root_is_named_after_program_and_command_never_after_arguments(
     (jobs / "load.py").write_text(_LOAD.partition("statements(3)")[0] + guard)
     (tmp_path / "commands.py").write_text(_COMMANDS)
     (tmp_path / "manage.py").write_text("from jobs.load import statements")
+    (tmp_path / "django.py").write_text("from jobs.load import statements")
     arguments, name = _NAMES[started]
     ended = run([*RUN, sys.executable, *arguments], environment(receiver.url), tmp_path)
     assert ended.returncode == 0, ended.stderr
