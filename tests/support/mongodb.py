@@ -170,7 +170,7 @@ def mongodb() -> Generator[tuple[Server, list[str]]]:
 
     with Listener((HOST, 0), _Handler) as listener:
         store = listener.store = _Store()  # pyright: ignore[reportAttributeAccessIssue] - read by the handler
-        thread = threading.Thread(target=listener.serve_forever, daemon=True)
+        thread = threading.Thread(target=listener.serve_forever, args=(0.01,), daemon=True)
         thread.start()
         try:
             yield Server(listener.server_address[1]), store.seen
