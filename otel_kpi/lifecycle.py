@@ -98,6 +98,7 @@ class Lifecycle:
         _compat.before_exec(self._before_exec)
         wrapt.register_post_import_hook(self._hook_multiprocessing, "multiprocessing.util")
         wrapt.register_post_import_hook(self._hook_celery, "celery.signals")
+        wrapt.register_post_import_hook(self._hook_gevent, "gevent.events")
 
     def flush(self, timeout: float) -> bool:
         """Send what waits now; returns whether everything was sent in `timeout` seconds."""
@@ -218,6 +219,23 @@ class Lifecycle:
 
         # The lowest priority: after the application's own finalizers, which may still record something.
         util.Finalize(None, self.end, exitpriority=-1_000_000)
+
+    def _hook_gevent(self, events: Any) -> None:
+        # A thread that was started before gevent puts greenlets in the place of threads goes on with sockets and
+        # locks of greenlets: it hangs, or the process ends in a segmentation fault.
+        events.subscribers.append(self._on_gevent)
+
+    def _on_gevent(self, event: Any) -> None:
+        kind = type(event).__name__
+        if kind not in {"GeventWillPatchAllEvent", "GeventDidPatchAllEvent"}:
+            return
+        try:
+            for each in self._drainables:
+                action = getattr(each, "stop" if kind == "GeventWillPatchAllEvent" else "restart", None)
+                if action is not None:
+                    action()
+        except Exception:
+            _logger.exception("telemetry does not work under gevent; the application is not affected")
 
     def _hook_celery(self, signals: Any) -> None:
         # billiard's pool calls what Celery registered for the end of a child, and then `os._exit`. So a child that

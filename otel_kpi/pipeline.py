@@ -114,6 +114,16 @@ class Pipeline:
         for worker in self.workers:
             worker.after_fork_in_child()
 
+    def stop(self) -> None:
+        """Stop the threads; what waits to be sent goes on waiting."""
+        for worker in self.workers:
+            worker.stop()
+
+    def restart(self) -> None:
+        """Start threads anew."""
+        for worker in self.workers:
+            worker.restart()
+
     def merge_resource(self, resource: Resource) -> None:
         """Change the resource of what is recorded from now on."""
         _compat.update_resource(resource, self.tracer_provider, self.meter_provider, self.logger_provider)

@@ -27,7 +27,17 @@ if TYPE_CHECKING:
 _logger = logging.getLogger("otel_kpi.export")
 
 _LONGEST_IMPORT = 1.0  # seconds that a fork waits for
+_LONGEST_STOP = 1.0  # seconds that the program waits for the thread's end before gevent takes its place
 _LONGEST_SLEEP = 3600.0  # seconds; a lock cannot be waited for without end and with a timeout
+
+
+class _Life:
+    """Of one thread: another may have begun before it saw that it should end."""
+
+    __slots__ = ("ended",)
+
+    def __init__(self) -> None:
+        self.ended = False
 
 
 class ExportWorker:
@@ -51,6 +61,7 @@ class ExportWorker:
         self._drains: deque[Drain] = deque()
         self._closed = False
         self._thread: threading.Thread | None = None
+        self._life = _Life()
 
     @property
     def channels(self) -> tuple[Channel | MetricChannel, ...]:
@@ -70,8 +81,24 @@ class ExportWorker:
 
     def start(self) -> None:
         """Start the thread."""
-        self._thread = threading.Thread(target=self._run, name="otel-kpi-export", daemon=True)
+        self._thread = threading.Thread(
+            target=self._run, args=(self._life,), name="otel-kpi-export", daemon=True
+        )
         self._thread.start()
+
+    def stop(self) -> None:
+        """End the thread, and wait for it for a moment; what waits to be sent goes on waiting."""
+        self._life.ended = True
+        self._bell.ring()
+        thread = self._thread
+        if thread is not None and thread is not threading.current_thread():
+            thread.join(_LONGEST_STOP)
+
+    def restart(self) -> None:
+        """Begin again with a thread of the kind that there is now, and a bell that it can wait for."""
+        self._life = _Life()
+        self._bell = Bell()
+        self.start()
 
     def drain(self, deadline: float, *, final: bool) -> bool:
         """Have everything sent that waits now, and wait for it; see `begin_drain`."""
@@ -132,10 +159,10 @@ class ExportWorker:
             self._condition.ended(self._channels)
         return bool(sent)
 
-    def _run(self) -> None:
+    def _run(self, life: _Life) -> None:
         failing = False
         with suppress_instrumentation():  # what is done for telemetry is not itself worth a span
-            while True:
+            while not life.ended:
                 try:
                     self._step()
                     failing = False

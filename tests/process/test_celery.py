@@ -101,6 +101,7 @@ POOLS = [
     pytest.param((), RUN, signal.SIGTERM, id="lasting", marks=pytest.mark.proof),
     pytest.param(("--pool=solo",), RUN, signal.SIGTERM, id="solo", marks=pytest.mark.proof),
     pytest.param(("--pool=threads",), RUN, signal.SIGTERM, id="threads", marks=pytest.mark.proof),
+    pytest.param(("--pool=gevent",), RUN, signal.SIGTERM, id="gevent", marks=pytest.mark.proof),
     pytest.param(RECYCLED, INSTRUMENT, signal.SIGTERM, id="instrument", marks=pytest.mark.proof),
     pytest.param((), RUN, signal.SIGINT, id="interrupted", marks=pytest.mark.proof),
     pytest.param(("--pool=solo",), INSTRUMENT, signal.SIGINT, id="solo interrupted", marks=pytest.mark.proof),
