@@ -132,7 +132,7 @@ def _is_in_schema(declaration: Declaration) -> bool:
     outside = {"OTEL_SDK_DISABLED", "OTEL_CONFIG_FILE", "OTEL_SEMCONV_STABILITY_OPT_IN"}
     return (
         variable.startswith("OTEL_")
-        and not variable.startswith(("OTEL_KPI_", "OTEL_PYTHON_"))
+        and not variable.startswith(("OTEL_KPI_", "OTEL_PYTHON_", "OTEL_INSTRUMENTATION_"))
         and variable not in outside
     )
 

@@ -147,7 +147,7 @@ def instrumentation(section: Element) -> tuple[dict[str, Written], dict[str, dic
     general = section.part("general")
     if general is None:
         return written, options, {}
-    return written | _generations(general), options, _captured(general)
+    return written | _generations(general) | _sensitive(general), options, _captured(general)
 
 
 def _generations(general: Element) -> dict[str, Written]:
@@ -168,6 +168,12 @@ def _generations(general: Element) -> dict[str, Written]:
             version.take()
         place = semconv
     return {"semconv": Written(tuple(chosen.values()), place.path)} if place is not None else {}
+
+
+def _sensitive(general: Element) -> dict[str, Written]:
+    """Parameters of addresses that do not leave; for us a name is secret wherever it stands."""
+    names = general.part("sanitization", "url", "sensitive_query_parameters")
+    return {"redact_keys": Written(names.take(), names.path)} if names is not None else {}
 
 
 def _captured(general: Element) -> dict[str, str]:
@@ -209,9 +215,10 @@ def outranked(written: Mapping[str, Written], ours: Mapping[str, Written]) -> di
             for name in [name for name in merged if name.partition(".")[0] == key]:
                 del merged[name]
         merged[key] = own
-    off = [written.get("disabled_instrumentations"), ours.get("disabled_instrumentations")]
-    if all(each is not None and isinstance(each.value, (list, tuple)) for each in off):
-        # Switched off in either place is off.
-        names = [name for each in off if each is not None for name in each.value]
-        merged["disabled_instrumentations"] = Written(names, ours["disabled_instrumentations"].path)
+    for key in ("disabled_instrumentations", "redact_keys"):
+        # Switched off, or secret, in either place is so.
+        both = [written.get(key), ours.get(key)]
+        if all(each is not None and isinstance(each.value, (list, tuple)) for each in both):
+            names = [name for each in both if each is not None for name in each.value]
+            merged[key] = Written(names, ours[key].path)
     return merged

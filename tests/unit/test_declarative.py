@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from otel_kpi.cli import main
 from otel_kpi.declarative import resolve_process
 from otel_kpi.resolution import superseded
 
@@ -104,15 +106,16 @@ def test_rules_of_redaction_stand_in_the_file_as_lists(path: Path) -> None:
     found, declared = resolved(
         path,
         r"""
+instrumentation/development: {general: {sanitization: {url: {sensitive_query_parameters: [sig]}}}}
 distribution:
   otel_kpi:
-    redact_keys: [customer_number, "patient"]
+    redact_keys: [customer_number, patient]
     redact_patterns: ['C-\d{6,9}', 'a,b']
     metric_attribute_budgets: {tenant: 50}
 """,
     )
     assert found.problems == declared.lines == ()
-    assert found.settings.redact_keys == ("customer_number", "patient")
+    assert found.settings.redact_keys == ("sig", "customer_number", "patient")
     assert found.settings.redact_patterns == ("C-\\d{6,9}", "a,b")
     assert found.settings.metric_attribute_budgets == (("tenant", 50),)
 
@@ -337,3 +340,27 @@ tracer_provider:
         path, "tracer_provider: {processors: [{simple: {exporter: {console: }}}]}", sampler="always_off"
     )
     assert declared.parts_for(overridden, {}, {"sampler": "always_off"}).sampler is None
+
+
+def test_command_shows_the_place_of_each_value(
+    path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path.write_text(f"{HEAD}distribution: {{otel_kpi: {{exit_budget: 7, nosuch: 1}}}}")
+    monkeypatch.setenv("OTEL_CONFIG_FILE", str(path))
+    monkeypatch.setenv("OTEL_KPI_VERSION", "1.2")
+    assert main(["settings"]) == 1
+    printed = capsys.readouterr()
+    assert "7  (file distribution.otel_kpi.exit_budget)" in printed.out
+    assert "1.2  (environment OTEL_KPI_VERSION)" in printed.out
+    assert "! distribution.otel_kpi.nosuch='1' is not used" in printed.err
+    main(["settings", "--json"])
+    rows = {row["keyword"]: row["origin"] for row in json.loads(capsys.readouterr().out)["settings"]}
+    assert rows["exit_budget"] == "file distribution.otel_kpi.exit_budget"
+    assert rows["timeout"] == {"traces": "default", "metrics": "default", "logs": "default"}
+
+
+def test_variables_that_the_schema_has_no_place_for_are_read_beside_a_file(path: Path) -> None:
+    outside = {"OTEL_INSTRUMENTATION_GENAI_CAPTURE_MESSAGE_CONTENT": "true", "OTEL_KPI_EXIT_BUDGET": "9"}
+    found, declared = resolved(path, "propagator: {}", outside)
+    assert (found.settings.genai_content, found.settings.exit_budget) == ("true", 9)
+    assert declared.lines == ()
