@@ -291,6 +291,7 @@ def test_nothing_secret_leaves_by_a_client_of_the_application(order: str) -> Non
     assert "traces_sample_rate" in line
 
 
+@pytest.mark.proof
 def test_application_may_keep_its_events_as_they_are() -> None:
     with Receiver() as receiver:
         run(OWN, receiver.dsn, "first", "leave")
@@ -302,8 +303,8 @@ def test_application_may_keep_its_events_as_they_are() -> None:
     ("level", "messages"),
     [
         ("warning", ["low", "gone", "down"]),
-        ("error", ["gone", "down"]),
-        ("critical", ["down"]),
+        pytest.param("error", ["gone", "down"], marks=pytest.mark.proof),
+        pytest.param("critical", ["down"], marks=pytest.mark.proof),
         ("none", []),
     ],
 )
@@ -325,7 +326,9 @@ def test_log_records_from_the_chosen_level_on_are_events(level: str, messages: l
     assert events[-1]["message"] == "last"
 
 
-@pytest.mark.parametrize(("mode", "chunks"), [("off", 0), ("manual", 1), ("continuous", 1)])
+@pytest.mark.parametrize(
+    ("mode", "chunks"), [("off", 0), ("manual", 1), pytest.param("continuous", 1, marks=pytest.mark.proof)]
+)
 def test_profile_leaves_by_setting_only_and_at_the_end_of_the_process(mode: str, chunks: int) -> None:
     code = """
         import sys, time
