@@ -17,6 +17,7 @@ from otel_kpi import _compat
 from otel_kpi.instrumentation import script
 from otel_kpi.instrumentation.asgi import TYPES
 from otel_kpi.instrumentation.asgi import Traced as TracedAsgi
+from otel_kpi.instrumentation.boundary import Boundary
 from otel_kpi.instrumentation.server_request import MARK, ServerRequest
 from otel_kpi.instrumentation.wsgi import Traced as TracedWsgi
 
@@ -44,14 +45,22 @@ _SPEAKING: Final = (
 
 
 def serve_asgi(app: Any) -> Any:
-    """Give what a server shall call in the place of an ASGI application."""
-    return app if isinstance(app, _AsgiEntry) else _AsgiEntry(app)
+    """Give what a server shall call in the place of an ASGI application. Never raises: the server has to start."""
+    try:
+        return app if isinstance(app, _AsgiEntry) else _AsgiEntry(app)
+    except Exception as error:
+        Boundary("asgi").failed(error)
+        return app
 
 
 def serve_wsgi(app: Any) -> Any:
-    """Give what a server shall call in the place of a WSGI application."""
-    script.became_server()
-    return app if isinstance(app, _WsgiEntry) else _WsgiEntry(app)
+    """Give what a server shall call in the place of a WSGI application. Never raises: the server has to start."""
+    try:
+        script.became_server()
+        return app if isinstance(app, _WsgiEntry) else _WsgiEntry(app)
+    except Exception as error:
+        Boundary("wsgi").failed(error)
+        return app
 
 
 class _AsgiEntry:

@@ -135,3 +135,11 @@ def test_request_in_a_request_of_the_same_process_is_below_it(captured: Captured
     outside, inside = captured.spans(SpanKind.SERVER)  # what goes out last has gone through both
     assert inside.parent == outside.context
     assert outside.parent is None
+
+
+def test_setting_that_cannot_be_read_leaves_the_server_as_it_was(
+    captured: Captured, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("OTEL_PYTHON_ASGI_EXCLUDED_URLS", "(")
+    assert ask(serve_asgi(plain), "/").body == b"ok"
+    assert captured.spans(SpanKind.SERVER) == []

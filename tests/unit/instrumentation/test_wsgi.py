@@ -135,3 +135,11 @@ def test_application_behind_the_users_middleware_has_the_users_span_alone(captur
     span = captured.span(SpanKind.SERVER)
     assert span.instrumentation_scope is not None
     assert span.instrumentation_scope.name == "opentelemetry.instrumentation.wsgi"
+
+
+def test_setting_that_cannot_be_read_leaves_the_server_as_it_was(
+    captured: Captured, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("OTEL_PYTHON_WSGI_EXCLUDED_URLS", "(")
+    assert ask_wsgi(application([b"ok"]), "/").body == b"ok"
+    assert captured.spans(SpanKind.SERVER) == []
