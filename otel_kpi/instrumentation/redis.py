@@ -94,18 +94,24 @@ def _command(client: Any, args: Any, _kwargs: Any) -> Statement | None:
 
 
 def _pipeline(pipeline: Any, _args: Any, _kwargs: Any) -> Statement | None:
-    commands = _queued(pipeline)
-    if not commands:
+    queue = list(_compat.redis_queue(pipeline))
+    if not queue:
         return None  # nothing is sent
-    names = {_name(command) for command in commands}
+    # A pipeline may have many thousands: one look at each, and no text of it.
+    first = (
+        {command.args[0] for command in queue}
+        if hasattr(queue[0], "args")
+        else {each[0][0] for each in queue}
+    )
+    names = {_name((word,)) for word in first}
     # As the conventions have it: how they are sent, and what they are if they are all the same.
     word = "MULTI" if _is_transaction(pipeline) else "PIPELINE"
     attributes: dict[str, AttributeValue] = {
         **_where(pipeline),
-        "db.query.text": "\n".join(_shown(command) for command in commands[:_MOST_SHOWN]),
+        "db.query.text": "\n".join(_shown(_arguments(command)) for command in queue[:_MOST_SHOWN]),
     }
-    if len(commands) > 1:
-        attributes["db.operation.batch.size"] = len(commands)
+    if len(queue) > 1:
+        attributes["db.operation.batch.size"] = len(queue)
     return Statement(f"{word} {names.pop()}" if len(names) == 1 else word, attributes)
 
 
@@ -117,11 +123,8 @@ def _is_transaction(pipeline: Any) -> bool:
     )
 
 
-def _queued(pipeline: Any) -> list[tuple[Any, ...]]:
-    return [
-        tuple(command.args) if hasattr(command, "args") else tuple(command[0])
-        for command in _compat.redis_queue(pipeline)
-    ]
+def _arguments(command: Any) -> tuple[Any, ...]:
+    return tuple(command.args) if hasattr(command, "args") else tuple(command[0])
 
 
 def _name(args: tuple[Any, ...]) -> str:
