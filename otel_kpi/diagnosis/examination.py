@@ -13,7 +13,8 @@ from otel_kpi.config import SIGNALS, PerSignal, declarations
 from otel_kpi.diagnosis import versions
 from otel_kpi.diagnosis.address import without_user
 from otel_kpi.diagnosis.advice import findings_of
-from otel_kpi.diagnosis.report import Count, Finding, Library, Report, SettingRow, Trip, worst_first
+from otel_kpi.diagnosis.libraries import imported_early, known_libraries, loaded_libraries
+from otel_kpi.diagnosis.report import Count, Finding, Report, SettingRow, Trip, worst_first
 from otel_kpi.redaction import redact_text
 
 if TYPE_CHECKING:
@@ -50,7 +51,7 @@ def examine_environment(environ: Mapping[str, str], *, send: bool = True, timeou
         else parts_of(resolved.settings)
     )
     findings = [*versions.distributions(environ)]
-    libraries = _known_libraries(frozenset(resolved.settings.disabled_instrumentations), findings)
+    libraries = known_libraries(frozenset(resolved.settings.disabled_instrumentations), findings)
     examined = Report("this environment", None, {}, tuple(findings), libraries=libraries)
     return _completed(examined, resolved, declared, parts, send=send, timeout=timeout)
 
@@ -70,8 +71,8 @@ def examine_process(*, send: bool = True, timeout: float = TIMEOUT) -> Report:
             "start it with `otel-kpi run <command>`, or call otel_kpi.configure()",
         )
         return replace(report, subject=subject, pid=os.getpid(), findings=(finding, *report.findings))
-    findings = [*_foreign_providers(state), *_imported_early(state)]
-    libraries = _loaded_libraries(findings)
+    findings = [*_foreign_providers(state), *imported_early(state.imported_before)]
+    libraries = loaded_libraries(findings)
     report = Report(subject, os.getpid(), {}, tuple(findings), libraries=libraries, counts=_counts(state))
     report = replace(report, findings=(*report.findings, *_losses(report.counts)))
     return _completed(report, state.resolved, state.declared, state.parts, send=send, timeout=timeout)
@@ -193,94 +194,6 @@ def _text(value: Any) -> str:
         items: tuple[Any, ...] = value  # pyright: ignore[reportUnknownVariableType] - of names or pairs
         return ",".join("=".join(map(str, item)) if isinstance(item, tuple) else str(item) for item in items)
     return str(value)
-
-
-# --- libraries
-
-
-def _known_libraries(disabled: frozenset[str], findings: list[Finding]) -> tuple[Library, ...]:
-    """The libraries of this environment that our table knows, and those that nobody instruments."""
-    from importlib import metadata
-
-    from otel_kpi.instrumentation.catalogue import within
-    from otel_kpi.instrumentation.table import TABLE
-
-    libraries: list[Library] = []
-    for row in TABLE:
-        version = ""
-        if row.distribution:
-            try:
-                version = metadata.version(row.distribution)
-            except metadata.PackageNotFoundError:
-                continue
-        if "*" in disabled or row.name in disabled:
-            libraries.append(Library(row.name, version, "skipped", "disabled by setting"))
-        elif row.when == "never":
-            libraries.append(Library(row.name, version, "skipped", row.reason))
-        elif version and row.specifier is not None and not within(version, row.specifier):
-            reason = f"our tests cover {row.specifier}"
-            libraries.append(Library(row.name, version, "skipped", reason))
-            findings.append(
-                Finding(
-                    "warning",
-                    f"{row.distribution} {version} is not instrumented: {reason}",
-                    "upgrade otel-kpi",
-                )
-            )
-        else:
-            libraries.append(Library(row.name, version, "ready", ""))
-    return (*libraries, *_uninstrumented(findings))
-
-
-def _uninstrumented(findings: list[Finding]) -> list[Library]:
-    from otel_kpi.bootstrap import missing
-    from otel_kpi.instrumentation.catalogue import QUIET
-
-    libraries: list[Library] = []
-    for each in missing():
-        reason = (
-            "its instrumentor is not installed" if each.requirement else f"upstream's is for {each.specifier}"
-        )
-        libraries.append(Library(each.library, each.version, "missing", QUIET.get(each.library, reason)))
-        if each.requirement and each.library not in QUIET:
-            what = f"{each.library} {each.version} is not instrumented: {each.requirement} is not installed"
-            findings.append(Finding("warning", what, "type: otel-kpi bootstrap --install"))
-    return libraries
-
-
-def _loaded_libraries(findings: list[Finding]) -> tuple[Library, ...]:
-    """What became of each row in this process."""
-    from otel_kpi import instrumentation
-
-    libraries: list[Library] = []
-    for each in instrumentation.report():
-        libraries.append(Library(each.name, each.version, each.state, each.reason))
-        if each.state in {"failed", "off"}:
-            findings.append(
-                Finding("error", f"{each.name} {each.version} is not instrumented: {each.reason}")
-            )
-        elif each.state == "skipped" and each.version:
-            findings.append(
-                Finding("warning", f"{each.name} {each.version} is not instrumented: {each.reason}")
-            )
-    loaded = [each for each in _uninstrumented([]) if each.name.replace("-", "_").lower() in sys.modules]
-    return (*libraries, *loaded)
-
-
-def _imported_early(state: Configured) -> list[Finding]:
-    """Libraries that were there before telemetry: what the application had made of them may be missed."""
-    from otel_kpi.instrumentation.table import TABLE
-
-    early = sorted({row.name for row in TABLE if row.distribution and row.target in state.imported_before})
-    if not early:
-        return []
-    return [
-        Finding(
-            "warning",
-            f"imported before telemetry was configured: {', '.join(early)}; what was made of them before may be missed",
-            "call otel_kpi.configure() before these imports, or start with `otel-kpi run`",
-        )
-    ]
 
 
 # --- the process

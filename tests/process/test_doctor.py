@@ -266,6 +266,29 @@ def test_second_distribution_is_named(tmp_path: Path) -> None:
     assert "OTEL_PYTHON_DISTRO=otel_kpi" in found["advice"]
 
 
+def test_instrumentor_beside_the_table_is_listed_with_who_loads_it(
+    tmp_path: Path, receiver: Receiver
+) -> None:
+    (tmp_path / "beside.py").write_text(
+        "from opentelemetry.instrumentation.instrumentor import BaseInstrumentor\n"
+        "class Beside(BaseInstrumentor):\n"
+        "    def instrumentation_dependencies(self): return ()\n"
+        "    def _instrument(self, **kwargs): pass\n"
+        "    def _uninstrument(self, **kwargs): pass\n"
+    )
+    distribution(
+        tmp_path,
+        "vendor-beside",
+        "1.0",
+        entry_points="[opentelemetry_instrumentor]\nbeside = beside:Beside\n",
+    )
+    env = environment(receiver.url, PYTHONPATH=str(tmp_path))
+    [found] = [each for each in examined(env, "--no-send")[1]["libraries"] if each["name"] == "beside"]
+    assert (found["state"], "not by configure()" in found["reason"]) == ("installed", True)
+    text = "import otel_kpi; print([each.state for each in otel_kpi.doctor(send=False).libraries if each.name == 'beside'])"
+    assert run([*RUN, sys.executable, "-c", text], env).stdout == "['loaded']\n"
+
+
 # --- a process
 
 
