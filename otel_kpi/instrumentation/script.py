@@ -13,6 +13,7 @@ root never arrives. What comes later is a trace of its own again, with a link to
 from __future__ import annotations
 
 import builtins
+import logging
 import os
 import signal
 import sys
@@ -32,6 +33,8 @@ if TYPE_CHECKING:
     from opentelemetry.context import Context
 
     from otel_kpi.sdk.tracers import RememberingTracerProvider
+
+_logger: Final = logging.getLogger("otel_kpi.instrumentation")
 
 MOST_SPANS: Final = 10_000
 LONGEST: Final = 3600.0
@@ -79,7 +82,7 @@ class ScriptRoot:
     def place(
         self, scope: str, parent: Context | None, kind: SpanKind, links: Sequence[Link]
     ) -> tuple[Context | None, Sequence[Link]]:
-        """Say under what a span begins: as it was, or under the root.
+        """Say under what a span begins: as it was, or under the root. Never raises.
 
         Args:
             scope: Name of the tracer.
@@ -87,6 +90,17 @@ class ScriptRoot:
             kind: The span's kind.
             links: The span's links.
         """
+        try:
+            return self._place(scope, parent, kind, links)
+        except Exception as error:
+            self._ended = True
+            self._provider.place = None
+            _logger.warning("the calls of this script have no root: %r", error)
+            return parent, links
+
+    def _place(
+        self, scope: str, parent: Context | None, kind: SpanKind, links: Sequence[Link]
+    ) -> tuple[Context | None, Sequence[Link]]:
         if kind in _INCOMING:
             self.withdraw()
             return parent, links

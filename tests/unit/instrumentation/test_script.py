@@ -104,3 +104,20 @@ def test_providers_without_a_script_notice_nothing(exporter: InMemorySpanExporte
     [call] = exporter.get_finished_spans()
     assert call.parent is None
     assert trace.get_current_span() is trace.INVALID_SPAN
+
+
+def test_error_of_ours_leaves_the_call_a_trace_of_its_own_and_is_said_once(
+    exporter: InMemorySpanExporter, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def broken() -> str:
+        raise OSError("no such program")
+
+    monkeypatch.setattr(script, "name_of_script", broken)
+    tracer, root = provider_with_root(exporter)
+    for _ in range(3):
+        tracer.start_span("call", kind=SpanKind.CLIENT).end()
+    root.end(None)
+    assert [(span.name, span.parent) for span in exporter.get_finished_spans()] == [("call", None)] * 3
+    assert [record.message for record in caplog.records] == [
+        "the calls of this script have no root: OSError('no such program')"
+    ]
