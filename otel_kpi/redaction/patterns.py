@@ -35,13 +35,13 @@ class Pattern:
 
     Args:
         text: The expression.
-        clock: Seconds.
+        clock: Seconds of work of this thread; others that are busy take nothing away from a pattern.
 
     Raises:
         ValueError: It is none, matches the empty text, or may take forever; the message says which.
     """
 
-    def __init__(self, text: str, clock: Callable[[], float] = time.perf_counter) -> None:
+    def __init__(self, text: str, clock: Callable[[], float] = time.thread_time) -> None:
         self.text = text
         try:
             self._regex = re.compile(text)

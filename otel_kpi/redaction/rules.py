@@ -41,22 +41,29 @@ class Rule:
 # and `=` or `:`. Only behind a secret's name is the value looked for, so that a text inside another one's value
 # (`ValueError: password=…`, `message="token=…"`) is looked at too, and each character is looked at once.
 _NAME_BEFORE_VALUE = re.compile(
-    r"(?<![\w.\-])(?P<name>[\w.\-%]{1,128})(?:\\*[\"'])?\]?\s*"
+    r"(?<![\w.\-%])(?P<name>[\w.\-%]{1,128})(?:\[\w{0,64}\])?(?:\\*[\"'])?\]?\s*"
     r"(?::\s*[A-Za-z_][\w.\[\]| ]{0,63}=(?!=)|[:=]{1,2}>?)\s*(?:[bfru]{1,2}(?=\\*[\"']))?",
     re.IGNORECASE,
 )
-# The value: quoted with escapes, quoted and cut off, or a bare word with the scheme before it.
+# The value: quoted with escapes, quoted and cut off, a block of YAML, or a bare word with the scheme before it and
+# what a constructor was given behind it (`SecretStr('…')`).
 _VALUE = re.compile(
     r"(?P<quote>\\*[\"'])(?:(?:(?!(?P=quote))(?:\\.|[^\\]))*)(?:(?P=quote)|\Z)"
-    r"|(?:(?:basic|bearer|digest|negotiate|token|apikey)\s+)?(?:\[redacted\]|[^\s,;&\"'<>(){}\[\]]+)",
+    r"|[|>][+\-]?[ \t]*\n(?:[ \t]+[^\n]*(?:\n|\Z))+"
+    r"|(?:(?:basic|bearer|digest|negotiate|token|apikey)\s+)?"
+    r"(?:\[redacted\]|[^\s,;&\"'<>(){}\[\]]+(?:\([\"'][^()\n]{0,1024}\))?)",
     re.IGNORECASE | re.DOTALL,
 )
 _QUERY = re.compile(r"(?P<before>[?&;](?P<name>[\w.\-\[\]%]{1,128})=)[^\s&;#'\"<>]+")
-_OPTION = re.compile(r"(?P<before>--(?P<name>[\w\-]{1,64})[\s\"',]+)(?!-)[^\s\"',]+")
+_OPTION = re.compile(r"(?P<before>(?<![\w\-])--(?P<name>\w[\w\-]{0,63})[\s\"',]+)(?!-)[^\s\"',]+")
 _TUPLE = re.compile(
     r"(?P<before>[(\[]\s*b?(?P<mark>[\"'])(?P<name>[\w.\-]{1,64})(?P=mark),\s*b?)"
     r"(?P<quote>[\"'])(?:(?!(?P=quote))(?:\\.|[^\\]))*(?:(?P=quote)|\Z)",
     re.DOTALL,
+)
+_ELEMENT = re.compile(r"(?P<before><(?P<name>[\w:.\-]{1,64})(?:\s[^<>]{0,256})?>)[^<]+(?=</)")
+_QUOTED = re.compile(
+    r"(?P<before>(?<![\w.\-])(?P<name>[\w\-]{3,64})\s+)(?P<quote>[\"'])(?:(?!(?P=quote))[^\n])+(?P=quote)"
 )
 # Query parameters that sign a request (https://opentelemetry.io/docs/specs/semconv/registry/attributes/url/).
 _SIGNATURES = frozenset(
@@ -81,6 +88,10 @@ USER_INFORMATION = Rule(
         rf"\1{REDACTED}@",
     ),
 )
+ORACLE_USER = Rule(
+    "user and password of an Oracle address",
+    partial(re.compile(r"(:(?:thin|oci):)[^\s/@]{1,128}/[^\s@]{1,512}@").sub, rf"\1{REDACTED}@"),
+)
 PRIVATE_KEY = Rule(
     "private key",
     partial(
@@ -95,6 +106,16 @@ COOKIE = Rule(
     "cookie header",
     partial(
         re.compile(r"(?i)(\bcookie2?[\"']?\s*[:=]\s*+(?![\[{(])[\"']?)[^\r\n\"']+").sub, rf"\1{REDACTED}"
+    ),
+)
+AUTHORIZATION = Rule(
+    # Schemes of several parts, which go to the end of their line.
+    "authorization header",
+    partial(
+        re.compile(
+            r"(?i)(\bauthorization[\"']?\s*[:=]\s*[\"']?)(?:aws4-[\w\-]{1,32}|digest|oauth|hawk|signature)\s[^\r\n]+"
+        ).sub,
+        rf"\1{REDACTED}",
     ),
 )
 BEARER = Rule(
@@ -133,8 +154,13 @@ def name_rules(is_secret: Callable[[str], bool]) -> tuple[Rule, ...]:
         pieces: list[str] = []
         done = position = 0
         while (found := _NAME_BEFORE_VALUE.search(text, position)) is not None:
-            value = _VALUE.match(text, found.end()) if is_secret(found["name"]) else None
-            if value is None:
+            value = (
+                _VALUE.match(text, found.end())
+                if is_secret(found["name"]) or found["name"] == "PWD"
+                else None
+            )
+            # In a shell `PWD` is where one is; in a connection string it is a password.
+            if value is None or (found["name"] == "PWD" and value[0].lstrip("\"'").startswith(("/", "~"))):
                 position = found.end("name")
                 continue
             quote = value["quote"] or ""
@@ -150,6 +176,11 @@ def name_rules(is_secret: Callable[[str], bool]) -> tuple[Rule, ...]:
         quote = match["quote"] or ""
         return f"{match['before']}{quote}{REDACTED}{quote if match[0].endswith(quote) else ''}"
 
+    def in_quotes(match: re.Match[str]) -> str:
+        if not is_secret(match["name"]):
+            return match[0]
+        return f"{match['before']}{match['quote']}{REDACTED}{match['quote']}"
+
     def parameter(match: re.Match[str]) -> str:
         name = match["name"]
         return f"{match['before']}{REDACTED}" if name.lower() in _SIGNATURES or is_secret(name) else match[0]
@@ -157,8 +188,11 @@ def name_rules(is_secret: Callable[[str], bool]) -> tuple[Rule, ...]:
     return (
         Rule("query parameter", partial(_QUERY.sub, parameter)),
         COOKIE,
+        AUTHORIZATION,
         BEARER,
         Rule("name and value", pairs),
         Rule("pair of name and value", partial(_TUPLE.sub, in_tuple)),
         Rule("option and value", partial(_OPTION.sub, parameter)),
+        Rule("element and text", partial(_ELEMENT.sub, parameter)),
+        Rule("name and quoted text", partial(_QUOTED.sub, in_quotes)),
     )

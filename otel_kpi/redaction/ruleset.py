@@ -30,7 +30,18 @@ _CARD_RUN = b"0" * _CARD_DIGITS
 _ACCOUNT_RUN, _ACCOUNT_GROUPS = b"a" * 15, b"aaaa aaaa aaaa"
 _ACCOUNT_DIGITS = 6  # two for the check, and no country has fewer than four
 _ENCODED = re.compile(r"%[0-9A-Fa-f]{2}")
-_OWN_SQL = ("select ", "select\n", "insert ", "update ", "delete ", "replace into")
+_OWN_SQL = (
+    "select ",
+    "select\n",
+    "insert ",
+    "update ",
+    "delete ",
+    "replace into",
+    "merge into",
+    "call ",
+    " user ",
+    " role ",
+)
 _REPORTS = ("parameters: ", ")=(", "failing row", "duplicate entry")
 
 
@@ -114,6 +125,8 @@ class Ruleset:
             due.append(self._percent)
         if has_at and "://" in text:
             due.append(rules.USER_INFORMATION)
+        if has_at and (":thin:" in text or ":oci:" in text):
+            due.append(rules.ORACLE_USER)
         if hash(letters) not in self._nameless and self._may_name(letters):
             if "PRIVATE KEY" in text:
                 due.append(rules.PRIVATE_KEY)

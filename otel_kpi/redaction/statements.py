@@ -28,13 +28,15 @@ _BEFORE_VALUE = re.compile(r"(?:[=<>(]|\b(?:like|values|in|then|else|regexp|set)
 _VALUES = re.compile(r"\bvalues\s*\(", re.IGNORECASE)
 _IDENTIFIER = re.compile(r'"[A-Za-z_][\w$]*"\Z')
 
-# A statement within another text, in one case, as programs write it.
-_INSIDE = re.compile(
-    r"\b(?:SELECT\b[^;]{1,2000}?\bFROM\b|INSERT\s+INTO\b|UPDATE\s+\S{1,128}\s+SET\b|DELETE\s+FROM\b|REPLACE\s+INTO\b"
-    r"|select\b[^;]{1,2000}?\bfrom\b|insert\s+into\b|update\s+\S{1,128}\s+set\b|delete\s+from\b)"
-    r".*?(?=\n\s*(?:File \"|Traceback|\[|\(Background|During|The above)|\]\s*\n|\Z)",
-    re.DOTALL,
+# A statement within another text begins like this, in one case, as programs write it, and ends at the latest where a
+# traceback or a report goes on.
+_BEGIN = re.compile(
+    r"\b(?:(?P<upper>SELECT)|(?P<lower>select)|INSERT\s+INTO|UPDATE\s+\S{1,128}\s+SET|DELETE\s+FROM|REPLACE\s+INTO"
+    r"|MERGE\s+INTO|CALL\s+[\w.]{1,128}\s*(?=\()|(?:CREATE|ALTER)\s+(?:USER|ROLE)"
+    r"|insert\s+into|update\s+\S{1,128}\s+set|delete\s+from)\b"
 )
+_END = re.compile(r"\n[ \t]*(?:File \"|Traceback|\[|\(Background|During|The above)|\][ \t]*\n|\Z")
+_REACH = 2000  # characters between SELECT and FROM
 # What databases and SQLAlchemy say of the values of a statement that failed.
 _REPORTS = (
     (re.compile(r"(\[(?:parameters|generated parameters)?[^\]\n]{0,40}parameters: ).*?(?=\]\s*(?:\n|\Z)|\Z)", re.DOTALL), r"\1?"),
@@ -114,7 +116,18 @@ def _leaves(value: Any) -> Any:
 
 def statements_in(text: str) -> str:
     """A log line, exception text or traceback whose statements have no literals."""
-    return _INSIDE.sub(lambda match: without_literals(match[0]), text)
+    pieces: list[str] = []
+    done = position = 0
+    while (found := _BEGIN.search(text, position)) is not None:
+        begin, position = found.span()
+        word = "FROM" if found["upper"] else "from" if found["lower"] else None
+        if word is not None and text.find(word, position, position + _REACH) < 0:
+            continue
+        end = _END.search(text, position)
+        position = end.start() if end is not None else len(text)
+        pieces += (text[done:begin], without_literals(text[begin:position]))
+        done = position
+    return "".join((*pieces, text[done:])) if pieces else text
 
 
 def values_in_reports(text: str) -> str:
