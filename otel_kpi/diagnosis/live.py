@@ -24,6 +24,9 @@ if TYPE_CHECKING:
     from otel_kpi.diagnosis.report import Report
 
 _POLL = 0.05  # seconds between two looks for the answer
+_LONGEST_SLEEP = 3.0  # seconds until a process looks that is not busy, with some to spare
+_LONGEST_SEND = 15.0  # seconds that an export may take, with some to spare
+_STALE = 3600.0  # seconds after which nobody waits for an answer
 _LARGEST = 4096  # bytes of a question
 
 
@@ -113,6 +116,7 @@ def ask(pid: int, *, send: bool, timeout: float) -> Report:
     folder, inner = _meeting_place(pid)
     if not folder.is_dir():
         raise NoAnswer(f"process {pid} has no telemetry of otel-kpi: start it with `otel-kpi run`")
+    _sweep(folder)
     nonce = secrets.token_hex(16)
     question, reply = folder / f"{inner}.ask", folder / f"{nonce}.answer"
     try:
@@ -123,7 +127,8 @@ def ask(pid: int, *, send: bool, timeout: float) -> Report:
         if os.getuid() == 0:
             os.chown(draft, folder.stat().st_uid, -1)  # or the process cannot read what root asks
         draft.replace(question)
-        return from_json(_await(pid, reply, question, timeout))
+        patience = _LONGEST_SEND if _takes_part(pid, folder) else _LONGEST_SLEEP
+        return from_json(_await(pid, reply, question, patience, patience + 6.0 * timeout))
     except PermissionError as error:
         raise NoAnswer(f"process {pid} belongs to somebody else") from error
     finally:
@@ -131,9 +136,25 @@ def ask(pid: int, *, send: bool, timeout: float) -> Report:
             path.unlink(missing_ok=True)
 
 
-def _await(pid: int, reply: Path, question: Path, timeout: float) -> dict[str, Any]:
-    taken_by = time.monotonic() + 15.0  # the longest that the export thread sleeps or sends, by default
-    answered_by = taken_by + 6.0 * timeout
+def _sweep(folder: Path) -> None:
+    """Remove the answers for which nobody has waited."""
+    with contextlib.suppress(OSError):
+        for each in (*folder.glob("*.answer"), *folder.glob("*.new")):
+            if time.time() - each.stat().st_mtime > _STALE:
+                each.unlink(missing_ok=True)
+
+
+def _takes_part(pid: int, folder: Path) -> bool:
+    """Whether a process holds its slot there; one that became a daemon and closed all its files does not."""
+    try:
+        held = [str(each.readlink()) for each in (Path("/proc") / str(pid) / "fd").iterdir()]
+    except OSError:
+        return True  # nobody knows
+    return any(f"/{folder.name}/" in each for each in held)
+
+
+def _await(pid: int, reply: Path, question: Path, patience: float, longest: float) -> dict[str, Any]:
+    taken_by, answered_by = time.monotonic() + patience, time.monotonic() + longest
     while time.monotonic() < answered_by:
         if reply.exists():
             return json.loads(reply.read_bytes())

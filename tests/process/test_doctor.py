@@ -332,6 +332,13 @@ def test_process_without_telemetry_or_that_is_gone_is_said_so() -> None:
     ended = run([*DOCTOR, "--pid", str(2**22 - 3)], environment())
     assert (ended.returncode, ended.stdout) == (1, "")
     assert ended.stderr.startswith(f"otel-kpi doctor: there is no process {2**22 - 3}")
+    with running(
+        [sys.executable, "-c", "import time\nprint('ready', flush=True)\ntime.sleep(60)"], environment()
+    ) as process:
+        ready(process)
+        ended = run([*DOCTOR, "--pid", str(process.pid)], environment())
+    assert ended.returncode == 1
+    assert "did not answer" in ended.stderr or "has no telemetry" in ended.stderr
 
 
 def test_nobody_is_answered_in_a_folder_that_others_can_write_in(tmp_path: Path, receiver: Receiver) -> None:
