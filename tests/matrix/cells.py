@@ -27,6 +27,10 @@ Result = Literal["passed", "failed", "skipped"]
 
 _TOOLS = ("pytest>=8.3,<10", "pytest-timeout", "hypothesis", "inline-snapshot", "opentelemetry-proto")
 _SECONDS = 300
+
+_DEPRECATED = ("-W", "default::DeprecationWarning")
+"""What a pre-release announces is no failure of ours."""
+
 _ROWS = {row.name: row for row in TABLE}
 
 
@@ -120,7 +124,7 @@ def run(
         python = _environment(library, end, version, set_of, interpreter)
     except _NotInstalled as error:
         return Cell(version, "failed", reason=str(error))
-    return tested(library, python, version)
+    return tested(library, python, version, *(_DEPRECATED if end == "pre-release" else ()))
 
 
 def _within(version: str, specifier: str) -> bool:
@@ -175,7 +179,8 @@ def _install(command: list[str]) -> None:
         raise _NotInstalled(f"it cannot be installed: {text[:200]}")
 
 
-def tested(library: Library, python: Path, version: str) -> Cell:
+def tested(library: Library, python: Path, version: str, *options: str) -> Cell:
+    """Run a library's tests by an interpreter."""
     # Our own settings must not reach the tests, nor this environment's interpreter; and the tests' programs come first.
     variables = {
         key: value for key, value in os.environ.items() if not key.startswith(("OTEL_", "PYTHON", "VIRTUAL_"))
@@ -185,7 +190,7 @@ def tested(library: Library, python: Path, version: str) -> Cell:
         variables["OTEL_KPI_CACHE"] = os.environ["OTEL_KPI_CACHE"]
     try:
         answer = subprocess.run(
-            [str(python), "-m", "pytest", "-q", "-rsfE", "--timeout", "60", *library.tests],
+            [str(python), "-m", "pytest", "-q", "-rsfE", "--timeout", "60", *options, *library.tests],
             cwd=ROOT,
             env=variables,
             capture_output=True,

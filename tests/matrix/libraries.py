@@ -37,7 +37,7 @@ def _server(
     name: str, *beside: str, rows: tuple[str, ...] = (), words: str = "", install: str = ""
 ) -> Library:
     tests = (f"{PROCESS}/test_servers.py", "-m", "proof or not proof", "-k", words or name)
-    return Library(rows or (name,), tests, install=install, beside=beside)
+    return Library(rows or (name,), tests, install=install, beside=beside, oldest=oldest)
 
 
 _STARLETTE = ("starlette", "websockets")
@@ -46,7 +46,7 @@ LIBRARIES = (
     Library(("fastapi",), (f"{UNIT}/test_fastapi.py",), beside=("httpx>=0.27,<1", "websockets")),
     Library(("starlette",), (f"{UNIT}/test_starlette.py",), beside=("httpx>=0.27,<1",)),
     Library(("flask",), (f"{UNIT}/test_flask.py",), oldest=("werkzeug<3",)),
-    _server("quart", "hypercorn", "uvicorn", words="quart"),
+    _server("quart", "hypercorn", "uvicorn", words="quart", oldest=("flask<3.1",)),
     _server("uvicorn", *_STARLETTE, words="uvicorn and (asgi or starlette) and not gunicorn"),
     _server("hypercorn", *_STARLETTE, words="hypercorn and (asgi or starlette)"),
     _server("daphne", *_STARLETTE),
