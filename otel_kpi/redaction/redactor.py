@@ -78,7 +78,9 @@ class Redactor:
     @cached_property
     def of_security(self) -> Redactor:
         """The same policy for security log records, in which addresses stay whole."""
-        return Redactor(replace(self.policy, whole_addresses=True))
+        sibling = Redactor(replace(self.policy, whole_addresses=True))
+        sibling.__dict__["_checked"] = self._checked  # patterns are tried once
+        return sibling
 
     @cached_property
     def ruleset(self) -> Ruleset:

@@ -65,6 +65,7 @@ _ELEMENT = re.compile(r"(?P<before><(?P<name>[\w:.\-]{1,64})(?:\s[^<>]{0,256})?>
 _QUOTED = re.compile(
     r"(?P<before>(?<![\w.\-])(?P<name>[\w\-]{3,64})\s+)(?P<quote>[\"'])(?:(?!(?P=quote))[^\n])+(?P=quote)"
 )
+_SENTENCES = frozenset({"session", "auth", "token", "cookie", "bearer"})
 # Query parameters that sign a request (https://opentelemetry.io/docs/specs/semconv/registry/attributes/url/).
 _SIGNATURES = frozenset(
     [
@@ -177,7 +178,8 @@ def name_rules(is_secret: Callable[[str], bool]) -> tuple[Rule, ...]:
         return f"{match['before']}{quote}{REDACTED}{quote if match[0].endswith(quote) else ''}"
 
     def in_quotes(match: re.Match[str]) -> str:
-        if not is_secret(match["name"]):
+        # `the session 'abc' ended` is a sentence; `with PASSWORD 'abc'` is a password.
+        if match["name"].lower() in _SENTENCES or not is_secret(match["name"]):
             return match[0]
         return f"{match['before']}{match['quote']}{REDACTED}{match['quote']}"
 
