@@ -63,7 +63,7 @@ LIBRARIES = (
     ),
     Library(
         ("sqlalchemy",), (f"{UNIT}/test_sqlalchemy.py",),
-        beside=("greenlet", "psycopg[binary]"), oldest=("aiosqlite<0.22",),
+        beside=("greenlet", "psycopg[binary]", "aiosqlite<0.22"),
     ),
     Library(("httpx",), (f"{UNIT}/test_httpx.py",)),
     Library(("httpx2",), (f"{UNIT}/test_httpx2.py",)),
