@@ -33,8 +33,13 @@ class Library:
         return self.rows[0]
 
 
-def _server(
-    name: str, *beside: str, rows: tuple[str, ...] = (), words: str = "", install: str = ""
+def _server(  # noqa: PLR0913 - a line of the list below
+    name: str,
+    *beside: str,
+    rows: tuple[str, ...] = (),
+    words: str = "",
+    install: str = "",
+    oldest: tuple[str, ...] = (),
 ) -> Library:
     tests = (f"{PROCESS}/test_servers.py", "-m", "proof or not proof", "-k", words or name)
     return Library(rows or (name,), tests, install=install, beside=beside, oldest=oldest)
