@@ -218,6 +218,7 @@ class _Plan:
         self.workers: dict[str, ExportWorker] = {}
         self._conditions: dict[str, DestinationCondition] = {}
         self._transports: dict[str, Any] = {}
+        self._places: list[tuple[Signal, str]] = []
         self.foreign_readers: list[MetricReader] = []
         self._left_out: dict[tuple[str, str], list[Signal]] = {}
 
@@ -288,7 +289,15 @@ class _Plan:
         from otel_kpi.sdk.transport import Transport
 
         url = otlp_address(signal, settings)
-        return otlp_exporter(signal, settings, self._transports.setdefault(_origin(url), Transport()))
+        place = (signal, _origin(url))
+        self._places.append(place)
+        times = self._places.count(place)
+        if times == 1:
+            return otlp_exporter(signal, settings, self._transports.setdefault(_origin(url), Transport()))
+        # A second exporter of a file to the same receiver: what is said of one is not true of the other.
+        exporter = otlp_exporter(signal, settings, Transport())
+        exporter.destination = f"{url.rpartition('@')[2]} ({times})"
+        return exporter
 
     def _foreign(self, signal: Signal, outlet: Outlet) -> Exporter | None:
         made = outlet.make() if outlet.make is not None else _installed(signal, outlet.name)()

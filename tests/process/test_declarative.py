@@ -223,3 +223,33 @@ def test_library_that_the_file_switches_off_stays_off_under_the_launcher(
     assert ended.returncode == 0
     assert ended.stderr == "instrumentation/development.python.nosuch: no such instrumentor is installed\n"
     assert "select :memory:" in [span.item.name for span in receiver.spans]
+
+
+def test_two_exporters_to_one_receiver_send_and_count_each_for_itself(
+    tmp_path: Path, receiver: Receiver
+) -> None:
+    text = """
+file_format: "1.0"
+tracer_provider:
+  processors:
+    - batch: {exporter: {otlp_http: {endpoint: "${TARGET}/v1/traces"}}}
+    - batch: {exporter: {otlp_http: {endpoint: "${TARGET}/v1/traces"}}}
+    - batch: {exporter: {otlp_http: {endpoint: "${TARGET}/elsewhere"}}}
+"""
+    program = (
+        "import otel_kpi\nfrom opentelemetry import trace\n"
+        "with trace.get_tracer('t').start_as_current_span('s'): pass\n"
+        "otel_kpi.flush()\n"
+        "print([(each.sent, each.destination.startswith('http')) for each in otel_kpi.doctor(send=False).counts])\n"
+    )
+    ended = run([*RUN, sys.executable, "-c", program], declared(tmp_path, text, receiver))
+    assert (ended.stdout, ended.stderr) == (f"{[(1, True)] * 3}\n", "")
+    assert sorted(receiver.requests) == ["/elsewhere", "/v1/traces", "/v1/traces"]
+
+
+def test_file_that_is_disabled_switches_everything_off(tmp_path: Path, receiver: Receiver) -> None:
+    text = 'file_format: "1.0"\ndisabled: true\ntracer_provider: {processors: [{otel_kpi: {endpoint: "${TARGET}/v1/traces"}}]}'
+    program = "from opentelemetry import trace\nprint(type(trace.get_tracer_provider()).__name__)"
+    ended = run([*RUN, sys.executable, "-c", program], declared(tmp_path, text, receiver))
+    assert (ended.stdout, ended.stderr) == ("ProxyTracerProvider\n", "")
+    assert receiver.requests == []
