@@ -330,12 +330,15 @@ class Redactor:
         kept = self.attributes(attributes)
         if not self.is_content_event(name):
             return kept
-        said = [key for key in kept if key.rpartition(".")[2] in _CONTENT_WORDS]
-        return {key: value for key, value in kept.items() if key not in said} if said else kept
+        try:
+            said = [key for key in kept if key.rpartition(".")[2] in _CONTENT_WORDS]
+            return {key: value for key, value in kept.items() if key not in said} if said else kept
+        except Exception:
+            return {}
 
     def is_content_event(self, name: str | None) -> bool:
         """Whether an event or log record of this name is a message of a conversation that stays here."""
-        return not self.policy.content and name is not None and name.startswith(_CONTENT_EVENTS)
+        return not self.policy.content and isinstance(name, str) and name.startswith(_CONTENT_EVENTS)
 
     def frame(self, body: Any, depth: int = 0) -> Any:
         """The shape of a message, without what was said."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any, cast
+
 import pytest
 from opentelemetry._logs import LogRecord
 from opentelemetry.sdk._logs import ReadWriteLogRecord
@@ -82,3 +84,20 @@ def test_secret_in_a_log_record_does_not_leave() -> None:
     body = encode_logs([redacted_log(record)], Encoding.PROTOBUF).body
     assert SECRET.encode() not in body
     assert b"bob" in body
+
+
+def test_span_whose_parts_are_of_any_type_costs_neither_the_batch_nor_the_span() -> None:
+    from opentelemetry.sdk.trace import Event
+
+    odd: Any = {1: SECRET, None: f"password={SECRET}", "password": object(), ("a",): {"token": SECRET}}
+    span = ReadableSpan(
+        name=cast("Any", 17),
+        attributes=odd,
+        events=[Event(cast("Any", 3), odd), Event("gen_ai.user.message", odd)],
+        status=Status(StatusCode.ERROR, f"password={SECRET}"),
+    )
+    clean = redacted_span(span)
+    assert f"password={SECRET}" not in f"{clean.attributes}{clean.status.description}"
+    assert SECRET not in str(clean.events[1].attributes)
+    record = ReadWriteLogRecord(LogRecord(body=odd, event_name=cast("Any", 5)))
+    assert f"password={SECRET}" not in f"{redacted_log(record).log_record.body}"
