@@ -208,7 +208,9 @@ def test_worker_that_logs_everything_logs_nothing_of_telemetry(shop: Shop) -> No
     assert not [
         line
         for line in lines
-        if re.search("otel|opentelemetry|signal start", line.replace(str(shop.folder), "").replace(sys.prefix, ""))
+        if re.search(
+            "otel|opentelemetry|signal start", line.replace(str(shop.folder), "").replace(sys.prefix, "")
+        )
     ]
 
 
