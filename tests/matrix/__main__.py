@@ -9,10 +9,8 @@ from __future__ import annotations
 import argparse
 import concurrent.futures
 import sys
-import threading
 from dataclasses import asdict
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from matrix import cells, pages
@@ -24,7 +22,6 @@ if TYPE_CHECKING:
     from matrix.libraries import Library
 
 AXES = ("newest OpenTelemetry", "oldest OpenTelemetry", "Python")
-_writing = threading.Lock()
 
 
 def jobs(names: list[str], axes: list[str]) -> Iterator[tuple[Library, str, Any]]:
@@ -55,8 +52,7 @@ def main() -> int:
     if arguments.markdown:
         sys.stdout.write(pages.markdown(pages.read()))
         return 0
-    record = pages.read()
-    record["opentelemetry"] = {end: pages.lockstep(cells.opentelemetry(end)) for end in ("oldest", "newest")}
+    sets = {end: pages.lockstep(cells.opentelemetry(end)) for end in ("oldest", "newest")}
     failed = 0
     with concurrent.futures.ThreadPoolExecutor(arguments.workers) as pool:
         waiting = {
@@ -74,11 +70,10 @@ def main() -> int:
                 f"{library.name:<18} {key:<24} {cell.version:<12} {cell.result} {cell.tests or ''} {cell.reason}",
                 flush=True,
             )
-            with _writing:
-                today = datetime.now(UTC).date().isoformat()
-                record["libraries"].setdefault(library.name, {})[key] = {**asdict(cell), "date": today}
-                pages.write(record)
-    Path("docs/libraries.md").write_text(pages.markdown(record), encoding="utf-8")
+            pages.note(
+                sets, library.name, key, {**asdict(cell), "date": datetime.now(UTC).date().isoformat()}
+            )
+    pages.PAGE.write_text(pages.markdown(pages.read()), encoding="utf-8")
     return 1 if failed else 0
 
 

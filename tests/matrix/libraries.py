@@ -33,7 +33,7 @@ class Library:
         return self.rows[0]
 
 
-def _server(  # noqa: PLR0913 - a line of the list below
+def _server(
     name: str,
     *beside: str,
     rows: tuple[str, ...] = (),

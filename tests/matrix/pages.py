@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 from typing import TYPE_CHECKING, Any
 
@@ -43,7 +44,7 @@ def key(end: str, set_of: str, python: str = "") -> str:
 
 def read() -> dict[str, Any]:
     """The record; empty when nothing ran yet."""
-    if not RECORD.exists():
+    if not RECORD.exists() or not RECORD.stat().st_size:
         return {"opentelemetry": {}, "libraries": {}}
     return json.loads(RECORD.read_text(encoding="utf-8"))
 
@@ -56,6 +57,16 @@ def write(record: dict[str, Any]) -> None:
     }
     text = json.dumps({**record, "libraries": libraries}, indent=1, ensure_ascii=False)
     RECORD.write_text(f"{text}\n", encoding="utf-8")
+
+
+def note(sets: dict[str, str], library: str, name: str, cell: dict[str, Any]) -> None:
+    """Put one cell into the record; several runs may write at the same time."""
+    with RECORD.open("a", encoding="utf-8") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        record = read()
+        record["opentelemetry"] = sets
+        record["libraries"].setdefault(library, {})[name] = cell
+        write(record)
 
 
 def lockstep(pins: Sequence[str]) -> str:
