@@ -196,7 +196,8 @@ def test_nothing_is_added_to_the_workers_output(shop: Shop) -> None:
         shop.publish("talk.delay(1); fail.delay(); talk.delay(2)")
         outputs.append(_comparable(shop.work(3, "--pool=solo", launcher=launcher)))
     bare, ours = outputs
-    assert ours == bare
+    # Kombu's folder does not keep the order of what was published within a millisecond.
+    assert sorted(ours) == sorted(bare)
     assert any("printed 2" in line for line in bare)
 
 
