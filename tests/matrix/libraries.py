@@ -55,7 +55,7 @@ LIBRARIES = (
     _server("uvicorn", *_STARLETTE, words="uvicorn and (asgi or starlette) and not gunicorn"),
     _server("hypercorn", *_STARLETTE, words="hypercorn and (asgi or starlette)"),
     _server("daphne", *_STARLETTE),
-    _server("gunicorn", "flask", words="gunicorn and (sync or gthread)", rows=("gunicorn",)),
+    _server("gunicorn", "flask", words="gunicorn and (sync or gthread)", oldest=("setuptools<81",)),
     _server("gunicorn_asgi", *_STARLETTE, words="gunicorn and asgi"),
     _server("granian_asgi", *_STARLETTE, "flask", rows=("granian_asgi", "granian_wsgi"), words="granian", install="granian"),
     _server("waitress", "flask"),
