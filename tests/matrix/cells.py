@@ -209,7 +209,8 @@ def tested(library: Library, python: Path, version: str, *options: str) -> Cell:
         why = next((line.partition(": ")[2] for line in lines if line.startswith("SKIPPED")), "no test ran")
         return Cell(version, "skipped", reason=why)
     why = next((line for line in lines if line.startswith(("FAILED", "ERROR"))), "")
-    return Cell(version, "failed", count, (why or answer.stderr.strip().rpartition("\n")[2])[:300])
+    why = why or answer.stderr.strip().rpartition("\n")[2]
+    return Cell(version, "failed", count, why.replace(sys.prefix, "").replace(str(Path.home()), "~")[:300])
 
 
 def other_interpreters() -> dict[str, str]:

@@ -23,7 +23,7 @@ _HEAD = """<!-- Generated from docs/libraries.json by `python -m matrix --markdo
 What is seen, in which versions. Each cell is a run of our own tests of that library, in an environment of its own
 that holds one version of it and the whole set of OpenTelemetry: ✓ with the version means that all of them passed. A
 library outside of its range is left alone, with one line in the log; a cap of upstream's is lifted where a cell
-beyond it is green.
+beyond it is green. A dot has not run since the last change of its row; in brackets is what is left alone.
 
 """
 
@@ -130,8 +130,7 @@ def markdown(record: dict[str, Any]) -> str:
 
 def _cell(cell: dict[str, Any] | None, name: str, notes: list[str]) -> str:
     if cell is None:
-        notes.append(f"{name}: has not run")
-        return "–"
+        return "·"
     if cell["result"] == "passed":
         return f"✓ {cell['version']}"
     if not cell["version"] and cell["reason"] == "there is none":
