@@ -44,19 +44,24 @@ def rabbitmq_server() -> Generator[int]:
         "RABBITMQ_LOG_BASE": str(folder / "log"),
         "RABBITMQ_ENABLED_PLUGINS_FILE": str(folder / "plugins"),
     }
-    with subprocess.Popen(
-        [str(PROGRAM)], env=env, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True
-    ) as process:
+    # Erlang starts its port mapper as a daemon where there is none, and that would stay.
+    with (
+        subprocess.Popen(["epmd", "-port", str(epmd)]) as mapper,
+        subprocess.Popen(
+            [str(PROGRAM)],
+            env=env,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            start_new_session=True,
+        ) as process,
+    ):
         try:
             _wait_for(port, process)
             yield port
         finally:
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(process.pid, signal.SIGKILL)
-            # Erlang's port mapper is a daemon of its own, on the port that only this server knew.
-            subprocess.run(
-                ["epmd", "-port", str(epmd), "-kill"], capture_output=True, check=False, timeout=10
-            )
+            mapper.kill()
             shutil.rmtree(folder, ignore_errors=True)
 
 
