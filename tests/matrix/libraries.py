@@ -86,13 +86,14 @@ LIBRARIES = (
     Library(("aiomysql",), (f"{UNIT}/test_aiomysql.py",)),
     Library(("pymongo",), (f"{UNIT}/test_pymongo.py",)),
     Library(("aiosqlite",), (f"{UNIT}/test_aiosqlite.py",)),
-    Library(("celery",), (f"{PROCESS}/test_celery.py",), beside=("sqlalchemy", "redis")),
+    Library(("celery",), (f"{PROCESS}/test_celery.py",), beside=("sqlalchemy", "redis", "gevent")),
     Library(("kafka",), (f"{UNIT}/test_kafka.py",)),
     Library(("confluent_kafka",), (f"{UNIT}/test_confluent_kafka.py",)),
     Library(("aiokafka",), (f"{UNIT}/test_aiokafka.py",)),
     Library(("aio-pika",), (f"{UNIT}/test_aio_pika.py",)),
     Library(("pika",), (f"{UNIT}/test_pika.py",)),
     Library(("botocore",), (f"{UNIT}/test_botocore.py",), beside=("boto3",)),
+    Library(("aiobotocore",), (f"{UNIT}/test_aiobotocore.py",)),
 )  # fmt: skip
 
 STANDARD_LIBRARY = {
@@ -108,7 +109,6 @@ STANDARD_LIBRARY = {
 WITHOUT = {
     "werkzeug": "Flask's development server; its tests run with Flask's newest version",
     "click": "it has no instrumentor of its own here; a script's root span has the command's name",
-    "aiobotocore": "instrumented as botocore is, by the same functions; our tests have no cell for it yet",
 }
 """Rows without a cell, and why."""
 
