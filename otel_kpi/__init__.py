@@ -51,9 +51,9 @@ def configure(
 
     Never raises. A setting that is unknown or malformed is one line in the log, and its default is used.
     """
-    from otel_kpi.process import arm_instrumentation, configure_process
+    from otel_kpi.process import arm_instrumentation, configure_process, pairs_of
 
-    pairs = tuple(resource_attributes.items()) if resource_attributes is not None else None
+    pairs = pairs_of(resource_attributes)
     configure_process(
         app_name=app_name, version=version, environment=environment, resource_attributes=pairs, **settings
     )

@@ -86,6 +86,21 @@ def configure_process(**code: Any) -> None:
             _logger.exception("telemetry could not be configured; the application is not affected")
 
 
+def pairs_of(resource_attributes: Any) -> tuple[tuple[str, str], ...] | None:
+    """What a program gave as resource attributes; None, and a line, when it cannot be read."""
+    if resource_attributes is None:
+        return None
+    try:
+        return tuple(resource_attributes.items())
+    except Exception as error:
+        _logger.warning(
+            "resource_attributes is not used: a mapping, not %s (%s)",
+            type(resource_attributes).__name__,
+            type(error).__name__,
+        )
+        return None
+
+
 def arm_instrumentation() -> None:
     """Arm our table of instrumentors, unless everything is off."""
     settings = _process.settings
@@ -185,7 +200,11 @@ def is_enabled() -> bool:
 
 def flush(timeout: float) -> bool:
     """Send what waits now; returns whether everything was sent in `timeout` seconds."""
-    return _process.lifecycle.flush(timeout) if _process.lifecycle is not None else True
+    try:
+        return _process.lifecycle.flush(timeout) if _process.lifecycle is not None else True
+    except Exception:
+        _logger.warning("flush failed; the application is not affected", exc_info=True)
+        return False
 
 
 def shutdown() -> None:
@@ -246,7 +265,7 @@ def _configure_pipeline(settings: Settings, parts: Parts | None) -> None:
 
 
 def _begin_script(pipeline: Pipeline) -> None:
-    from otel_kpi.instrumentation import script
+    from otel_kpi.instrumentation.runtime import script
     from otel_kpi.sdk.tracers import RememberingTracerProvider
 
     if isinstance(pipeline.tracer_provider, RememberingTracerProvider) and _process.lifecycle is not None:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import threading
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, cast
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Callable, Iterable
     from types import FrameType
 
     from opentelemetry.attributes import BoundedAttributes
@@ -131,9 +132,11 @@ def attributes_of_views(provider: MeterProvider, instrument: Any) -> frozenset[s
 
 
 def guard_attribute_values() -> None:
-    """Have a value whose `__str__` raises become text instead of an exception in the application.
+    """Have attribute values that are too much for the application's thread cut, and those that raise become text.
 
-    opentelemetry-api calls `str()` on values of other types, and lets what that raises through.
+    opentelemetry-api walks through lists and mappings without end, and calls `str()` on values of other types: a
+    value that contains itself raises `RecursionError` in the application, `range(10**12)` takes all memory, and what
+    a `__str__` raises comes through.
     """
     from opentelemetry import attributes
 
@@ -143,12 +146,52 @@ def guard_attribute_values() -> None:
 
     def guarded(value: Any, *arguments: Any) -> Any:
         try:
-            return clean(value, *arguments)
+            if isinstance(value, str | int | float) or value is None:
+                return clean(value, *arguments)
+            return _bounded_value(value, lambda one: clean(one, *arguments), 0, [_MOST_NODES])
         except Exception:
             return f"<{type(value).__name__}>"
 
     guarded.guarded = True  # pyright: ignore[reportFunctionMemberAccess]
     attributes._clean_attribute_value = guarded  # pyright: ignore[reportPrivateUsage]
+
+
+_MOST_NODES = 20_000
+_MOST_ATTRIBUTES = 256
+_DEEPEST = 16
+
+
+def _bounded_value(  # noqa: C901 - one way through for each kind of value
+    value: Any, clean: Callable[[Any], Any], depth: int, budget: list[int]
+) -> Any:
+    """A value as OpenTelemetry keeps it, as far as redaction looks at it: 16 levels, 20,000 values."""
+    budget[0] -= 1
+    if isinstance(value, str | bytes) or not isinstance(value, Sequence | Mapping):
+        try:
+            return clean(value)
+        except Exception:
+            return f"<{type(value).__name__}>"
+    if depth >= _DEEPEST:
+        return f"<{type(value).__name__}>"
+    if isinstance(value, Mapping):
+        kept: dict[str, Any] = {}
+        # All attributes of a span come as one mapping; one that is too large takes nothing from the others.
+        own = depth == 0 and len(cast("Mapping[Any, Any]", value)) <= _MOST_ATTRIBUTES
+        for key, each in cast("Mapping[Any, Any]", value).items():
+            if own:
+                budget = [_MOST_NODES]
+            elif budget[0] <= 0:
+                break
+            # Which keys there may be is OpenTelemetry's decision; it is asked only about strange ones.
+            for name in (key,) if type(key) is str and key else clean({key: None}):
+                kept[name] = _bounded_value(each, clean, depth + 1, budget)
+        return kept
+    members: list[Any] = []
+    for each in cast("Sequence[Any]", value):
+        if budget[0] <= 0:
+            break
+        members.append(_bounded_value(each, clean, depth + 1, budget))
+    return tuple(members)
 
 
 def bounded_attributes(attributes: dict[str, Any], dropped: int) -> BoundedAttributes:

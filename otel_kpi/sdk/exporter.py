@@ -11,6 +11,7 @@ from otel_kpi.sdk.channel import Batch, Delivery, Signal
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from opentelemetry.sdk._logs import ReadableLogRecord, ReadWriteLogRecord
     from opentelemetry.sdk.metrics.export import MetricsData
 
     from otel_kpi.sdk.otlp import Encoded, Encoding
@@ -101,6 +102,8 @@ class ForeignExporter:
         """Count the items; the exporter encodes them itself."""
         if self.signal == "metrics":
             return Batch(items[0], _data_points(items[0]))
+        if self.signal == "logs":
+            return Batch(tuple(_readable(record) for record in items), len(items))
         return Batch(tuple(items), len(items))
 
     def send(self, batch: Batch, deadline: float) -> Delivery:
@@ -129,6 +132,19 @@ class ForeignExporter:
             self._exporter.shutdown()
         except Exception as error:
             _logger.debug("an exporter failed at shutdown: %s", error)
+
+
+def _readable(record: ReadWriteLogRecord) -> ReadableLogRecord:
+    """What an exporter is given: the record as upstream's processors hand it over."""
+    from opentelemetry.sdk._logs import ReadableLogRecord
+    from opentelemetry.sdk.resources import Resource
+
+    return ReadableLogRecord(
+        log_record=record.log_record,
+        resource=record.resource or Resource.get_empty(),
+        instrumentation_scope=record.instrumentation_scope,
+        limits=record.limits,
+    )
 
 
 def _data_points(data: MetricsData) -> int:

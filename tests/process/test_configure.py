@@ -159,3 +159,17 @@ def test_second_tracer_provider_costs_one_line_and_no_metric(receiver: Receiver,
     assert "TracerProvider" in errors
     assert list(receiver.last("work.done").values()) == [1]
     assert len(receiver.named("a")) == (1 if first == "ours" else 0)
+
+
+def test_calls_with_values_that_are_none_cost_the_program_nothing(receiver: Receiver) -> None:
+    text = f"""
+import otel_kpi
+{SPAN}
+for odd in (["a"], b"x", 4711, object()):
+    otel_kpi.configure(app_name="shop", resource_attributes=odd)
+    assert otel_kpi.flush(odd) in (True, False)
+work("a")
+"""
+    said = python(receiver, text)
+    assert "resource_attributes is not used" in said
+    assert receiver.named("a")[0].resource["service.name"] == "shop"

@@ -185,6 +185,21 @@ print(dict(BoundedAttributes(attributes={"odd": Odd(), "fine": 1}, extended_attr
     assert python(text) == "{'odd': '<Odd>', 'fine': 1}\n"
 
 
+def test_value_that_contains_itself_or_has_no_end_costs_the_application_nothing() -> None:
+    text = """
+import logging
+from otel_kpi import _compat
+logging.disable()
+_compat.guard_attribute_values()
+from opentelemetry.attributes import BoundedAttributes
+twice = []; twice += [twice, twice]
+family = {"name": "a"}; family["children"] = [{"parent": family} for _ in range(9)]
+kept = BoundedAttributes(attributes={"twice": twice, "family": family, "long": range(10**12), "n": ({1: {"": 2, "b": b"3"}},)})
+print(len(kept["long"]), kept["family"]["name"], kept["n"], len(str(kept["twice"])) < 2_000_000)
+"""
+    assert python(text) == "19999 a ({'1': {'b': b'3'}},) True\n"
+
+
 def test_samplers_and_id_generators_are_found_by_name() -> None:
     assert "0.25" in _compat.sampler_by_name("traceidratio", "0.25").get_description()
     assert "1.0" in _compat.sampler_by_name("parentbased_traceidratio", None).get_description()

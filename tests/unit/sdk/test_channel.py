@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import io
+import json
 import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from opentelemetry._logs import LogRecord
+from opentelemetry.sdk._logs import ReadWriteLogRecord
+from opentelemetry.sdk._logs.export import ConsoleLogRecordExporter
 from opentelemetry.sdk.trace.export import SpanExporter, SpanExportResult
 
 from otel_kpi.sdk.channel import Batch, Channel, Delivery, Signal
@@ -332,3 +337,11 @@ def test_exporter_of_somebody_else_is_shut_down_once_after_its_last_batch() -> N
     for _ in range(2):
         assert worker.drain(time.monotonic() + 5.0, final=True)
     assert (holding.written, holding.shutdowns) == (["last"], 1)
+
+
+def test_exporter_of_somebody_else_is_given_log_records_as_upstream_gives_them() -> None:
+    written = io.StringIO()
+    exporter = ForeignExporter("logs", ConsoleLogRecordExporter(out=written), "exporter console")
+    record = ReadWriteLogRecord(LogRecord(body="sold"))
+    delivery = exporter.send(exporter.encode([record]), time.monotonic() + 1.0)
+    assert (delivery.kind, json.loads(written.getvalue())["body"]) == ("accepted", "sold")
