@@ -177,7 +177,7 @@ class Loader:
         if entry.state != "armed":
             return
         if row.when == "load_middleware":
-            from otel_kpi.instrumentation.django import before_first_load_middleware
+            from otel_kpi.instrumentation.servers.django import before_first_load_middleware
 
             before_first_load_middleware(lambda: self._load(entry))
             return

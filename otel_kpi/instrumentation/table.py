@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final, Literal
 
-from otel_kpi.instrumentation import server_address
+from otel_kpi.instrumentation.servers import server_address
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -84,19 +84,19 @@ def _upstream(name: str, target: str, cls: str, distribution: str, specifier: st
 
 
 def _driver(name: str, specifier: str) -> Row:
-    """A driver of a database, with an instrumentor of ours; `database.py` says why."""
-    return Row(name, name, f"otel_kpi.instrumentation.{name}:Instrumentor", name, specifier)
+    """A driver of a database, with an instrumentor of ours; `databases/database.py` says why."""
+    return Row(name, name, f"otel_kpi.instrumentation.databases.{name}:Instrumentor", name, specifier)
 
 
 def _server(name: str, target: str, distribution: str, specifier: str | None) -> Row:
-    return Row(name, target, f"otel_kpi.instrumentation.servers:{name}", distribution, specifier)
+    return Row(name, target, f"otel_kpi.instrumentation.servers.handover:{name}", distribution, specifier)
 
 
 def _kafka(name: str, distribution: str, cls: str, specifier: str) -> Row:
     return Row(
         name,
         name,
-        f"otel_kpi.instrumentation.kafka:{cls}",
+        f"otel_kpi.instrumentation.messaging.kafka:{cls}",
         distribution,
         specifier,
         waits_for=(f"{_UPSTREAM}.{name}",),
@@ -107,7 +107,7 @@ TABLE: Final = (
     Row(
         "fastapi",
         "fastapi",
-        "otel_kpi.instrumentation.fastapi:Instrumentor",
+        "otel_kpi.instrumentation.servers.fastapi:Instrumentor",
         "fastapi",
         ">=0.115,<1",
         waits_for=(f"{_UPSTREAM}.fastapi", f"{_UPSTREAM}.asgi"),
@@ -123,13 +123,13 @@ TABLE: Final = (
     Row(
         "starlette",
         "starlette.applications",
-        "otel_kpi.instrumentation.starlette:Instrumentor",
+        "otel_kpi.instrumentation.servers.starlette:Instrumentor",
         "starlette",
         ">=0.37,<2",
         waits_for=(f"{_UPSTREAM}.asgi",),
     ),
-    Row("flask", "flask", "otel_kpi.instrumentation.flask:Instrumentor", "flask", ">=2.3,<4"),
-    Row("quart", "quart", "otel_kpi.instrumentation.quart:Instrumentor", "quart", ">=0.19,<1"),
+    Row("flask", "flask", "otel_kpi.instrumentation.servers.flask:Instrumentor", "flask", ">=2.3,<4"),
+    Row("quart", "quart", "otel_kpi.instrumentation.servers.quart:Instrumentor", "quart", ">=0.19,<1"),
     _server("uvicorn", "uvicorn.config", "uvicorn", ">=0.20,<1"),
     _server("hypercorn", "hypercorn.app_wrappers", "hypercorn", ">=0.14,<1"),
     _server("daphne", "daphne.server", "daphne", ">=4,<5"),
@@ -143,7 +143,7 @@ TABLE: Final = (
     Row(
         "django",
         "django.core.handlers.base",
-        "otel_kpi.instrumentation.django:Instrumentor",
+        "otel_kpi.instrumentation.servers.django:Instrumentor",
         "django",
         ">=4.2,<7",  # 6 needs Python 3.12; its own proof runs there
         when="load_middleware",
@@ -152,30 +152,36 @@ TABLE: Final = (
     Row(
         "django_database",
         "django.db.backends.base.base",
-        "otel_kpi.instrumentation.django_database:Instrumentor",
+        "otel_kpi.instrumentation.databases.django_database:Instrumentor",
         "django",
         ">=4.2,<7",
     ),
     Row(
         "django_sqlite",
         "django.db.backends.sqlite3.base",
-        "otel_kpi.instrumentation.django_sqlite:Instrumentor",
+        "otel_kpi.instrumentation.databases.django_sqlite:Instrumentor",
         "django",
         ">=4.2,<7",
     ),
     Row(
         "sqlalchemy",
         "sqlalchemy",
-        "otel_kpi.instrumentation.sqlalchemy:Instrumentor",
+        "otel_kpi.instrumentation.databases.sqlalchemy:Instrumentor",
         "sqlalchemy",
         ">=1.4.41,<2.2",
         waits_for=(f"{_UPSTREAM}.sqlalchemy",),
     ),
     _upstream("httpx", "httpx", "HTTPXClientInstrumentor", "httpx", ">=0.27,<1"),
     _upstream("requests", "requests", "RequestsInstrumentor", "requests", ">=2.30,<3"),
-    Row("logging", "logging", "otel_kpi.instrumentation.logging:Instrumentor", when="now"),
-    Row("structlog", "structlog", "otel_kpi.instrumentation.structlog:Instrumentor", "structlog", ">=22.3"),
-    Row("loguru", "loguru", "otel_kpi.instrumentation.loguru:Instrumentor", "loguru", ">=0.6,<1"),
+    Row("logging", "logging", "otel_kpi.instrumentation.logs.logging:Instrumentor", when="now"),
+    Row(
+        "structlog",
+        "structlog",
+        "otel_kpi.instrumentation.logs.structlog:Instrumentor",
+        "structlog",
+        ">=22.3",
+    ),
+    Row("loguru", "loguru", "otel_kpi.instrumentation.logs.loguru:Instrumentor", "loguru", ">=0.6,<1"),
     _driver("redis", ">=4.3.4,<9"),
     _driver("psycopg", ">=3.1.5,<4"),
     _driver("psycopg2", ">=2.9.5,<3"),
@@ -184,14 +190,20 @@ TABLE: Final = (
     Row(
         "mysqlclient",
         "MySQLdb",
-        "otel_kpi.instrumentation.mysqlclient:Instrumentor",
+        "otel_kpi.instrumentation.databases.mysqlclient:Instrumentor",
         "mysqlclient",
         ">=2.2,<3",
     ),
     _driver("aiomysql", ">=0.2,<1"),
     _driver("pymongo", ">=4.0.2,<5"),
-    Row("sqlite3", "sqlite3", "otel_kpi.instrumentation.sqlite3:Instrumentor"),
-    Row("aiosqlite", "aiosqlite", "otel_kpi.instrumentation.aiosqlite:Instrumentor", "aiosqlite", ">=0.19"),
+    Row("sqlite3", "sqlite3", "otel_kpi.instrumentation.databases.sqlite3:Instrumentor"),
+    Row(
+        "aiosqlite",
+        "aiosqlite",
+        "otel_kpi.instrumentation.databases.aiosqlite:Instrumentor",
+        "aiosqlite",
+        ">=0.19",
+    ),
     # Upstream's, as they are: our tests have not been over them yet.
     _upstream("httpx2", "httpx2", "HTTPX2ClientInstrumentor", "httpx2", ">=2,<3"),
     Row(
@@ -207,7 +219,7 @@ TABLE: Final = (
     Row(
         "celery",
         "celery.app.base",
-        "otel_kpi.instrumentation.celery:Instrumentor",
+        "otel_kpi.instrumentation.messaging.celery:Instrumentor",
         "celery",
         ">=5.4,<6",
         waits_for=(f"{_UPSTREAM}.celery",),
@@ -219,7 +231,7 @@ TABLE: Final = (
     Row(
         "pika",
         "pika",
-        "otel_kpi.instrumentation.pika:Instrumentor",
+        "otel_kpi.instrumentation.messaging.pika:Instrumentor",
         "pika",
         ">=1.3,<2",
         waits_for=(f"{_UPSTREAM}.pika",),
@@ -227,7 +239,7 @@ TABLE: Final = (
     Row(
         "botocore",
         "botocore.client",
-        "otel_kpi.instrumentation.botocore:Instrumentor",
+        "otel_kpi.instrumentation.messaging.botocore:Instrumentor",
         "botocore",
         ">=1.35,<2",
         waits_for=(f"{_UPSTREAM}.botocore",),
@@ -235,7 +247,7 @@ TABLE: Final = (
     Row(
         "aiobotocore",
         "aiobotocore.client",
-        "otel_kpi.instrumentation.botocore:AiobotocoreInstrumentor",
+        "otel_kpi.instrumentation.messaging.botocore:AiobotocoreInstrumentor",
         "aiobotocore",
         ">=2,<4",
         waits_for=(f"{_UPSTREAM}.botocore",),
@@ -257,6 +269,11 @@ TABLE: Final = (
         ),
         reason="it wraps every task of the process; OTEL_PYTHON_ASYNCIO_COROUTINE_NAMES_TO_TRACE asks for it",
     ),
-    Row("threading", "threading", "otel_kpi.instrumentation.threading:Instrumentor", when="now"),
-    Row("system_metrics", "psutil", "otel_kpi.instrumentation.process_metrics:Instrumentor", when="now"),
+    Row("threading", "threading", "otel_kpi.instrumentation.runtime.threading:Instrumentor", when="now"),
+    Row(
+        "system_metrics",
+        "psutil",
+        "otel_kpi.instrumentation.runtime.process_metrics:Instrumentor",
+        when="now",
+    ),
 )

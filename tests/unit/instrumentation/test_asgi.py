@@ -12,8 +12,8 @@ from opentelemetry import context, trace
 from opentelemetry.trace import SpanKind, StatusCode
 from support.web import ask, converse, scope_of
 
-from otel_kpi.instrumentation.asgi import Traced
-from otel_kpi.instrumentation.servers import serve_asgi
+from otel_kpi.instrumentation.servers.asgi import Traced
+from otel_kpi.instrumentation.servers.handover import serve_asgi
 
 if TYPE_CHECKING:
     from support.captured import Captured

@@ -12,7 +12,7 @@ from opentelemetry import trace
 from opentelemetry.trace import SpanKind, StatusCode
 from support.aws_service import aws_service
 
-from otel_kpi.instrumentation.botocore import with_trace
+from otel_kpi.instrumentation.messaging.botocore import with_trace
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

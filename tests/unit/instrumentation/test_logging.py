@@ -13,8 +13,8 @@ from opentelemetry import trace
 from opentelemetry._logs.severity import SeverityNumber
 from opentelemetry.sdk._logs import LogRecordProcessor
 
-from otel_kpi.instrumentation.log_records import EMITTER, severity
-from otel_kpi.instrumentation.logging import translate, written
+from otel_kpi.instrumentation.logs.log_records import EMITTER, severity
+from otel_kpi.instrumentation.logs.logging import translate, written
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import psutil
 
 from otel_kpi import instrumentation
-from otel_kpi.instrumentation.process_metrics import Instrumentor
+from otel_kpi.instrumentation.runtime.process_metrics import Instrumentor
 
 if TYPE_CHECKING:
     import pytest

@@ -18,7 +18,7 @@ from support.statements import (
     operations,
 )
 
-from otel_kpi.instrumentation import pymongo as ours
+from otel_kpi.instrumentation.databases import pymongo as ours
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

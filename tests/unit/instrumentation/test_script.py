@@ -10,7 +10,7 @@ from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from opentelemetry.trace import SpanKind
 
-from otel_kpi.instrumentation import script
+from otel_kpi.instrumentation.runtime import script
 from otel_kpi.sdk.tracers import RememberingTracerProvider
 
 

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from otel_kpi.instrumentation.server_address import of_environ, of_scope
+from otel_kpi.instrumentation.servers.server_address import of_environ, of_scope
 
 SOCKET = ("10.0.0.7", 8000)
 

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from otel_kpi.instrumentation import sql
+from otel_kpi.instrumentation.databases import sql
 
 
 @pytest.mark.parametrize(

@@ -20,7 +20,7 @@ from support.statements import (
     texts,
 )
 
-from otel_kpi.instrumentation import sqlite3 as ours
+from otel_kpi.instrumentation.databases import sqlite3 as ours
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

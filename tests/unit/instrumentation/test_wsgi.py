@@ -11,7 +11,7 @@ from opentelemetry import trace
 from opentelemetry.trace import SpanKind, StatusCode
 from support.web import ask_wsgi, environ_of
 
-from otel_kpi.instrumentation.servers import serve_wsgi
+from otel_kpi.instrumentation.servers.handover import serve_wsgi
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

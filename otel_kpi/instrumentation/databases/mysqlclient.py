@@ -5,9 +5,9 @@ from __future__ import annotations
 from importlib import import_module
 from typing import Any, Final
 
-from otel_kpi.instrumentation import calls, sql
-from otel_kpi.instrumentation.database import Database
-from otel_kpi.instrumentation.pymysql import WHERE, callproc, execute, executemany, failure
+from otel_kpi.instrumentation.databases import calls, sql
+from otel_kpi.instrumentation.databases.database import Database
+from otel_kpi.instrumentation.databases.pymysql import WHERE, callproc, execute, executemany, failure
 
 DATABASE: Final = Database(
     "mysqlclient",

@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Any, Final
 
 from opentelemetry import context, trace
 
-from otel_kpi.instrumentation import server_address
 from otel_kpi.instrumentation.boundary import Boundary
-from otel_kpi.instrumentation.excluded_urls import exclude_list, excluded_context, is_excluded
-from otel_kpi.instrumentation.server_request import (
+from otel_kpi.instrumentation.servers import server_address
+from otel_kpi.instrumentation.servers.excluded_urls import exclude_list, excluded_context, is_excluded
+from otel_kpi.instrumentation.servers.server_request import (
     MARK,
     Recorder,
     ServerRequest,

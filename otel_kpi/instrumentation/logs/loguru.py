@@ -14,7 +14,7 @@ from opentelemetry import context
 from opentelemetry._logs import LogRecord
 
 from otel_kpi import _compat
-from otel_kpi.instrumentation.log_records import (
+from otel_kpi.instrumentation.logs.log_records import (
     DELIVERY,
     EMITTER,
     current_ids,

@@ -19,8 +19,7 @@ from opentelemetry import context, trace
 from opentelemetry._logs import LogRecord
 
 from otel_kpi import _compat
-from otel_kpi.instrumentation.excluded_urls import is_excluded
-from otel_kpi.instrumentation.log_records import (
+from otel_kpi.instrumentation.logs.log_records import (
     DELIVERY,
     EMITTER,
     end_of_stack,
@@ -28,6 +27,7 @@ from otel_kpi.instrumentation.log_records import (
     severity,
     simple_attributes,
 )
+from otel_kpi.instrumentation.servers.excluded_urls import is_excluded
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -232,7 +232,7 @@ def _structlog_event(record: logging.LogRecord) -> tuple[str | None, dict[str, A
         fields = cast("Mapping[str, Any]", record.msg)  # `ProcessorFormatter.wrap_for_formatter`
     else:
         return None, {}
-    from otel_kpi.instrumentation.structlog import body_and_attributes
+    from otel_kpi.instrumentation.logs.structlog import body_and_attributes
 
     return body_and_attributes(fields)
 

@@ -6,7 +6,7 @@ import re
 from collections.abc import Sized
 from typing import TYPE_CHECKING, Any, Final
 
-from otel_kpi.instrumentation.database import Statement
+from otel_kpi.instrumentation.databases.database import Statement
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -9,9 +9,9 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING, Any, Final
 
-from otel_kpi.instrumentation import calls, sql
-from otel_kpi.instrumentation.database import Database, Failure, Statement, first_line
-from otel_kpi.instrumentation.subclasses import Subclasses
+from otel_kpi.instrumentation.databases import calls, sql
+from otel_kpi.instrumentation.databases.database import Database, Failure, Statement, first_line
+from otel_kpi.instrumentation.databases.subclasses import Subclasses
 
 if TYPE_CHECKING:
     from opentelemetry.util.types import AttributeValue

@@ -11,8 +11,8 @@ from __future__ import annotations
 import threading
 from typing import TYPE_CHECKING, Any, Final
 
-from otel_kpi.instrumentation import sql
-from otel_kpi.instrumentation.database import Database, Failure, Operation, Statement
+from otel_kpi.instrumentation.databases import sql
+from otel_kpi.instrumentation.databases.database import Database, Failure, Operation, Statement
 
 if TYPE_CHECKING:
     from opentelemetry.util.types import AttributeValue

@@ -19,11 +19,11 @@ from typing import TYPE_CHECKING, Any, Final
 from opentelemetry import context, trace
 
 from otel_kpi import _compat
-from otel_kpi.instrumentation import server_address
-from otel_kpi.instrumentation.asgi import Traced, readable
-from otel_kpi.instrumentation.excluded_urls import excluded_context, excluded_urls
-from otel_kpi.instrumentation.routes import route_of
-from otel_kpi.instrumentation.server_request import (
+from otel_kpi.instrumentation.servers import server_address
+from otel_kpi.instrumentation.servers.asgi import Traced, readable
+from otel_kpi.instrumentation.servers.excluded_urls import excluded_context, excluded_urls
+from otel_kpi.instrumentation.servers.routes import route_of
+from otel_kpi.instrumentation.servers.server_request import (
     MARK,
     ServerRequest,
     current_request,

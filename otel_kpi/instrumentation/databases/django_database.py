@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from otel_kpi.instrumentation.calls import Methods
-from otel_kpi.instrumentation.silence import in_silence
+from otel_kpi.instrumentation.databases.calls import Methods
+from otel_kpi.instrumentation.databases.silence import in_silence
 
 _METHODS: Final = ("connect", "close_if_health_check_failed", "close_if_unusable_or_obsolete")
 

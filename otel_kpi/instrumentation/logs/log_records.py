@@ -16,7 +16,7 @@ from opentelemetry import trace
 from opentelemetry._logs import NoOpLogger, get_logger_provider
 from opentelemetry._logs.severity import SeverityNumber
 
-from otel_kpi.instrumentation.excluded_urls import is_excluded
+from otel_kpi.instrumentation.servers.excluded_urls import is_excluded
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any, Final
 
 from otel_kpi.instrumentation.boundary import Boundary
-from otel_kpi.instrumentation.server_request import MARK, current_request
+from otel_kpi.instrumentation.servers.server_request import MARK, current_request
 
 
 class Instrumentor:

@@ -14,12 +14,12 @@ from typing import TYPE_CHECKING, Any, Final
 from opentelemetry import context, trace
 
 from otel_kpi import _compat
-from otel_kpi.instrumentation import script
-from otel_kpi.instrumentation.asgi import TYPES
-from otel_kpi.instrumentation.asgi import Traced as TracedAsgi
 from otel_kpi.instrumentation.boundary import Boundary
-from otel_kpi.instrumentation.server_request import MARK, ServerRequest
-from otel_kpi.instrumentation.wsgi import Traced as TracedWsgi
+from otel_kpi.instrumentation.runtime import script
+from otel_kpi.instrumentation.servers.asgi import TYPES
+from otel_kpi.instrumentation.servers.asgi import Traced as TracedAsgi
+from otel_kpi.instrumentation.servers.server_request import MARK, ServerRequest
+from otel_kpi.instrumentation.servers.wsgi import Traced as TracedWsgi
 
 if TYPE_CHECKING:
     from collections.abc import Callable

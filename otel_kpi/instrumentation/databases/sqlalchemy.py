@@ -17,14 +17,14 @@ from opentelemetry import context, trace
 from otel_kpi import _compat
 from otel_kpi._version import __version__
 from otel_kpi.instrumentation.boundary import Boundary
-from otel_kpi.instrumentation.database import (
+from otel_kpi.instrumentation.databases.database import (
     MEASURED,
     METRIC_KEYS,
     duration_histogram,
     error_type,
     first_line,
 )
-from otel_kpi.instrumentation.silence import release_drivers, silence_drivers
+from otel_kpi.instrumentation.databases.silence import release_drivers, silence_drivers
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -32,7 +32,7 @@ from opentelemetry.trace import Link, SpanKind, StatusCode
 from otel_kpi import _compat
 from otel_kpi._version import __version__
 from otel_kpi.instrumentation.boundary import Boundary
-from otel_kpi.instrumentation.celery_attributes import (
+from otel_kpi.instrumentation.messaging.celery_attributes import (
     GETTER,
     broker,
     destination,
@@ -40,7 +40,7 @@ from otel_kpi.instrumentation.celery_attributes import (
     of_metric,
     queue,
 )
-from otel_kpi.instrumentation.celery_silence import in_silence, out_of_silence, outside, silenced
+from otel_kpi.instrumentation.messaging.celery_silence import in_silence, out_of_silence, outside, silenced
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from otel_kpi.instrumentation import calls, sql
-from otel_kpi.instrumentation.database import Database, Failure, Statement
+from otel_kpi.instrumentation.databases import calls, sql
+from otel_kpi.instrumentation.databases.database import Database, Failure, Statement
 
 if TYPE_CHECKING:
     from opentelemetry.util.types import AttributeValue

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from otel_kpi.instrumentation import calls
-from otel_kpi.instrumentation.database import Database
-from otel_kpi.instrumentation.pymysql import callproc, execute, executemany, failure
+from otel_kpi.instrumentation.databases import calls
+from otel_kpi.instrumentation.databases.database import Database
+from otel_kpi.instrumentation.databases.pymysql import callproc, execute, executemany, failure
 
 DATABASE: Final = Database("aiomysql", "mysql", upstream="", failure=failure)
 

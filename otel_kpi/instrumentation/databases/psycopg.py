@@ -9,8 +9,8 @@ from __future__ import annotations
 import weakref
 from typing import TYPE_CHECKING, Any, Final
 
-from otel_kpi.instrumentation import calls, sql
-from otel_kpi.instrumentation.database import Database, Failure, Statement, first_line
+from otel_kpi.instrumentation.databases import calls, sql
+from otel_kpi.instrumentation.databases.database import Database, Failure, Statement, first_line
 
 if TYPE_CHECKING:
     from opentelemetry.util.types import AttributeValue

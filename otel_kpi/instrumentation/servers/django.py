@@ -18,10 +18,10 @@ from typing import TYPE_CHECKING, Any, Final
 from opentelemetry import context, propagate, trace
 
 from otel_kpi import _compat
-from otel_kpi.instrumentation import server_address
 from otel_kpi.instrumentation.boundary import Boundary
-from otel_kpi.instrumentation.excluded_urls import exclude_list, excluded_context, excluded_urls
-from otel_kpi.instrumentation.server_request import MARK, ServerRequest, current_request
+from otel_kpi.instrumentation.servers import server_address
+from otel_kpi.instrumentation.servers.excluded_urls import exclude_list, excluded_context, excluded_urls
+from otel_kpi.instrumentation.servers.server_request import MARK, ServerRequest, current_request
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -35,9 +35,9 @@ class Instrumentor:
 def _build_middleware_stack(wrapped: Any, app: Any, args: Any, kwargs: Any) -> Any:
     from starlette.middleware.errors import ServerErrorMiddleware
 
-    from otel_kpi.instrumentation.asgi import ErrorRecorder, Traced
-    from otel_kpi.instrumentation.fastapi import instrumented_by_hand
-    from otel_kpi.instrumentation.routes import route_of
+    from otel_kpi.instrumentation.servers.asgi import ErrorRecorder, Traced
+    from otel_kpi.instrumentation.servers.fastapi import instrumented_by_hand
+    from otel_kpi.instrumentation.servers.routes import route_of
 
     stack = wrapped(*args, **kwargs)
     if instrumented_by_hand(app) or _is_fastapi(app):

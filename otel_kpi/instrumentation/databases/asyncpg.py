@@ -11,10 +11,10 @@ import weakref
 from typing import TYPE_CHECKING, Any, Final
 
 from otel_kpi import _compat
-from otel_kpi.instrumentation import calls, sql
-from otel_kpi.instrumentation.database import Database, Statement
-from otel_kpi.instrumentation.psycopg import failure
-from otel_kpi.instrumentation.silence import in_silence_async
+from otel_kpi.instrumentation.databases import calls, sql
+from otel_kpi.instrumentation.databases.database import Database, Statement
+from otel_kpi.instrumentation.databases.psycopg import failure
+from otel_kpi.instrumentation.databases.silence import in_silence_async
 
 if TYPE_CHECKING:
     from opentelemetry.util.types import AttributeValue

@@ -10,8 +10,8 @@ from __future__ import annotations
 from typing import Any
 
 from otel_kpi import _compat
-from otel_kpi.instrumentation.calls import Methods
-from otel_kpi.instrumentation.silence import in_silence
+from otel_kpi.instrumentation.databases.calls import Methods
+from otel_kpi.instrumentation.databases.silence import in_silence
 
 
 class Instrumentor:

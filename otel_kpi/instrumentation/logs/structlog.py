@@ -19,7 +19,7 @@ from opentelemetry._logs import LogRecord
 from opentelemetry._logs.severity import SeverityNumber
 
 from otel_kpi import _compat
-from otel_kpi.instrumentation.log_records import (
+from otel_kpi.instrumentation.logs.log_records import (
     DELIVERY,
     EMITTER,
     current_ids,

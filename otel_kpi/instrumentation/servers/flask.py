@@ -11,10 +11,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 from otel_kpi.instrumentation.boundary import Boundary
-from otel_kpi.instrumentation.server_request import MARK, ServerRequest, current_request
+from otel_kpi.instrumentation.servers.server_request import MARK, ServerRequest, current_request
 
 if TYPE_CHECKING:
-    from otel_kpi.instrumentation.wsgi import Traced
+    from otel_kpi.instrumentation.servers.wsgi import Traced
 
 _NAME: Final = "flask"
 
@@ -33,7 +33,7 @@ class Instrumentor:
         import flask
         from wrapt import wrap_function_wrapper
 
-        from otel_kpi.instrumentation.wsgi import Traced
+        from otel_kpi.instrumentation.servers.wsgi import Traced
 
         boundary = Boundary(_NAME)
         requests = Traced(_no_application, _NAME)

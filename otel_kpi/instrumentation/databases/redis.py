@@ -10,9 +10,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 from otel_kpi import _compat
-from otel_kpi.instrumentation import calls, sql
-from otel_kpi.instrumentation.database import Database, Failure, Statement
-from otel_kpi.instrumentation.silence import in_silence, in_silence_async
+from otel_kpi.instrumentation.databases import calls, sql
+from otel_kpi.instrumentation.databases.database import Database, Failure, Statement
+from otel_kpi.instrumentation.databases.silence import in_silence, in_silence_async
 
 if TYPE_CHECKING:
     from opentelemetry.util.types import AttributeValue

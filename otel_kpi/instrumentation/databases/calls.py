@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable, Generator, Iterable
 
-    from otel_kpi.instrumentation.database import Database
+    from otel_kpi.instrumentation.databases.database import Database
 
     Wrapper = Callable[[Any, Any, Any, Any], Any]
 

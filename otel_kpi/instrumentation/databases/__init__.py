@@ -1,0 +1,1 @@
+"""Databases: one client span and one measurement for each operation, on the drivers' own methods."""

@@ -1,0 +1,1 @@
+"""Log records: `logging`, structlog and loguru, each sent once."""

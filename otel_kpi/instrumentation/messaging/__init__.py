@@ -1,0 +1,1 @@
+"""Tasks, queues and topics: who sends, who works, and the link between them."""

@@ -1,0 +1,1 @@
+"""The process itself: its threads, its figures, the run of a script."""
