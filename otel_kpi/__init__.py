@@ -59,6 +59,11 @@ def configure(
     )
     arm_instrumentation()
 
+    # Not before: what it imports reads settings that were put right just now.
+    from otel_kpi.distro import load_installed
+
+    load_installed()
+
 
 def doctor(*, send: bool = True, timeout: float = 5.0) -> Report:
     """Say what is wrong with the telemetry of this process; prints nothing, `print(otel_kpi.doctor())` does.

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 from opentelemetry.instrumentation.distro import BaseDistro
 
 from otel_kpi import instrumentation
-from otel_kpi.process import arm_instrumentation, leaves_to_us
+from otel_kpi.process import arm_instrumentation, is_enabled, leaves_to_us
 
 if TYPE_CHECKING:
     from importlib.metadata import EntryPoint
@@ -65,10 +65,36 @@ class Distro(BaseDistro):
 
 _HIDING = "OTEL_PYTHON_DISABLED_INSTRUMENTATIONS"
 _hidden_behind: list[str | None] = []
+_loaded = False  # what our table does not know, by upstream's loader or by `load_installed`
+
+
+def load_installed() -> None:
+    """Load what our table does not know, as upstream's loader does; for a program that configures itself. Once."""
+    global _loaded
+    if _loaded or not is_enabled():
+        return
+    _loaded = True
+    from importlib.metadata import entry_points
+
+    from opentelemetry.instrumentation.dependencies import get_dist_dependency_conflicts
+
+    distro = Distro()
+    for entry_point in entry_points(group="opentelemetry_instrumentor"):
+        if entry_point.name in instrumentation.owned_names() or leaves_to_us(entry_point.name):
+            continue
+        try:
+            if entry_point.dist is None or get_dist_dependency_conflicts(entry_point.dist) is None:
+                distro.load_instrumentor(entry_point, skip_dep_check=True)
+        except ModuleNotFoundError:
+            continue  # its library is not there
+        except Exception as error:
+            _logger.warning("the instrumentor %r failed and is left out: %r", entry_point.name, error)
 
 
 def hide_from_loader() -> None:
     """Have the loader pass over what our table knows, without a word about versions."""
+    global _loaded
+    _loaded = True
     before = os.environ.get(_HIDING)
     _hidden_behind.append(before)
     os.environ[_HIDING] = ",".join([*([before] if before else []), *sorted(instrumentation.owned_names())])

@@ -160,9 +160,8 @@ def leaves_to_us(name: str) -> bool:
     settings, declared = _process.settings, _process.declared
     if settings is None or settings.sdk_disabled:
         return True
-    return name in settings.disabled_instrumentations or (
-        declared is not None and name in declared.instrumentors
-    )
+    disabled = settings.disabled_instrumentations
+    return name in disabled or "*" in disabled or (declared is not None and name in declared.instrumentors)
 
 
 @dataclass(frozen=True, slots=True)

@@ -54,6 +54,44 @@ def test_cell_of_a_notebook_that_is_run_again_configures_once(receiver: Receiver
     assert receiver.counted("work.done") == [3]
 
 
+@pytest.fixture
+def installed(tmp_path: Path) -> Path:
+    """A folder with an instrumentor of somebody else, installed as a package is."""
+    (tmp_path / "garden.py").write_text(
+        "class Instrumentor:\n    def instrument(self, **options): print('garden', sorted(options))\n"
+        "class Broken:\n    def instrument(self, **options): raise RuntimeError('no water')\n"
+    )
+    metadata = tmp_path / "garden-1.dist-info"
+    metadata.mkdir()
+    (metadata / "METADATA").write_text("Metadata-Version: 2.1\nName: garden\nVersion: 1\n")
+    (metadata / "entry_points.txt").write_text(
+        "[opentelemetry_instrumentor]\ngarden = garden:Instrumentor\npond = garden:Broken\n"
+    )
+    return tmp_path
+
+
+@pytest.mark.parametrize("launcher", [(), RUN], ids=["configure", "otel-kpi run"])
+def test_instrumentor_of_somebody_else_is_loaded_once(
+    receiver: Receiver, installed: Path, launcher: tuple[str, ...]
+) -> None:
+    text = "import otel_kpi\notel_kpi.configure()\notel_kpi.configure()"
+    env = environment(receiver.url, PYTHONPATH=str(installed))
+    ended = run([*launcher, sys.executable, "-c", text], env)
+    assert ended.stdout == "garden ['skip_dep_check']\n"
+    assert ended.stderr == "the instrumentor 'pond' failed and is left out: RuntimeError('no water')\n"
+
+
+def test_instrumentor_of_somebody_else_stays_off_when_it_is_disabled(
+    receiver: Receiver, installed: Path
+) -> None:
+    text = "import otel_kpi\notel_kpi.configure()"
+    env = environment(
+        receiver.url, PYTHONPATH=str(installed), OTEL_PYTHON_DISABLED_INSTRUMENTATIONS="pond,garden"
+    )
+    ended = run([sys.executable, "-c", text], env)
+    assert (ended.stdout, ended.stderr) == ("", "")
+
+
 def test_code_names_a_process_that_the_launcher_started(receiver: Receiver) -> None:
     text = f"{SPAN}\nwork('before')\nimport otel_kpi\notel_kpi.configure(app_name='shop')\nwork('after')"
     assert python(receiver, text, *RUN, OTEL_SERVICE_NAME="unnamed") == ""
