@@ -33,6 +33,9 @@ METRIC_KEYS: Final = (
     "db.system.name", "db.namespace", "db.collection.name", "db.operation.name", "server.address", "server.port",
 )  # fmt: skip
 
+FILE_METRIC_KEYS: Final = tuple(key for key in METRIC_KEYS if key != "db.namespace")
+"""Those of a database in a file."""
+
 _FORMER: Final = {
     "db.system.name": "db.system",
     "db.namespace": "db.name",
@@ -98,6 +101,7 @@ class Database:
     Attributes:
         name: The row's name.
         active: Whether the library is instrumented now; what it made while it was may live longer.
+        metric_keys: Attributes of a measurement, where they are known.
     """
 
     def __init__(
@@ -106,6 +110,7 @@ class Database:
         system: str,
         *,
         upstream: str,
+        files: bool = False,
         failure: Callable[[BaseException], Failure | None] = lambda error: Failure("", first_line(error)),
     ) -> None:
         """Keep what tells this library from others; nothing is imported.
@@ -114,6 +119,8 @@ class Database:
             name: The row's name.
             system: `db.system.name`.
             upstream: `module:Class` of upstream's instrumentor, to which we yield when the user calls it.
+            files: Whether `db.namespace` is a path. There is no end to them (temporary files, a random name for
+                each database in memory): one is on the span, and neither in its name nor in a metric.
             failure: What is told of an error; `None` where it is an answer like any other.
         """
         self.name = name
@@ -122,6 +129,8 @@ class Database:
         self.boundary = Boundary(name)
         self._system = system
         self._upstream = upstream
+        self._files = files
+        self.metric_keys = FILE_METRIC_KEYS if files else METRIC_KEYS
         self._scope = f"otel_kpi.instrumentation.{name}"
         self._tracer: trace.Tracer = trace.NoOpTracer()
         self._duration: Histogram | None = None
@@ -179,7 +188,7 @@ class Database:
         name = statement.operation
         if name:
             attributes["db.operation.name"] = name
-        namespace = attributes.get("db.namespace")
+        namespace = None if self._files else attributes.get("db.namespace")
         collection = attributes.get("db.collection.name")
         target = collection or namespace
         name = f"{name} {target}".strip() if target is not None else name
@@ -239,7 +248,9 @@ class Operation:
             # Where the application left another context behind, ours is not on top any more.
             if self._token is not None and context.get_current() is self._context:
                 context.detach(self._token)
-            attributes = {key: self._attributes[key] for key in METRIC_KEYS if key in self._attributes}
+            attributes = {
+                key: self._attributes[key] for key in self._database.metric_keys if key in self._attributes
+            }
             failure = None if error is None else self._database.failure(error)
             if error is not None and failure is not None:
                 attributes["error.type"] = kind = failure.kind or error_type(error)

@@ -18,6 +18,7 @@ from otel_kpi import _compat
 from otel_kpi._version import __version__
 from otel_kpi.instrumentation.boundary import Boundary
 from otel_kpi.instrumentation.databases.database import (
+    FILE_METRIC_KEYS,
     MEASURED,
     METRIC_KEYS,
     duration_histogram,
@@ -35,6 +36,8 @@ if TYPE_CHECKING:
 _SCOPE: Final = "otel_kpi.instrumentation.sqlalchemy"
 _SLOT: Final = "_otel_kpi_statement"
 _UPSTREAM_ENGINE: Final = "opentelemetry.instrumentation.sqlalchemy.engine"
+_FILES: Final = "sqlite"
+"""The dialect whose databases are files: there is no end to their paths, and none is in a name or a metric."""
 _SYSTEMS: Final = {"mssql": "microsoft.sql_server", "oracle": "oracle.db", "db2": "ibm.db2"}
 """SQLAlchemy's dialect names whose stable `db.system.name` is another word."""
 
@@ -170,6 +173,8 @@ class Instrumentor:
         name, attributes = _compat.sqlalchemy_name_and_attributes(names, conn, cursor, statement)
         attributes = _stable(attributes)
         operation = name.split(" ", 1)[0] if isinstance(statement, str) and statement else ""
+        if conn.engine.name == _FILES:
+            name = operation or name
         if operation:
             attributes["db.operation.name"] = operation
         if executemany and len(parameters) > 1:
@@ -201,7 +206,8 @@ class Instrumentor:
         span = running.span
         if span is None:
             return
-        attributes = {key: running.attributes[key] for key in METRIC_KEYS if key in running.attributes}
+        keys = FILE_METRIC_KEYS if running.attributes.get("db.system.name") == _FILES else METRIC_KEYS
+        attributes = {key: running.attributes[key] for key in keys if key in running.attributes}
         if error is not None:
             attributes["error.type"] = error_type(error)
             span.set_attribute("error.type", attributes["error.type"])

@@ -30,6 +30,7 @@ DATABASE: Final = Database(
     "sqlite3",
     "sqlite",
     upstream="opentelemetry.instrumentation.sqlite3:SQLite3Instrumentor",
+    files=True,
     failure=_failure,
 )
 

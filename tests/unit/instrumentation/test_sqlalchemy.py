@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -47,7 +48,7 @@ def test_statement_is_one_client_span_with_stable_names(engine: Engine, captured
         connection.execute(text("SELECT 1"))
     span = captured.span(SpanKind.CLIENT)
     database = engine.url.database
-    assert span.name == f"SELECT {database}"
+    assert span.name == "SELECT"  # there is no end to the paths of files
     assert dict(span.attributes or {}) == {
         "db.system.name": "sqlite",
         "db.namespace": database,
@@ -108,20 +109,21 @@ def test_failing_statement_ends_its_span_with_error_and_type(engine: Engine, cap
     assert span.attributes["error.type"] == "sqlite3.OperationalError"
 
 
-def test_duration_is_a_metric_with_the_span_names(engine: Engine, captured: Captured) -> None:
+def test_duration_is_a_metric_without_the_path_of_a_file(engine: Engine, captured: Captured) -> None:
+    def durations() -> Counter[Any]:
+        counted = Counter[Any]()
+        for point in captured.points("db.client.operation.duration"):
+            if point.attributes["db.system.name"] == "sqlite" and "db.namespace" not in point.attributes:
+                counted[point.attributes.get("error.type", "")] += point.count
+        return counted
+
+    before = durations()
     with engine.connect() as connection:
         connection.execute(text("SELECT 1"))
         with pytest.raises(OperationalError):
             connection.execute(text("SELECT * FROM missing"))
-    points = [
-        point
-        for point in captured.points("db.client.operation.duration")
-        if point.attributes.get("db.namespace") == engine.url.database
-    ]
-    assert sorted((point.attributes.get("error.type", ""), point.count) for point in points) == [
-        ("", 1),
-        ("sqlite3.OperationalError", 1),
-    ]
+    assert durations() - before == {"": 1, "sqlite3.OperationalError": 1}
+    assert str(engine.url.database) not in str(captured.points("db.client.operation.duration"))
 
 
 def test_engine_that_the_user_instrumented_is_left_alone(engine: Engine, captured: Captured) -> None:

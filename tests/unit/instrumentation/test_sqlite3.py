@@ -52,6 +52,26 @@ def test_statements_have_stable_names(captured: Captured, module: str, tmp_path:
     assert_all_of(captured, "sqlite", None, str(path))
 
 
+def test_path_of_a_file_is_neither_in_a_name_nor_in_a_metric(captured: Captured, tmp_path: Path) -> None:
+    paths = [":memory:", "file:_memory_zq81?mode=memory&cache=shared", str(tmp_path / "upload-zq82.db")]
+    for path in paths:
+        with closing(sqlite3.connect(path, uri=path.startswith("file:"))) as connection:
+            connection.execute("SELECT 1")
+    assert [span.name for span in captured.spans()] == ["SELECT"] * 3
+    assert [(span.attributes or {})["db.namespace"] for span in captured.spans()] == [
+        ":memory:",
+        "file:_memory_zq81",
+        paths[2],
+    ]
+    points = [
+        point
+        for point in captured.points("db.client.operation.duration")
+        if point.attributes["db.system.name"] == "sqlite"
+    ]
+    assert points
+    assert not [point for point in points if "db.namespace" in point.attributes]
+
+
 def test_address_of_a_file_keeps_no_parameters(captured: Captured) -> None:
     with closing(sqlite3.connect("file:shop?mode=memory&cache=shared", uri=True)) as connection:
         connection.execute("SELECT 1")
