@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from otel_kpi._version import __version__
-from otel_kpi.sentry import add_breadcrumb, capture_exception, capture_message
+from otel_kpi.sentry import add_breadcrumb, capture_exception, capture_message, set_user
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -24,6 +24,7 @@ __all__ = [
     "configure",
     "doctor",
     "flush",
+    "set_user",
     "shutdown",
 ]
 

@@ -7,6 +7,7 @@ remembered, long ones by their hash: a secret never stays behind in a memory.
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property
@@ -29,8 +30,11 @@ _NODES = 20_000
 _CARD_FROM, _CARD_TO = 10**14, 10**16
 # Looked up as often as anything here, and a member of an enumeration is a slow thing to find.
 _PLAIN, _EXACT, _STATEMENT, _CLIENT = Kind.PLAIN, Kind.EXACT, Kind.STATEMENT, Kind.CLIENT
-_ALLOWED, _CONTENT = Kind.ALLOWED, Kind.CONTENT
+_ALLOWED, _CONTENT, _LEAKING = Kind.ALLOWED, Kind.CONTENT, Kind.LEAKING
 _GZIP = b"\x1f\x8b"
+
+# In names that programs write themselves there is none of these; in a name that was made of data there may be a secret.
+_STRANGE = re.compile(r"[=:@ ?\"'/]|\w{20}|\d{4}")
 
 # What may stay of the body of a GenAI event: its shape, not what was said.
 _FRAME = frozenset(
@@ -96,6 +100,8 @@ class Redactor:
         if kind is None:
             policy = self.policy
             kind = kind_of(name, policy.keys, policy.allow, content=policy.content)
+            if kind is _PLAIN and _STRANGE.search(name) is not None and self.text(name) != name:
+                kind = _LEAKING
             if len(self.names) >= MEMORY_SIZE:
                 self.names.clear()
             if len(name) <= TEXT_SIZE:
@@ -209,6 +215,12 @@ class Redactor:
                     del changed[key]
                     continue
                 kept = self.value(key, value)
+                if kind is _LEAKING:
+                    if changed is None:
+                        changed = dict(source)
+                    del changed[key]
+                    key = self.text(key)  # noqa: PLW2901 - the name may not leave either
+                    value = None  # noqa: PLW2901 - so that what was kept is another one
                 if kept is not value:
                     if changed is None:
                         changed = dict(source)
@@ -281,9 +293,12 @@ class Redactor:
     def _mapping(self, mapping: Mapping[Any, Any], depth: int, budget: list[int]) -> Mapping[Any, Any]:
         changed: dict[Any, Any] = {}
         clean = True
+        named = self._names_value(mapping)
         for name, value in mapping.items():
             key = name if isinstance(name, str) else str(name)
-            kept = self._value(key, value, depth, budget)
+            kept = (
+                _secret(value) if named and key.lower() == "value" else self._value(key, value, depth, budget)
+            )
             shown = name
             # A secret may be the name itself: `{"bob@example.com": 3}`.
             if len(key) > 5 and (found := self.text(key)) is not key and found != key:  # noqa: PLR2004 - shorter ones hold none
@@ -294,6 +309,14 @@ class Redactor:
                 changed[REDACTED] = REDACTED
                 return changed
         return mapping if clean else changed
+
+    def _names_value(self, mapping: Mapping[Any, Any]) -> bool:
+        """Whether it is a name and its value: `{"name": "DB_PASSWORD", "value": "…"}`, as Kubernetes and HAR have it."""
+        for key in ("name", "key", "Name", "Key"):
+            name = mapping.get(key)
+            if isinstance(name, str) and len(name) <= TEXT_SIZE:
+                return self.is_secret_name(name)
+        return False
 
     def _sequence(self, key: str, values: Sequence[Any], depth: int, budget: list[int]) -> Sequence[Any]:
         kept: list[Any] = []

@@ -10,7 +10,7 @@ from __future__ import annotations
 import functools
 import threading
 import traceback
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, cast
 
 from opentelemetry import trace
 from opentelemetry._logs import NoOpLogger, get_logger_provider
@@ -19,7 +19,7 @@ from opentelemetry._logs.severity import SeverityNumber
 from otel_kpi.instrumentation.servers.excluded_urls import is_excluded
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
 
     from opentelemetry._logs import Logger, LoggerProvider, LogRecord
     from opentelemetry.util.types import AnyValue
@@ -169,6 +169,7 @@ def end_of_stack(text: str) -> str:
 def _is_simple(value: object) -> bool:
     if isinstance(value, (str, bool, int, float)):
         return True
-    return isinstance(value, (list, tuple)) and all(
-        isinstance(item, (str, bool, int, float)) for item in value
-    )  # pyright: ignore[reportUnknownVariableType]
+    if not isinstance(value, (list, tuple)):
+        return False
+    items = cast("Sequence[object]", value)
+    return all(isinstance(item, (str, bool, int, float)) for item in items)
