@@ -46,8 +46,10 @@ from otel_kpi._compat.instrumentors import (
     suppressed_context,
     unshare_django_span,
     unwrap_aiosqlite_calls,
+    unwrap_django_routes,
     unwrap_granian_application,
     wrap_aiosqlite_calls,
+    wrap_django_routes,
     wrap_granian_application,
 )
 from otel_kpi._compat.logs import (
@@ -71,6 +73,7 @@ from otel_kpi._compat.opentelemetry_sdk import (
     span_parts,
     update_resource,
 )
+from otel_kpi._compat.processors import guarded_log_processors, guarded_span_processors, quiet_callbacks
 from otel_kpi._compat.regex import regex_loops
 from otel_kpi._compat.runtime import (
     abandon_pools,
@@ -122,6 +125,8 @@ __all__ = [
     "empty_metric_state",
     "guard_attribute_values",
     "guard_measurements",
+    "guarded_log_processors",
+    "guarded_span_processors",
     "has_upstream_span",
     "holds_metric_lock",
     "http_conventions",
@@ -141,6 +146,7 @@ __all__ = [
     "on_asgi_span",
     "on_record_exception",
     "original_route",
+    "quiet_callbacks",
     "redis_queue",
     "regex_loops",
     "remember_keyboard_interrupt",
@@ -160,11 +166,13 @@ __all__ = [
     "thread_context",
     "unshare_django_span",
     "unwrap_aiosqlite_calls",
+    "unwrap_django_routes",
     "unwrap_granian_application",
     "unwrap_loguru_sinks",
     "unwrap_structlog_renderer",
     "update_resource",
     "wrap_aiosqlite_calls",
+    "wrap_django_routes",
     "wrap_granian_application",
     "wrap_loguru_sinks",
     "wrap_structlog_renderer",

@@ -312,6 +312,47 @@ def unshare_django_span() -> None:
     unwrap(otel_middleware, "_start_internal_or_server_span")
 
 
+def wrap_django_routes(read: Callable[[str], str], guard: Callable[[Any], Any]) -> None:
+    """Have upstream's Django middleware write `read(route)` where it writes a route: name, attribute, metric.
+
+    Args:
+        read: Gives the route as it shall be written.
+        guard: Put around what is wrapped.
+    """
+    from opentelemetry.instrumentation.django.middleware.otel_middleware import _DjangoMiddleware
+    from wrapt import wrap_function_wrapper
+
+    def name(wrapped: Any, _instance: Any, args: Any, kwargs: Any) -> Any:
+        method, blank, route = wrapped(*args, **kwargs).partition(" ")
+        return f"{method}{blank}{read(route)}"
+
+    def view(wrapped: Any, _instance: Any, args: Any, kwargs: Any) -> Any:
+        result = wrapped(*args, **kwargs)
+        request = args[0]
+        span = request.META.get(_DjangoMiddleware._environ_span_key)
+        written = getattr(getattr(request, "resolver_match", None), "route", None)
+        if span is None or not written or read(written) == written:
+            return result
+        span.set_attribute("http.route", read(written))
+        measured = request.META[_DjangoMiddleware._environ_duration_attr_key]
+        for key in ("http.route", "http.target"):
+            if measured.get(key) == written:
+                measured[key] = read(written)
+        return result
+
+    wrap_function_wrapper(_DjangoMiddleware, "_get_span_name", guard(name))
+    wrap_function_wrapper(_DjangoMiddleware, "process_view", guard(view))
+
+
+def unwrap_django_routes() -> None:
+    """Undo `wrap_django_routes`."""
+    from opentelemetry.instrumentation.django.middleware.otel_middleware import _DjangoMiddleware
+    from opentelemetry.instrumentation.utils import unwrap
+
+    unwrap(_DjangoMiddleware, "_get_span_name")
+    unwrap(_DjangoMiddleware, "process_view")
+
+
 # --- granian
 
 

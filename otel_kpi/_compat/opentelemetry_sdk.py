@@ -6,6 +6,8 @@ import threading
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, cast
 
+from otel_kpi._compat.processors import quiet_callbacks
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
     from types import FrameType
@@ -74,9 +76,13 @@ def holds_metric_lock(frame: FrameType | None) -> bool:
 
 
 def guard_measurements(
-    provider: MeterProvider, admit: Callable[[Any, Mapping[str, Any]], Mapping[str, Any]]
+    provider: MeterProvider,
+    admit: Callable[[Any, Mapping[str, Any]], Mapping[str, Any]],
+    failed: Callable[[Any, BaseException], None] = lambda _part, _error: None,
 ) -> None:
     """Have each measurement of a provider recorded under the attributes that `admit(instrument, attributes)` gives.
+
+    What a view, an aggregation or a callback of the application's raises goes to `failed`, with the part.
 
     The one public place to choose attributes is a view, and that is by name: it cannot look at a value. All
     instruments hand their measurements to one consumer; those of observable ones are asked for at a collection.
@@ -85,19 +91,25 @@ def guard_measurements(
     consume, register = consumer.consume_measurement, consumer.register_asynchronous_instrument
 
     def consume_guarded(measurement: Any) -> None:
-        attributes = measurement.attributes
-        if attributes:
-            admitted = admit(measurement.instrument, attributes)
-            if admitted is not attributes:
-                object.__setattr__(measurement, "attributes", admitted)
-        consume(measurement)
+        try:
+            attributes = measurement.attributes
+            if attributes:
+                admitted = admit(measurement.instrument, attributes)
+                if admitted is not attributes:
+                    object.__setattr__(measurement, "attributes", admitted)
+            consume(measurement)
+        except Exception as error:
+            failed(f"metric {measurement.instrument.name}", error)
 
     consumer.consume_measurement = consume_guarded
 
     def register_guarded(instrument: Any) -> None:
+        quiet_callbacks(instrument, failed)
         register(_Guarded(instrument, admit))
 
     consumer.register_asynchronous_instrument = register_guarded
+    for each in consumer._async_instruments:
+        quiet_callbacks(each, failed)
     consumer._async_instruments = [_Guarded(each, admit) for each in consumer._async_instruments]
 
 
@@ -145,12 +157,9 @@ def guard_attribute_values() -> None:
         return
 
     def guarded(value: Any, *arguments: Any) -> Any:
-        try:
-            if isinstance(value, str | int | float) or value is None:
-                return clean(value, *arguments)
-            return _bounded_value(value, lambda one: clean(one, *arguments), 0, [_MOST_NODES])
-        except Exception:
-            return f"<{type(value).__name__}>"
+        if type(value) in _SCALARS:
+            return clean(value, *arguments)
+        return _bounded_value(value, lambda one: clean(one, *arguments), 0, [_MOST_NODES])
 
     guarded.guarded = True  # pyright: ignore[reportFunctionMemberAccess]
     attributes._clean_attribute_value = guarded  # pyright: ignore[reportPrivateUsage]
@@ -159,39 +168,58 @@ def guard_attribute_values() -> None:
 _MOST_NODES = 20_000
 _MOST_ATTRIBUTES = 256
 _DEEPEST = 16
+_SCALARS = frozenset({str, int, float, bool, bytes, type(None)})
 
 
-def _bounded_value(  # noqa: C901 - one way through for each kind of value
-    value: Any, clean: Callable[[Any], Any], depth: int, budget: list[int]
-) -> Any:
+def _bounded_value(value: Any, clean: Callable[[Any], Any], depth: int, budget: list[int]) -> Any:
     """A value as OpenTelemetry keeps it, as far as redaction looks at it: 16 levels, 20,000 values."""
-    budget[0] -= 1
-    if isinstance(value, str | bytes) or not isinstance(value, Sequence | Mapping):
-        try:
+    try:
+        budget[0] -= 1
+        if type(value) in _SCALARS:
             return clean(value)
-        except Exception:
-            return f"<{type(value).__name__}>"
-    if depth >= _DEEPEST:
-        return f"<{type(value).__name__}>"
-    if isinstance(value, Mapping):
-        kept: dict[str, Any] = {}
-        # All attributes of a span come as one mapping; one that is too large takes nothing from the others.
-        own = depth == 0 and len(cast("Mapping[Any, Any]", value)) <= _MOST_ATTRIBUTES
-        for key, each in cast("Mapping[Any, Any]", value).items():
-            if own:
-                budget = [_MOST_NODES]
-            elif budget[0] <= 0:
-                break
-            # Which keys there may be is OpenTelemetry's decision; it is asked only about strange ones.
-            for name in (key,) if type(key) is str and key else clean({key: None}):
-                kept[name] = _bounded_value(each, clean, depth + 1, budget)
-        return kept
-    members: list[Any] = []
-    for each in cast("Sequence[Any]", value):
-        if budget[0] <= 0:
+        if isinstance(value, Mapping):
+            if depth < _DEEPEST:
+                return _bounded_mapping(cast("Mapping[Any, Any]", value), clean, depth, budget)
+        elif not isinstance(value, Sequence) or isinstance(value, str | bytes):
+            return clean(value)
+        elif depth < _DEEPEST:
+            members: list[Any] = []
+            for each in cast("Sequence[Any]", value):
+                if budget[0] <= 0:
+                    break
+                members.append(_bounded_value(each, clean, depth + 1, budget))
+            return tuple(members)
+    except Exception:
+        pass
+    return f"<{type(value).__name__}>"
+
+
+def _bounded_mapping(
+    mapping: Mapping[Any, Any], clean: Callable[[Any], Any], depth: int, budget: list[int]
+) -> dict[str, Any]:
+    kept: dict[str, Any] = {}
+    # All attributes of a span come as one mapping; one that is too large takes nothing from the others.
+    own = depth == 0 and len(mapping) <= _MOST_ATTRIBUTES
+    for key, each in mapping.items():
+        budget[0] -= 1
+        if own:
+            budget = [_MOST_NODES]
+        elif budget[0] <= 0:
             break
-        members.append(_bounded_value(each, clean, depth + 1, budget))
-    return tuple(members)
+        if type(key) is str and key:
+            # Written out for speed: each attribute of each span comes here.
+            kind = type(each)
+            if kind is str:
+                kept[key] = clean(each)
+            elif kind in _SCALARS:
+                kept[key] = each
+            else:
+                kept[key] = _bounded_value(each, clean, depth + 1, budget)
+        else:
+            # Which keys there may be is OpenTelemetry's decision.
+            for name in clean({key: None}):
+                kept[name] = _bounded_value(each, clean, depth + 1, budget)
+    return kept
 
 
 def bounded_attributes(attributes: dict[str, Any], dropped: int) -> BoundedAttributes:

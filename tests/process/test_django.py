@@ -243,6 +243,31 @@ def test_logging_that_the_project_takes_over_leaves_once_and_in_the_trace(
     assert "recursive" not in output
 
 
+def test_route_that_is_a_regular_expression_is_readable_everywhere(project: Path, receiver: Receiver) -> None:
+    """As the routers of Django REST framework write them."""
+    (project / "routed.py").write_text(
+        "from mysite.settings import *\n"
+        "from django.http import HttpResponse\n"
+        "from django.urls import include, path, re_path\n"
+        "ROOT_URLCONF = __name__\n"
+        "def view(request, **_):\n    return HttpResponse(request.resolver_match.route)\n"
+        "projects = [re_path(r'^projects/$', view), re_path(r'^projects/(?P<pk>[^/.]+)/$', view)]\n"
+        "urlpatterns = [path('api/<int:number>/', include(projects))]\n"
+    )
+    port = free_port()
+    env = environment(receiver.url, DJANGO_SETTINGS_MODULE="routed")
+    with running([*RUN, *SERVERS["gunicorn"](port)], env, project) as process:
+        assert get(f"http://127.0.0.1:{port}/api/0/projects/") == 200
+        assert get(f"http://127.0.0.1:{port}/api/0/projects/7/") == 200
+        stop(process)
+    routes = ["api/<int:number>/projects/", "api/<int:number>/projects/<pk>/"]
+    spans = [span for span in receiver.spans if span.item.kind == SERVER_KIND]
+    assert [span.item.name for span in spans] == [f"GET {route}" for route in routes]
+    assert [span.attributes["http.route"] for span in spans] == routes
+    durations = [point for point in receiver.points if point.metric == "http.server.request.duration"]
+    assert {point.attributes["http.route"] for point in durations} == set(routes)
+
+
 def test_django_behind_an_application_that_nobody_knows_is_one_server_span(
     project: Path, receiver: Receiver
 ) -> None:

@@ -194,10 +194,12 @@ _compat.guard_attribute_values()
 from opentelemetry.attributes import BoundedAttributes
 twice = []; twice += [twice, twice]
 family = {"name": "a"}; family["children"] = [{"parent": family} for _ in range(9)]
-kept = BoundedAttributes(attributes={"twice": twice, "family": family, "long": range(10**12), "n": ({1: {"": 2, "b": b"3"}},)})
-print(len(kept["long"]), kept["family"]["name"], kept["n"], len(str(kept["twice"])) < 2_000_000)
+class Hostile:
+    def __getattribute__(self, name): raise RuntimeError
+kept = BoundedAttributes(attributes={"hostile": object.__new__(Hostile), "twice": twice, "family": family, "long": range(10**12), "n": ({1: {"": 2, "b": b"3"}},)})
+print(kept["hostile"], len(kept["long"]), kept["family"]["name"], kept["n"], len(str(kept["twice"])) < 2_000_000)
 """
-    assert python(text) == "19999 a ({'1': {'b': b'3'}},) True\n"
+    assert python(text) == "<Hostile> 19999 a ({'1': {'b': b'3'}},) True\n"
 
 
 def test_samplers_and_id_generators_are_found_by_name() -> None:
@@ -767,6 +769,23 @@ def test_upstreams_django_middleware_takes_a_span_that_is_shared() -> None:
     finally:
         _compat.unshare_django_span()
     assert given == ["GET shared", "GET other"]
+
+
+def test_upstreams_django_middleware_writes_routes_as_they_are_read() -> None:
+    pytest.importorskip("django")
+    from types import SimpleNamespace
+
+    from opentelemetry.instrumentation.django.middleware.otel_middleware import _DjangoMiddleware
+
+    request: Any = SimpleNamespace(
+        method="GET", META={}, path="/a/7/", resolver_match=SimpleNamespace(route="^a/$")
+    )
+    _compat.wrap_django_routes(lambda route: route.strip("^$"), lambda wrapper: wrapper)
+    try:
+        assert _DjangoMiddleware._get_span_name(request) == "GET a/"
+    finally:
+        _compat.unwrap_django_routes()
+    assert _DjangoMiddleware._get_span_name(request) == "GET ^a/$"
 
 
 def test_granian_calls_an_application_through_what_is_wrapped() -> None:

@@ -8,7 +8,7 @@ last at which the list of middlewares can still change.
 Django logs a response of 4xx after its middlewares, when upstream's has ended the span and left its context: the
 record is written in that context again. A path that is not traced takes what its view does along. Where a server
 or another application has begun the request already, upstream's middleware fills in that SERVER span and makes
-none of its own.
+none of its own. A route that is a regular expression is written as a path would be.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from opentelemetry import context, propagate, trace
 from otel_kpi import _compat
 from otel_kpi.instrumentation.boundary import Boundary
 from otel_kpi.instrumentation.servers import server_address
+from otel_kpi.instrumentation.servers.django_routes import readable
 from otel_kpi.instrumentation.servers.excluded_urls import exclude_list, excluded_context, excluded_urls
 from otel_kpi.instrumentation.servers.server_request import MARK, ServerRequest, current_request
 
@@ -65,10 +66,12 @@ class Instrumentor:
         if excluded is not None:
             options["excluded_urls"] = excluded
         self._upstream.instrument(request_hook=_remember_span, **options)
-        guarded = Boundary("django").wrap(_log_response)
+        boundary = Boundary("django")
+        guarded = boundary.wrap(_log_response)
         wrap_function_wrapper("django.core.handlers.base", "log_response", guarded)
         self._excluded = exclude_list("DJANGO")
         _compat.share_django_span(_begun_span)
+        _compat.wrap_django_routes(readable, boundary.wrap)
         wrap_function_wrapper("django.core.handlers.base", "BaseHandler.get_response", self._get_response)
         wrap_function_wrapper(
             "django.core.handlers.base", "BaseHandler.get_response_async", self._get_response_async
@@ -81,6 +84,7 @@ class Instrumentor:
         for name in ("log_response", "BaseHandler.get_response", "BaseHandler.get_response_async"):
             path, _, attribute = f"django.core.handlers.base.{name}".rpartition(".")
             unwrap(path, attribute)
+        _compat.unwrap_django_routes()
         _compat.unshare_django_span()
         self._upstream.uninstrument()
 
