@@ -29,6 +29,8 @@ class Kind(enum.IntEnum):
     """A database statement with literals in it."""
     CLIENT = 5
     """The address of who calls, which is a person's also when it is a private one."""
+    LEAKING = 7
+    """Nothing, but the name has a secret in it: `token=…`, somebody's e-mail address."""
     EXACT = 6
     """A server of our own or a version: four numbers with dots between them are not a person's address."""
 
@@ -37,7 +39,8 @@ class Kind(enum.IntEnum):
 _ANYWHERE = frozenset((
     "authorization", "cookie", "cookies", "password", "passwords", "passwd", "passphrase", "passcode", "pwd",
     "secret", "secrets", "credential", "credentials", "apikey", "csrf", "xsrf", "csrftoken", "csrfmiddlewaretoken",
-    "sessionid", "phpsessid", "jsessionid", "jwt", "cvv", "cvc", "ssn", "otp", "mnemonic",
+    "sessionid", "phpsessid", "jsessionid", "jwt", "cvv", "cvc", "ssn", "otp", "totp", "mnemonic", "creds", "privkey",
+    "psk", "kubeconfig", "requirepass", "masterauth", "passwort", "kennwort",
 ))  # fmt: skip
 # Pairs of neighbouring words that do the same: `x-api-key`, `aws_secret_access_key`, `cardNumber`.
 _PAIRS = frozenset((
@@ -45,10 +48,18 @@ _PAIRS = frozenset((
     ("account", "key"), ("shared", "key"), ("session", "key"), ("master", "key"), ("service", "key"),
     ("session", "token"), ("session", "cookie"), ("token", "value"), ("auth", "header"), ("pass", "word"),
     ("pass", "phrase"), ("db", "pass"), ("user", "pass"), ("smtp", "pass"), ("mail", "pass"), ("redis", "pass"),
+    ("sudo", "pass"), ("root", "pass"), ("admin", "pass"), ("login", "pass"), ("proxy", "pass"), ("ftp", "pass"),
+    ("ssh", "pass"), ("ldap", "pass"), ("mysql", "pass"), ("http", "pass"), ("bind", "pass"),
+    ("ssh", "key"), ("pgp", "key"), ("gpg", "key"), ("aes", "key"), ("hmac", "key"), ("deploy", "key"),
+    ("license", "key"), ("subscription", "key"), ("functions", "key"), ("stripe", "key"), ("openai", "key"),
+    ("anthropic", "key"), ("sendgrid", "key"),
+    ("mfa", "code"), ("verification", "code"), ("recovery", "code"), ("recovery", "codes"), ("backup", "code"),
+    ("backup", "codes"), ("security", "answer"), ("magic", "link"), ("code", "verifier"), ("oauth", "verifier"),
+    ("client", "assertion"), ("saml", "response"), ("saml", "assertion"),
     ("card", "number"), ("credit", "card"), ("connect", "sid"), ("bearer", "token"),
 ))  # fmt: skip
 # Words that are secret only as the last one: `access_token` is, `gen_ai.token.type` and `session.id` are not.
-_LAST = frozenset({"token", "session", "auth", "bearer"})
+_LAST = frozenset({"token", "session", "auth", "bearer", "pw"})
 # A name that ends like this speaks about a secret and does not carry it: `token_count`, `password.policy`.
 _ABOUT = frozenset((
     "count", "type", "length", "limit", "policy", "expires", "expiry", "expired", "enabled", "required", "valid",
@@ -63,7 +74,8 @@ _PATHS = frozenset({"PWD", "OLDPWD"})
 # Every name that can be secret has one of these in it; a text without one has no `name=value` to look at.
 MARKERS = (
     "pass", "pwd", "secret", "token", "key", "cred", "sess", "cookie", "auth", "srf", "jwt", "cvv", "cvc", "card",
-    "sid", "sig", "ssn", "otp", "bearer", "mnemonic",
+    "sid", "sig", "ssn", "otp", "bearer", "mnemonic", "psk", "pw", "kubeconfig", "kennwort", "mfa", "verif", "recovery",
+    "backup", "security", "magic", "assertion", "saml", "state=",
 )  # fmt: skip
 
 # Statements: the stable name, the old one, and what drivers and tools call it.
@@ -84,7 +96,14 @@ _CONTENT = frozenset((
     "tool_call.function.arguments", "tool.parameters", "traceloop.entity.input", "traceloop.entity.output",
     "traceloop.prompt.template_variables", "all_messages_events", "pydantic_ai.all_messages", "final_result",
     "tool_arguments", "tool_response", "ai.prompt", "ai.prompt.messages", "ai.response.text",
-    "ai.response.toolcalls", "mcp.tool.arguments", "mcp.tool.result",
+    "ai.response.toolcalls", "ai.response.object", "ai.toolcall.args", "ai.toolcall.result", "ai.value", "ai.values",
+    "mcp.tool.arguments", "mcp.tool.result", "mcp.request.argument", "message.tool_calls", "gen_ai.request.messages",
+    "gen_ai.user.message", "gen_ai.system.message", "gen_ai.assistant.message", "gen_ai.openai.request.messages",
+    "gcp.vertex.agent.llm_request", "gcp.vertex.agent.llm_response", "gcp.vertex.agent.tool_call_args",
+    "gcp.vertex.agent.tool_response", "langfuse.observation.input", "langfuse.observation.output",
+    "langfuse.trace.input", "langfuse.trace.output", "mlflow.spaninputs", "mlflow.spanoutputs", "lmnr.span.input",
+    "lmnr.span.output", "haystack.component.input", "haystack.component.output", "haystack.pipeline.input_data",
+    "haystack.pipeline.output_data",
 ))  # fmt: skip
 # The same numbered: `gen_ai.prompt.0.content`, `llm.input_messages.0.message.content`.
 _CONTENT_PARENTS = tuple(f"{name}." for name in sorted(_CONTENT))
@@ -98,7 +117,7 @@ _CLIENT = frozenset((
 ))  # fmt: skip
 _EXACT = frozenset({"server", "host", "version", "release", "local", "oid", "listen", "bind", "dns"})
 
-_CAMEL = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
+_CAMEL = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z]{2})(?=[A-Z][a-z])")
 _WORD = re.compile(r"[a-z0-9]+")
 
 

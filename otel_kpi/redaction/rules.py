@@ -41,15 +41,17 @@ class Rule:
 # and `=` or `:`. Only behind a secret's name is the value looked for, so that a text inside another one's value
 # (`ValueError: password=…`, `message="token=…"`) is looked at too, and each character is looked at once.
 _NAME_BEFORE_VALUE = re.compile(
-    r"(?<![\w.\-%])(?P<name>[\w.\-%]{1,128})(?:\[\w{0,64}\])?(?:\\*[\"'])?\]?\s*"
-    r"(?::\s*[A-Za-z_][\w.\[\]| ]{0,63}=(?!=)|[:=]{1,2}>?)\s*(?:[bfru]{1,2}(?=\\*[\"']))?",
+    r"(?<![\w.\-%])(?P<name>[\w.\-%]{1,128})(?:\[\w{0,64}\])?\]?(?:\\*[\"'])?\]?\s*"
+    r"(?::\s*[A-Za-z_][\w.\[\]| ]{0,63}=(?!=)|[:=\uff1a\uff1d]{1,2}>?)(?:\s|\\+[nrt](?![\w:]))*(?:[befnru]{1,2}(?=\\*[\"']))?",
     re.IGNORECASE,
 )
-# The value: quoted with escapes, quoted and cut off, a block of YAML, or a bare word with the scheme before it and
-# what a constructor was given behind it (`SecretStr('…')`).
+# The value: quoted with escapes, quoted and cut off, a block of YAML, what stands in brackets, or a bare word with the
+# scheme before it and what a constructor was given behind it (`SecretStr('…')`).
 _VALUE = re.compile(
     r"(?P<quote>\\*[\"'])(?:(?:(?!(?P=quote))(?:\\.|[^\\]))*)(?:(?P=quote)|\Z)"
     r"|[|>][+\-]?[ \t]*\n(?:[ \t]+[^\n]*(?:\n|\Z))+"
+    r"|[|>][+\-]?[ \t]*\\+n[^\"']*"
+    r"|\{[^{}]{1,4096}\}|\[[^\[\]]{1,4096}\]"
     r"|(?:(?:basic|bearer|digest|negotiate|token|apikey)\s+)?"
     r"(?:\[redacted\]|[^\s,;&\"'<>(){}\[\]]+(?:\([\"'][^()\n]{0,1024}\))?)",
     re.IGNORECASE | re.DOTALL,
@@ -65,6 +67,15 @@ _ELEMENT = re.compile(r"(?P<before><(?P<name>[\w:.\-]{1,64})(?:\s[^<>]{0,256})?>
 _QUOTED = re.compile(
     r"(?P<before>(?<![\w.\-])(?P<name>[\w\-]{3,64})\s+)(?P<quote>[\"'])(?:(?!(?P=quote))[^\n])+(?P=quote)"
 )
+# `{"name": "DB_PASSWORD", "value": "…"}` of Kubernetes, HAR and tools of build servers, `<add key="…" value="…"/>`.
+_NAMED_VALUE = re.compile(
+    r"(?P<before>\b(?:name|key|id|type)\\*[\"']?\s*[:=]\s*\\*[\"']?(?P<name>[\w.\-]{1,64})\\*[\"']?[\s,]+"
+    r"(?:\w{1,32}=\\*[\"']?[\w.\-]{0,64}\\*[\"']?\s+)?\\*[\"']?value\\*[\"']?\s*[:=]\s*)"
+    r"(?:(?P<quote>\\*[\"'])(?:(?!(?P=quote))(?:\\.|[^\\]))*(?:(?P=quote)|\Z)|[^\s,;&\"'<>(){}\[\]]+)",
+    re.IGNORECASE | re.DOTALL,
+)
+# There is nothing to hide in these, and they are what one looks for when a password is missing.
+_NOTHING = frozenset({"none", "null", "nil", "true", "false"})
 _SENTENCES = frozenset({"session", "auth", "token", "cookie", "bearer"})
 # Query parameters that sign a request (https://opentelemetry.io/docs/specs/semconv/registry/attributes/url/).
 _SIGNATURES = frozenset(
@@ -79,6 +90,16 @@ _SIGNATURES = frozenset(
     ]
 )
 
+CUT_USER_INFORMATION = Rule(
+    # A length limit cut the address off before its `@`.
+    "user information in an address that was cut off",
+    partial(
+        re.compile(
+            r"(://)[^\s/?#@:'\"<>\[\]{}()]{1,256}:(?!\d{0,5}\Z|port\Z)[^\s/?#@'\"<>\[\]{}()]{1,512}\Z"
+        ).sub,
+        rf"\1{REDACTED}",
+    ),
+)
 USER_INFORMATION = Rule(
     "user information in an address",
     # A password may hold `@` and `/` unescaped; a port followed by a path must not be taken for one.
@@ -97,7 +118,8 @@ PRIVATE_KEY = Rule(
     "private key",
     partial(
         re.compile(
-            r"-----BEGIN (?P<kind>[A-Z0-9 ]{0,32}PRIVATE KEY(?: BLOCK)?)-----.*?(?:-----END (?P=kind)-----|\Z)",
+            r"-----BEGIN (?P<kind>[A-Z0-9 ]{0,32}PRIVATE KEY(?: BLOCK)?)-----.*?(?:-----END (?P=kind)-----|\Z)"
+            r"|\bPrivate-Lines:.*?(?=Private-MAC:|\Z)",
             re.DOTALL,
         ).sub,
         REDACTED,
@@ -123,6 +145,18 @@ BEARER = Rule(
     "bearer token",
     partial(re.compile(r"(?i)(\bbearer[\s:=]+)(?:\[redacted\]|[^\s\"',;<>)}\]]+)").sub, rf"\1{REDACTED}"),
 )
+COMMAND_PASSWORD = Rule(
+    # Options of one letter mean a password with these commands alone.
+    "password of a command",
+    partial(
+        re.compile(
+            r"((?:\bredis-cli\b[^\n]{0,200}?\s-a|\b(?:sshpass|(?:docker|podman)\s+login)\b[^\n]{0,200}?\s-p)[ =]*"
+            r"|\b(?:mysql(?:dump|admin)?|mariadb)\b[^\n]{0,200}?\s-p|\bsqlplus\s+[^\s/@]{1,64}/"
+            r"|\s-pass(?:in|out)\s+pass:|\bmachine\s\S{1,256}\s+login\s+\S{1,128}\s+password\s+)[^\s'\"@]+"
+        ).sub,
+        rf"\1{REDACTED}",
+    ),
+)
 BASIC = Rule(
     "basic authorization",
     partial(
@@ -144,7 +178,7 @@ STATEMENT = Rule("literals of a database statement", statements.statements_in)
 REPORT = Rule("values in a database's message", statements.values_in_reports)
 
 
-def name_rules(is_secret: Callable[[str], bool]) -> tuple[Rule, ...]:
+def name_rules(is_secret: Callable[[str], bool]) -> tuple[Rule, ...]:  # noqa: C901 - one function for each rule
     """The rules that look for a value behind a secret's name.
 
     Args:
@@ -161,7 +195,11 @@ def name_rules(is_secret: Callable[[str], bool]) -> tuple[Rule, ...]:
                 else None
             )
             # In a shell `PWD` is where one is; in a connection string it is a password.
-            if value is None or (found["name"] == "PWD" and value[0].lstrip("\"'").startswith(("/", "~"))):
+            if (
+                value is None
+                or value[0].lower() in _NOTHING
+                or (found["name"] == "PWD" and value[0].lstrip("\"'").startswith(("/", "~")))
+            ):
                 position = found.end("name")
                 continue
             quote = value["quote"] or ""
@@ -185,7 +223,17 @@ def name_rules(is_secret: Callable[[str], bool]) -> tuple[Rule, ...]:
 
     def parameter(match: re.Match[str]) -> str:
         name = match["name"]
-        return f"{match['before']}{REDACTED}" if name.lower() in _SIGNATURES or is_secret(name) else match[0]
+        # The code of OAuth is as good as a password; `?code=404` alone is something else.
+        found = (
+            name.lower() in _SIGNATURES or is_secret(name) or (name == "code" and "state=" in match.string)
+        )
+        return f"{match['before']}{REDACTED}" if found else match[0]
+
+    def named_value(match: re.Match[str]) -> str:
+        if not is_secret(match["name"]):
+            return match[0]
+        quote = match["quote"] or ""
+        return f"{match['before']}{quote}{REDACTED}{quote if match[0].endswith(quote) else ''}"
 
     return (
         Rule("query parameter", partial(_QUERY.sub, parameter)),
@@ -193,6 +241,7 @@ def name_rules(is_secret: Callable[[str], bool]) -> tuple[Rule, ...]:
         AUTHORIZATION,
         BEARER,
         Rule("name and value", pairs),
+        Rule("named value", partial(_NAMED_VALUE.sub, named_value)),
         Rule("pair of name and value", partial(_TUPLE.sub, in_tuple)),
         Rule("option and value", partial(_OPTION.sub, parameter)),
         Rule("element and text", partial(_ELEMENT.sub, parameter)),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import unicodedata
 from typing import TYPE_CHECKING
 
 from otel_kpi.redaction import rules, shapes
@@ -41,6 +42,9 @@ _OWN_SQL = (
     "call ",
     " user ",
     " role ",
+    " login ",
+    "set password",
+    "exec ",
 )
 _REPORTS = ("parameters: ", ")=(", "failing row", "duplicate entry")
 
@@ -125,10 +129,12 @@ class Ruleset:
             due.append(self._percent)
         if has_at and "://" in text:
             due.append(rules.USER_INFORMATION)
+        elif "://" in text and ":" in (tail := text.rpartition("://")[2]) and "/" not in tail:
+            due.append(rules.CUT_USER_INFORMATION)
         if has_at and (":thin:" in text or ":oci:" in text):
             due.append(rules.ORACLE_USER)
         if hash(letters) not in self._nameless and self._may_name(letters):
-            if "PRIVATE KEY" in text:
+            if "PRIVATE KEY" in text or "Private-Lines:" in text:
                 due.append(rules.PRIVATE_KEY)
             due += self._named
         if "eyJ" in text:
@@ -148,6 +154,8 @@ class Ruleset:
                 due.append(rules.BASIC)
             if "-u " in text or "-user " in text:
                 due.append(rules.COMMAND_USER)
+            if " -p" in text or " -a" in text or "sqlplus " in text or "machine " in text:
+                due.append(rules.COMMAND_PASSWORD)
         if digits >= _CARD_DIGITS and _CARD_RUN in raw.translate(_NUMBERS):
             due.append(rules.CARD)
         if digits >= _ACCOUNT_DIGITS and (_ACCOUNT_RUN in classes or _ACCOUNT_GROUPS in classes):
@@ -170,6 +178,8 @@ class Ruleset:
         is known already.
         """
         lower = letters.decode("utf-8", "ignore").lower()
+        if not lower.isascii():
+            lower = unicodedata.normalize("NFKC", lower)
         for marker in self._markers:
             if marker in lower:
                 return True

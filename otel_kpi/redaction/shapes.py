@@ -106,7 +106,8 @@ def _end_of_account(text: str, start: int, length: int) -> int | None:
 TOKEN_MARKERS = (
     "AKIA", "ASIA", "gh", "github_pat_", "glpat-", "xox", "xapp-", "sk-", "sk_", "rk_", "whsec_", "AIza", "ya29.", "npm_",
     "pypi-", "SG.", "hf_", "dop_v1_", "shp", "AGE-SECRET-KEY", "xkeysib-", "hvs.", "dapi", "lin_api_",
-    "ATATT", "sntry", "NRAK-", "gsk_", "r8_", "pat-", "sq0",
+    "ATATT", "sntry", "NRAK-", "gsk_", "r8_", "pat-", "sq0", "GOCSPX-", "Q~", "SK", "key-", ":AA", "figd_", "pplx-",
+    "xai-", "glsa_", "PMAK-", "dp.", "tskey-", "AKCp", "nvapi-", "lsv2_", "pcsk_", "tvly-", "hooks.slack.com", "/webhooks/",
 )  # fmt: skip
 _TOKEN = re.compile(
     r"(?<![A-Za-z0-9])(?:"
@@ -120,6 +121,11 @@ _TOKEN = re.compile(
     r"|xkeysib-[a-f0-9]{32,}[\w\-]*|hvs\.[\w\-]{20,}|dapi[a-f0-9]{32}|lin_api_[A-Za-z0-9]{30,}"
     r"|ATATT[\w\-=]{30,}|sntry[su]_[\w+/=\-]{30,}|NRAK-[A-Z0-9]{20,}|gsk_[A-Za-z0-9]{30,}|r8_[A-Za-z0-9]{30,}"
     r"|pat-[a-z0-9]{2,4}-[0-9a-f\-]{30,}|sq0(?:atp|csp)-[\w\-]{20,}"
+    r"|GOCSPX-[\w\-]{20,}|[\w~.\-]{3}\dQ~[\w~.\-]{31,}|SK[0-9a-f]{32}(?!\w)|key-[0-9a-f]{32}(?!\w)"
+    r"|\d{8,10}:AA[\w\-]{30,}|figd_[\w\-]{20,}|pplx-[A-Za-z0-9]{32,}|xai-[A-Za-z0-9]{40,}|glsa_\w{20,}"
+    r"|PMAK-[0-9a-f\-]{40,}|dp\.(?:pt|st|ct|sa|scim|audit)\.[\w.\-]{30,}|tskey-[a-z]{3,8}-[\w\-]{16,}|AKCp[A-Za-z0-9]{50,}"
+    r"|nvapi-[\w\-]{40,}|lsv2_(?:pt|sk)_\w{30,}|pcsk_\w{30,}|tvly-[\w\-]{20,}"
+    r"|hooks\.slack\.com/(?:services|workflows|triggers)/[\w/+\-]{16,}|discord(?:app)?\.com/api/webhooks/\d+/[\w\-]{20,}"
     r")"
 )
 _JWT = re.compile(r"(?<![A-Za-z0-9])eyJ[\w\-]{8,}\.[\w\-]+(?:\.[\w\-]*){0,3}")
@@ -138,7 +144,7 @@ def without_web_tokens(text: str) -> str:
 # --- e-mail addresses
 
 _EMAIL = re.compile(
-    r"(?<![\w.+\-])(?P<local>[\w.+\-]{1,64})@(?P<domain>(?:[\w\-]{1,63}\.){1,8}[^\W\d_]{2,24})(?![\w@])"
+    r"(?<![\w.+\-])(?P<local>[\w.+\-]{1,64})@(?P<domain>(?:[\w\-]{1,63}\.){1,8}(?!(?:service|socket|timer|mount|slice)\b)[^\W\d_]{2,24})(?![\w@])"
 )
 # Accounts of machines: `git@github.com:org/repository`.
 _MACHINES = frozenset({"git", "hg"})

@@ -25,6 +25,12 @@ _WORTH_LOOKING = re.compile(r"['\"0-9]|--|/\*|\$\w*\$")
 _ESCAPED = re.compile(r"['\"].*['\"]|['\"].*\Z", re.DOTALL)
 # What stands before a text in double quotes that is a literal of MySQL's and not an identifier.
 _BEFORE_VALUE = re.compile(r"(?:[=<>(]|\b(?:like|values|in|then|else|regexp|set)\b)\s*\Z", re.IGNORECASE)
+# Commands of Redis whose arguments are passwords; nothing quotes them.
+_PASSWORDS = re.compile(
+    r"(?P<before>\A\s*(?:AUTH|ACL\s+SETUSER\s+\S+|CONFIG\s+SET\s+(?:requirepass|masterauth))\b"
+    r"|\A\s*(?:HELLO|MIGRATE)\b.*?\bAUTH2?\b).*",
+    re.IGNORECASE | re.DOTALL,
+)
 _VALUES = re.compile(r"\bvalues\s*\(", re.IGNORECASE)
 _IDENTIFIER = re.compile(r'"[A-Za-z_][\w$]*"\Z')
 
@@ -32,7 +38,8 @@ _IDENTIFIER = re.compile(r'"[A-Za-z_][\w$]*"\Z')
 # traceback or a report goes on.
 _BEGIN = re.compile(
     r"\b(?:(?P<upper>SELECT)|(?P<lower>select)|INSERT\s+INTO|UPDATE\s+\S{1,128}\s+SET|DELETE\s+FROM|REPLACE\s+INTO"
-    r"|MERGE\s+INTO|CALL\s+[\w.]{1,128}\s*(?=\()|(?:CREATE|ALTER)\s+(?:USER|ROLE)"
+    r"|MERGE\s+INTO|CALL\s+[\w.]{1,128}\s*(?=\()|(?:CREATE|ALTER)\s+(?:USER|ROLE|LOGIN)"
+    r"|SET\s+PASSWORD|EXEC(?:UTE)?\s+[\w.\[\]]{1,128}"
     r"|insert\s+into|update\s+\S{1,128}\s+set|delete\s+from)\b"
 )
 _END = re.compile(r"\n[ \t]*(?:File \"|Traceback|\[|\(Background|During|The above)|\][ \t]*\n|\Z")
@@ -48,6 +55,9 @@ _REPORTS = (
 
 def without_literals(statement: str) -> str:
     """The statement with `?` for each text and number in it; the same object when there was none."""
+    password = _PASSWORDS.match(statement)
+    if password is not None:
+        return f"{password['before']} {_PLACEHOLDER}"
     if _WORTH_LOOKING.search(statement) is None:
         return statement
     if statement.lstrip()[:1] in ("{", "["):
