@@ -37,6 +37,7 @@ from otel_kpi.sdk.cardinality import CardinalityGuard
 from otel_kpi.sdk.channel import Channel, Exporter, Signal
 from otel_kpi.sdk.condition import DestinationCondition
 from otel_kpi.sdk.exporter import ForeignExporter, OtlpExporter
+from otel_kpi.sdk.faults import FAULTS
 from otel_kpi.sdk.metrics import ChannelReader, MetricChannel
 from otel_kpi.sdk.processors import LogQueue, SpanQueue
 from otel_kpi.sdk.redacted import redacted_log, redacted_span
@@ -109,6 +110,7 @@ class Pipeline:
             self.logger_provider,
         )
         self.guard.forget()
+        FAULTS.forget()
         for reader in self.readers:
             _compat.empty_metric_state(self.meter_provider, reader)
         for worker in self.workers:
@@ -182,11 +184,12 @@ def create_pipeline(settings: Settings, parts: Parts | None = None) -> Pipeline:
     guard = CardinalityGuard(
         budget(settings), lambda instrument: _compat.attributes_of_views(meter_provider, instrument)
     )
-    _compat.guard_measurements(meter_provider, guard.admit)
+    _compat.guard_measurements(meter_provider, guard.admit, FAULTS.failed)
 
     logger_provider = LoggerProvider(
         resource=resource,
         shutdown_on_exit=False,
+        multi_log_record_processor=_compat.guarded_log_processors(FAULTS.failed),
         meter_provider=meter_provider,
         log_record_limits=log_limits(settings),
         **_scopes(parts, "logger"),

@@ -76,7 +76,7 @@ def _shut_down(processors: Iterable[Any], failed: Failed) -> None:
 
 
 @functools.cache
-def _span_processors() -> Any:
+def _span_processors() -> Any:  # noqa: C901 - a class with its methods
     from opentelemetry.sdk.trace import SynchronousMultiSpanProcessor
 
     class Processors(SynchronousMultiSpanProcessor):
@@ -119,7 +119,7 @@ def _span_processors() -> Any:
 
 
 @functools.cache
-def _log_processors() -> Any:
+def _log_processors() -> Any:  # noqa: C901 - a class with its methods
     from opentelemetry.sdk._logs._internal import SynchronousMultiLogRecordProcessor
 
     class Processors(SynchronousMultiLogRecordProcessor):

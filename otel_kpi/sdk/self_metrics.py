@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from opentelemetry.metrics import CallbackOptions, Observation
 
 from otel_kpi._version import __version__
+from otel_kpi.sdk.faults import FAULTS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -35,6 +36,12 @@ def observe(provider: MeterProvider, channels: Sequence[Channel]) -> None:
     `invalid`, `exit`). `otel.sdk.processor.*.processed` with `error.type="queue_full"` counts what found no place.
     """
     meter = provider.get_meter("otel_kpi.sdk", __version__)
+    meter.create_observable_counter(
+        "otel_kpi.sdk.errors",
+        [_faults],
+        "{error}",
+        "Errors of samplers, processors, callbacks and views that did not reach the application.",
+    )
     for signal, (item, unit) in _ITEMS.items():
         of_signal = [channel for channel in channels if channel.signal == signal]
         if not of_signal:
@@ -52,6 +59,11 @@ def observe(provider: MeterProvider, channels: Sequence[Channel]) -> None:
                 unit,
                 "Items that found the queue full and were dropped.",
             )
+
+
+def _faults(_: CallbackOptions) -> Iterable[Observation]:
+    for name, count in tuple(FAULTS.counts.items()):
+        yield Observation(count, {"otel.component.type": name})
 
 
 def _exported(channels: Sequence[Channel]) -> Callable[[CallbackOptions], Iterable[Observation]]:

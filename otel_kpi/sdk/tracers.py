@@ -1,5 +1,8 @@
 """A tracer provider that remembers its tracers, and lets one place decide under what a span begins.
 
+A sampler, an id generator or a processor of the application's that raises costs the telemetry of that span: the call
+that begins or ends one goes on.
+
 opentelemetry-sdk sets a filter for warnings each time it is asked for a tracer, and upstream's instrumentors of
 databases ask for each connection. Python then forgets which warnings it has shown: one that an application gives
 in a loop, and that is printed once, would be printed for every connection.
@@ -10,7 +13,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 from opentelemetry.sdk.trace import Tracer, TracerProvider
-from opentelemetry.trace import SpanKind
+from opentelemetry.trace import NonRecordingSpan, SpanKind, get_current_span
+
+from otel_kpi import _compat
+from otel_kpi.sdk.faults import FAULTS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -22,6 +28,7 @@ if TYPE_CHECKING:
 
     Place = Callable[[str, Context | None, SpanKind, Sequence[Link]], tuple[Context | None, Sequence[Link]]]
 
+_WHERE: Final = "the start of a span"
 _MOST: Final = 1000
 """Names made without bound are not remembered for good."""
 
@@ -42,11 +49,16 @@ class PlacingTracer(Tracer):
         *rest: Any,
         **options: Any,
     ) -> Span:
-        """Start a span."""
-        place = self.provider.place
-        if place is not None:
-            context, links = place(self.scope, context, kind, links or ())
-        return super().start_span(name, context, kind, attributes, links, *rest, **options)
+        """Start a span; one that records nothing where that fails. Never raises."""
+        try:
+            place = self.provider.place
+            if place is not None:
+                context, links = place(self.scope, context, kind, links or ())
+            return super().start_span(name, context, kind, attributes, links, *rest, **options)
+        except Exception as error:
+            FAULTS.failed(_WHERE, error)
+        # What it calls goes on in the trace of the span around it.
+        return NonRecordingSpan(get_current_span(context).get_span_context())
 
 
 class RememberingTracerProvider(TracerProvider):
@@ -58,7 +70,9 @@ class RememberingTracerProvider(TracerProvider):
     """
 
     def __init__(self, **options: Any) -> None:
-        super().__init__(**options)
+        super().__init__(
+            **{"active_span_processor": _compat.guarded_span_processors(FAULTS.failed), **options}
+        )
         self.place: Place | None = None
         self._remembered: dict[tuple[str, str | None, str | None], AnyTracer] = {}
 

@@ -18,6 +18,7 @@ from typing import Any
 import pytest
 import urllib3
 from opentelemetry import context
+from opentelemetry._logs import LogRecord
 from opentelemetry.metrics import Observation
 from opentelemetry.sdk._logs import LoggerProvider
 from opentelemetry.sdk.metrics import MeterProvider
@@ -151,6 +152,32 @@ def test_measurement_is_recorded_under_the_attributes_that_the_guard_gives(
     both = {"a": 1, "guarded": True}
     assert found == {"before": [both, {}], "after": [both, {}], "c": [both]}
     assert sorted(seen) == ["after", "before", "c"]
+
+
+def test_callbacks_and_processors_that_raise_are_told() -> None:
+    failures: list[str] = []
+
+    def failed(_part: Any, error: BaseException) -> None:
+        failures.append(str(error))
+
+    class Broken:
+        def _raise(self, *_arguments: Any, **_options: Any) -> Any:
+            raise ValueError("processor")
+
+        on_start = on_end = on_emit = _raise
+
+    def broken(_options: Any) -> Any:
+        raise ValueError("callback")
+
+    spans, logs = _compat.guarded_span_processors(failed), _compat.guarded_log_processors(failed)
+    spans.add_span_processor(Broken())
+    logs.add_log_record_processor(Broken())
+    TracerProvider(active_span_processor=spans, shutdown_on_exit=False).get_tracer("t").start_span("s").end()
+    LoggerProvider(shutdown_on_exit=False, multi_log_record_processor=logs).get_logger("l").emit(LogRecord())
+    instrument = SimpleNamespace(_callbacks=[broken])
+    _compat.quiet_callbacks(instrument, failed)
+    assert list(instrument._callbacks[0](None)) == []
+    assert failures[:1] + failures[-3:] == ["processor", "processor", "processor", "callback"]
 
 
 def test_names_that_the_views_of_a_provider_leave_are_known(reader: InMemoryMetricReader) -> None:

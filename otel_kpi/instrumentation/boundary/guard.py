@@ -13,6 +13,7 @@ from opentelemetry import context, metrics
 from otel_kpi._version import __version__
 from otel_kpi.instrumentation.boundary.calls import Call, restore
 from otel_kpi.instrumentation.boundary.results import GUARDS
+from otel_kpi.sdk.faults import in_one_line
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -69,7 +70,7 @@ class Boundary:
                 _logger.warning(
                     "%s: telemetry of a call is lost to an error, the call went on: %s",
                     self.name,
-                    _line(error),
+                    in_one_line(error),
                 )
             elif errors == MOST_ERRORS:
                 _logger.warning(
@@ -168,21 +169,6 @@ class Boundary:
 def known_boundary(name: str) -> Boundary | None:
     """Give the boundary of that name if anybody asked for it before."""
     return _boundaries.get(name)
-
-
-def _line(error: BaseException) -> str:
-    """Say an error in one line, and where it was raised; its message may quote what the application sent."""
-    from otel_kpi.redaction import redact_text
-
-    traceback, place = error.__traceback__, ""
-    while traceback is not None:
-        place = f" ({traceback.tb_frame.f_code.co_filename}:{traceback.tb_lineno})"
-        traceback = traceback.tb_next
-    try:
-        message = redact_text(" ".join(str(error).split()))[:200]
-    except Exception:
-        message = "its message cannot be shown"
-    return f"{type(error).__qualname__}: {message}{place}"
 
 
 def _count(name: str) -> None:
