@@ -249,7 +249,7 @@ TABLE: Final = (
         "aiobotocore.client",
         "otel_kpi.instrumentation.messaging.botocore:AiobotocoreInstrumentor",
         "aiobotocore",
-        ">=2,<4",
+        ">=2.15,<4",
         waits_for=(f"{_UPSTREAM}.botocore",),
     ),
     _upstream("aiohttp-client", "aiohttp", "AioHttpClientInstrumentor", "aiohttp", ">=3.9,<4"),
