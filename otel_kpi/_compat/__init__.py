@@ -16,6 +16,7 @@ from otel_kpi._compat.declarative import (
     declared_view,
     detected_attributes,
 )
+from otel_kpi._compat.http_clients import record_failures_of_httpx, record_failures_of_urllib3
 from otel_kpi._compat.instrumentors import (
     active_attributes,
     asyncpg_cursor_starts,
@@ -147,6 +148,8 @@ __all__ = [
     "on_record_exception",
     "original_route",
     "quiet_callbacks",
+    "record_failures_of_httpx",
+    "record_failures_of_urllib3",
     "redis_queue",
     "regex_loops",
     "remember_keyboard_interrupt",

@@ -200,7 +200,7 @@ class Loader:
             if row.specifier is not None and not _within(entry.version, row.specifier):
                 self._skip(entry, f"our tests cover {row.specifier}")
                 return
-            instrumentor = _instance(row)
+            instrumentor = _called(row.instrumentor)
             if instrumentor.is_instrumented_by_opentelemetry:
                 entry.become("foreign", "instrumented by the application")
                 return
@@ -210,6 +210,8 @@ class Loader:
             checks: dict[str, Any] = {"skip_dep_check": True}
             if row.specifier is None and row.when == "import":
                 checks = {"raise_exception_on_conflict": True}
+            if row.prepare:
+                _called(row.prepare)
             self._place(row.name, instrumentor.instrument, {**checks, **options})
         except (
             Exception,
@@ -284,8 +286,8 @@ def _asked_for(row: Row) -> bool:
     return not row.asked_by or any(setting not in {"", "false"} for setting in settings)
 
 
-def _instance(row: Row) -> Any:
-    module, _, name = row.instrumentor.partition(":")
+def _called(path: str) -> Any:
+    module, _, name = path.partition(":")
     return getattr(importlib.import_module(module), name)()
 
 

@@ -7,7 +7,7 @@ our tests have not been over it yet.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final, Literal
 
@@ -37,6 +37,7 @@ class Row:
         when: See `When`.
         waits_for: Modules that the instrumentor imports. While one of them is half made, it waits.
         options: Keyword arguments of `instrument()`.
+        prepare: `module:function`, called before `instrument()` where upstream's class leaves something out.
         asked_by: Environment variables; without one of them the row stays away, for `reason`.
         reason: Why a row that does not load is there.
     """
@@ -49,6 +50,7 @@ class Row:
     when: When = "import"
     waits_for: tuple[str, ...] = ()
     options: Mapping[str, Any] = field(default_factory=lambda: MappingProxyType({}))
+    prepare: str = ""
     asked_by: tuple[str, ...] = ()
     reason: str = ""
 
@@ -75,6 +77,7 @@ class Instrumented:
 
 
 _UPSTREAM = "opentelemetry.instrumentation"
+_FAILED_REQUESTS = "otel_kpi.instrumentation.clients.failed_requests"
 
 
 def _upstream(name: str, target: str, cls: str, distribution: str, specifier: str | None = None) -> Row:
@@ -171,7 +174,10 @@ TABLE: Final = (
         ">=1.4.41,<2.2",
         waits_for=(f"{_UPSTREAM}.sqlalchemy",),
     ),
-    _upstream("httpx", "httpx", "HTTPXClientInstrumentor", "httpx", ">=0.27,<1"),
+    replace(
+        _upstream("httpx", "httpx", "HTTPXClientInstrumentor", "httpx", ">=0.27,<1"),
+        prepare=f"{_FAILED_REQUESTS}:of_httpx",
+    ),
     _upstream("requests", "requests", "RequestsInstrumentor", "requests", ">=2.30,<3"),
     Row("logging", "logging", "otel_kpi.instrumentation.logs.logging:Instrumentor", when="now"),
     Row(
@@ -205,7 +211,10 @@ TABLE: Final = (
         ">=0.19",
     ),
     # Upstream's, as they are: our tests have not been over them yet.
-    _upstream("httpx2", "httpx2", "HTTPX2ClientInstrumentor", "httpx2", ">=2,<3"),
+    replace(
+        _upstream("httpx2", "httpx2", "HTTPX2ClientInstrumentor", "httpx2", ">=2,<3"),
+        prepare=f"{_FAILED_REQUESTS}:of_httpx",
+    ),
     Row(
         "urllib3",
         "urllib3",
@@ -215,6 +224,7 @@ TABLE: Final = (
         waits_for=(f"{_UPSTREAM}.urllib3",),
         # Upstream's span does not say to which server the request went, which the conventions require.
         options=MappingProxyType({"request_hook": server_address.of_urllib3}),
+        prepare=f"{_FAILED_REQUESTS}:of_urllib3",
     ),
     Row(
         "celery",

@@ -6,6 +6,7 @@ What changes a whole process is called in a process of its own.
 from __future__ import annotations
 
 import asyncio
+import functools
 import inspect
 import os
 import subprocess
@@ -813,6 +814,35 @@ def test_upstreams_django_middleware_writes_routes_as_they_are_read() -> None:
     finally:
         _compat.unwrap_django_routes()
     assert _DjangoMiddleware._get_span_name(request) == "GET ^a/$"
+
+
+def test_upstreams_http_clients_measure_what_raises() -> None:
+    """tests/unit/instrumentation/test_httpx.py and test_urllib3.py say what is measured; here, what is taken for granted."""
+    from opentelemetry.instrumentation import httpx, urllib3
+    from opentelemetry.instrumentation.utils import suppress_instrumentation
+
+    errors: list[BaseException] = []
+    _compat.record_failures_of_httpx(errors.append)
+    _compat.record_failures_of_urllib3(errors.append)
+    wrapper: Any = httpx.HTTPXClientInstrumentor._handle_request_wrapper
+    instrument = urllib3._instrument
+    _compat.record_failures_of_httpx(errors.append)
+    _compat.record_failures_of_urllib3(errors.append)
+    assert httpx.HTTPX2ClientInstrumentor._handle_request_wrapper is wrapper
+    assert inspect.iscoroutinefunction(httpx.HTTPX2ClientInstrumentor._handle_async_request_wrapper)
+    assert urllib3._instrument is instrument
+
+    def broken(*_args: Any) -> Any:
+        raise TimeoutError
+
+    options = dict.fromkeys(("sem_conv_opt_in_mode", "module", "excluded_urls"))
+    handle: Any = functools.partial(
+        wrapper, tracer=None, request_hook=None, response_hook=None,
+        duration_histogram_old=None, duration_histogram_new=None, **options,
+    )  # fmt: skip
+    with suppress_instrumentation(), pytest.raises(TimeoutError):
+        handle(broken, None, (), {})
+    assert errors == []
 
 
 def test_granian_calls_an_application_through_what_is_wrapped() -> None:

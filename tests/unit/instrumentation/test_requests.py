@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -69,6 +70,28 @@ def test_refused_connection_reaches_the_caller_and_is_an_error(captured: Capture
     span = captured.span(SpanKind.CLIENT)
     assert span.status.status_code is StatusCode.ERROR
     assert "http.response.status_code" not in attributes(span)
+
+
+def test_request_without_an_answer_is_measured_with_its_error(captured: Captured, server: HttpServer) -> None:
+    def failures() -> Counter[Any]:
+        points = captured.points("http.client.request.duration")
+        return Counter(
+            {
+                point.attributes["error.type"]: point.count
+                for point in points
+                if point.attributes["server.address"] == "127.0.0.2"
+            }
+        )
+
+    before = failures()
+    with pytest.raises(requests.ConnectionError):
+        get("http://127.0.0.2:1/")
+    assert attributes(captured.span(SpanKind.CLIENT))["error.type"] == "ConnectionError"
+    assert failures() - before == {"ConnectionError": 1}
+    with suppress_instrumentation(), pytest.raises(requests.ConnectionError):
+        get("http://127.0.0.2:1/")
+    get(f"{server.url}/path")
+    assert failures() - before == {"ConnectionError": 1}
 
 
 def test_silence_holds_for_the_calls_of_exporters(captured: Captured, server: HttpServer) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -68,6 +69,39 @@ def test_refused_connection_reaches_the_caller_and_is_an_error(captured: Capture
     span = captured.span(SpanKind.CLIENT)
     assert span.status.status_code is StatusCode.ERROR
     assert "http.response.status_code" not in attributes(span)
+
+
+def test_request_without_an_answer_is_measured_with_its_error(captured: Captured, server: HttpServer) -> None:
+    def failures() -> Counter[Any]:
+        points = captured.points("http.client.request.duration")
+        return Counter(
+            {
+                point.attributes["error.type"]: point.count
+                for point in points
+                if point.attributes["server.address"] == "127.0.0.2"
+            }
+        )
+
+    before = failures()
+    with pytest.raises(urllib3.exceptions.HTTPError):
+        get("http://127.0.0.2:1/", retries=False)
+    assert attributes(captured.span(SpanKind.CLIENT))["error.type"] == "NewConnectionError"
+    assert failures() - before == {"NewConnectionError": 1}
+    with suppress_instrumentation(), pytest.raises(urllib3.exceptions.HTTPError):
+        get("http://127.0.0.2:1/", retries=False)
+    get(f"{server.url}/path")
+    assert failures() - before == {"NewConnectionError": 1}
+
+
+def test_failure_after_retries_is_measured_once(captured: Captured) -> None:
+    with pytest.raises(urllib3.exceptions.MaxRetryError):
+        get("http://127.0.0.4:1/", retries=Retry(2, backoff_factor=0))
+    [point] = [
+        point
+        for point in captured.points("http.client.request.duration")
+        if point.attributes["server.address"] == "127.0.0.4"
+    ]
+    assert (point.count, point.attributes["error.type"]) == (1, "MaxRetryError")
 
 
 def test_silence_holds_for_the_calls_of_exporters(captured: Captured, server: HttpServer) -> None:

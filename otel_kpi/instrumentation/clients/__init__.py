@@ -1,0 +1,1 @@
+"""Clients of HTTP: what upstream's instrumentors leave out."""
