@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 
 _logger = logging.getLogger("otel_kpi")
 
+_LONGEST_NAME = 1024
+
 
 def create_resource(settings: Settings, parts: Parts | None = None) -> Resource:
     """The resource of this process.
@@ -69,7 +71,9 @@ def identity_resource(settings: Settings) -> Resource:
         "service.version": settings.version,
         "deployment.environment.name": settings.environment,
     }
-    return _redacted(Resource(given | {key: value for key, value in named.items() if value is not None}))
+    # Who gives something else than text means its text; each log record asks for the name.
+    names = {key: str(value)[:_LONGEST_NAME] for key, value in named.items() if value is not None}
+    return _redacted(Resource(given | names))
 
 
 def _redacted(resource: Resource) -> Resource:

@@ -385,3 +385,26 @@ print(report.healthy, len(report.trips), len(str(report)) > 500)
     assert "telemetry is not configured in this process" in ended.stderr
     assert "spans go to a opentelemetry.sdk.trace.TracerProvider that was set before otel-kpi" in ended.stderr
     assert "imported before telemetry was configured: requests" in ended.stderr
+
+
+@pytest.mark.parametrize("garbage", ["nested", "pipe", "link", "folder", "bytes"])
+def test_garbage_where_questions_are_asked_holds_up_nothing(
+    tmp_path: Path, receiver: Receiver, garbage: str
+) -> None:
+    text = f"""
+import os, pathlib, time
+from opentelemetry import trace
+from otel_kpi.instance import private_folder
+path = pathlib.Path(private_folder(), f"{{os.getpid()}}.ask")
+kind = {garbage!r}
+if kind == "nested": path.write_text("[" * 100_000)
+elif kind == "pipe": os.mkfifo(path)
+elif kind == "link": path.symlink_to("/dev/zero")
+elif kind == "folder": path.mkdir()
+else: path.write_bytes(bytes(range(256)))
+time.sleep(1.2)  # the export thread looks once a second
+trace.get_tracer("x").start_span("after").end()
+"""
+    ended = run([*RUN, sys.executable, "-c", text], environment(receiver.url, TMPDIR=str(tmp_path)))
+    assert (ended.returncode, ended.stderr) == (0, "")
+    assert receiver.named("after")
