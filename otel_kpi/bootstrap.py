@@ -9,7 +9,7 @@ import sys
 from dataclasses import dataclass
 from importlib.util import find_spec
 
-from otel_kpi.instrumentation.catalogue import catalogue, lockstep_version
+from otel_kpi.instrumentation.catalogue import LEFT_OUT, catalogue, lockstep_version
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,13 +33,17 @@ class NoInstaller(Exception):  # noqa: N818 - it says what is not there
     """Neither uv nor pip can install into this environment."""
 
 
-def missing() -> tuple[Missing, ...]:
-    """The instrumentors that are not installed, in the lockstep version of this environment's OpenTelemetry."""
+def missing(*, everything: bool = False) -> tuple[Missing, ...]:
+    """The instrumentors that are not installed, in the lockstep version of this environment's OpenTelemetry.
+
+    Args:
+        everything: Those too that are left out on purpose.
+    """
     lockstep = lockstep_version()
     found: dict[str, Missing] = {}
     for entry in catalogue():
         version = entry.version()
-        if version is None or entry.is_there():
+        if version is None or entry.is_there() or (entry.library in LEFT_OUT and not everything):
             continue
         requirement = entry.requirement.format(lockstep) if entry.covers(version) else ""
         found.setdefault(

@@ -3,10 +3,16 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import importlib
+import os
+import select
 import sys
 
 from otel_kpi._version import __version__
+
+_NOBODY_READS = 128 + 13
+"""The status that a shell gives for SIGPIPE, by which programs without a word to say about it end."""
 
 _COMMANDS = ("bootstrap", "doctor", "redact", "run", "sentry-tunnel", "settings", "stack")
 
@@ -29,5 +35,35 @@ def main(arguments: list[str] | None = None) -> int:
         command = commands.add_parser(name, help=module.SUMMARY, description=module.SUMMARY)
         module.add_arguments(command)
         command.set_defaults(main=module.main)
-    parsed = parser.parse_args(given)
-    return int(parsed.main(parsed))
+    try:
+        parsed = parser.parse_args(given)
+        status = int(parsed.main(parsed))
+        sys.stdout.flush()
+    except SystemExit:  # of argparse, after `--help`
+        with contextlib.suppress(BrokenPipeError):
+            sys.stdout.flush()
+        _nobody_reads()
+        raise
+    except BrokenPipeError:
+        if not _nobody_reads():
+            raise
+        return _NOBODY_READS
+    return status
+
+
+def _nobody_reads() -> bool:
+    """Say whether standard output leads nowhere, as after `| head`; then what is left for it is thrown away."""
+    try:
+        output = sys.stdout.fileno()
+    except (OSError, ValueError):
+        return False
+    # Not by writing once more: Python forgets what it could not write.
+    poll = select.poll()
+    poll.register(output, 0)
+    if not any(state & (select.POLLERR | select.POLLHUP) for _, state in poll.poll(0)):
+        return False
+    # The interpreter flushes when it ends, and would complain.
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, output)
+    os.close(nowhere)
+    return True

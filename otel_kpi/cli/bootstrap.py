@@ -18,6 +18,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     what = parser.add_mutually_exclusive_group()
     what.add_argument("--install", action="store_true", help="install them in one resolver pass (uv or pip)")
     what.add_argument("--dry-run", action="store_true", help="print what --install would run")
+    parser.add_argument("--all", action="store_true", help="those too that are left out on purpose (jinja2)")
     parser.add_argument("--json", action="store_true", help="print JSON")
 
 
@@ -25,7 +26,7 @@ def main(args: argparse.Namespace) -> int:
     """Print one requirement a line, or install; status 1 when the installation failed."""
     from otel_kpi.bootstrap import NoInstaller, install, install_command, missing
 
-    found = missing()
+    found = missing(everything=args.all)
     requirements = sorted({each.requirement for each in found if each.requirement})
     command: list[str] = []
     try:

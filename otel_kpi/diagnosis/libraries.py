@@ -44,15 +44,19 @@ def known_libraries(disabled: frozenset[str], findings: list[Finding]) -> tuple[
 
 def _uninstrumented(findings: list[Finding]) -> list[Library]:
     from otel_kpi.bootstrap import missing
-    from otel_kpi.instrumentation.catalogue import QUIET
+    from otel_kpi.instrumentation.catalogue import LEFT_OUT
 
     libraries: list[Library] = []
-    for each in missing():
+    for each in missing(everything=True):
+        if each.library in LEFT_OUT:
+            why = f"left out on purpose ({LEFT_OUT[each.library]}); otel-kpi bootstrap --all offers it"
+            libraries.append(Library(each.library, each.version, "skipped", why))
+            continue
         reason = (
             "its instrumentor is not installed" if each.requirement else f"upstream's is for {each.specifier}"
         )
-        libraries.append(Library(each.library, each.version, "missing", QUIET.get(each.library, reason)))
-        if each.requirement and each.library not in QUIET:
+        libraries.append(Library(each.library, each.version, "missing", reason))
+        if each.requirement:
             what = f"{each.library} {each.version} is not instrumented: {each.requirement} is not installed"
             findings.append(Finding("warning", what, "type: otel-kpi bootstrap --install"))
     return libraries

@@ -73,10 +73,10 @@ def watch(disabled: frozenset[str], imported_before: frozenset[str]) -> None:
     if _watched or "*" in disabled:
         return
     _watched = True
-    from otel_kpi.instrumentation.catalogue import QUIET, catalogue
+    from otel_kpi.instrumentation.catalogue import LEFT_OUT, catalogue
 
     off = {name.lower().replace("-", "_") for name in disabled}
-    wanted = [entry for entry in catalogue() if entry.name not in off and entry.library not in QUIET]
+    wanted = [entry for entry in catalogue() if entry.name not in off and entry.library not in LEFT_OUT]
     _said.share(entry.library for entry in wanted)
     by_module: dict[str, list[Instrumentable]] = {}
     for entry in wanted:

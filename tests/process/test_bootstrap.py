@@ -97,6 +97,20 @@ def test_bootstrap_prints_the_lockstep_version_and_nothing_for_a_version_out_of_
     assert found["command"].count(f"opentelemetry-instrumentation-pymssql=={lockstep}") == 1
 
 
+def test_what_is_left_out_on_purpose_is_proposed_to_who_asks_for_all(tmp_path: Path) -> None:
+    library(tmp_path, "jinja2", "3.1.6")
+    env = beside(tmp_path)
+    assert "jinja2" not in run(BOOTSTRAP, env).stdout
+    assert "opentelemetry-instrumentation-jinja2==" in run([*BOOTSTRAP, "--all"], env).stdout
+    assert run([*RUN, sys.executable, "-c", "import jinja2"], env).stderr == ""
+    doctor = [str(BIN / "otel-kpi"), "doctor", "--json", "--no-send"]
+    report = json.loads(run(doctor, env).stdout)
+    [found] = [each for each in report["libraries"] if each["name"] == "jinja2"]
+    assert found["state"] == "skipped"
+    assert found["reason"].endswith("otel-kpi bootstrap --all offers it")
+    assert not [each for each in report["findings"] if "jinja2" in each["what"]]
+
+
 def test_nothing_is_proposed_for_what_the_table_covers_nor_another_distribution() -> None:
     rows = {row.distribution for row in TABLE}
     proposed = catalogue()
