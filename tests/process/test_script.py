@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-INTERNAL, CLIENT = 1, 3
+INTERNAL, CLIENT, PRODUCER = 1, 3, 4
 
 
 @pytest.fixture
@@ -173,6 +173,20 @@ def test_spans_that_the_user_starts_stay_roots_with_their_calls_below(
     by_parent = {span.item.span_id: span.item.name for span in roots(receiver)}
     children = [by_parent[span.item.parent_span_id] for span in receiver.spans if span.item.parent_span_id]
     assert sorted(children) == ["load.py"] * 4 + ["message", "run"]
+
+
+def test_publications_to_celery_stand_under_the_root(tmp_path: Path, receiver: Receiver) -> None:
+    pytest.importorskip("celery")
+    (tmp_path / "order.py").write_text(
+        "from celery import Celery\n"
+        "app = Celery('shop', broker='memory://')\n"
+        "@app.task\ndef pack(item): ...\n"
+        "pack.delay(1)\npack.delay(2)\n"
+    )
+    run([*RUN, sys.executable, "order.py"], environment(receiver.url), tmp_path)
+    root = script_root(receiver)
+    published = [span.item.parent_span_id for span in receiver.spans if span.item.kind == PRODUCER]
+    assert published == [root.item.span_id] * 2
 
 
 _POOL = """

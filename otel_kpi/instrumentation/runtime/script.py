@@ -106,8 +106,10 @@ class ScriptRoot:
             return parent, links
         if kind not in _OUTGOING and not scope.startswith(_INSTRUMENTORS):
             return parent, links
-        if trace.get_current_span(parent).get_span_context().is_valid or (parent is not None and not parent):
-            return parent, links  # it has a parent, or was made a root on purpose
+        # An empty context makes a root on purpose, unless it is the current one: instrumentors hand that on.
+        on_purpose = parent is not None and not parent and parent is not context.get_current()
+        if on_purpose or trace.get_current_span(parent).get_span_context().is_valid:
+            return parent, links
         root = self._take()
         if root is not None:
             return trace.set_span_in_context(root, parent), links
