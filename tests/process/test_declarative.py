@@ -222,7 +222,7 @@ def test_library_that_the_file_switches_off_stays_off_under_the_launcher(
     )
     assert ended.returncode == 0
     assert ended.stderr == "instrumentation/development.python.nosuch: no such instrumentor is installed\n"
-    assert "select :memory:" in [span.item.name for span in receiver.spans]
+    assert "select" in [span.item.name for span in receiver.spans]
 
 
 def test_two_exporters_to_one_receiver_send_and_count_each_for_itself(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import signal
 import sys
+import uuid
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -192,7 +193,9 @@ def test_program_that_a_program_starts_is_an_instance_of_its_own(tmp_path: Path,
     text = (
         f"import subprocess, sys\nfor _ in range(2): subprocess.run([sys.executable, {inner!r}], check=True)"
     )
-    ended = run([*RUN, sys.executable, write(tmp_path, text)], environment(receiver.url))
+    # Slots are taken among processes of the same name, whoever runs them on this machine.
+    env = environment(receiver.url, OTEL_SERVICE_NAME=f"program-{uuid.uuid4().hex}")
+    ended = run([*RUN, sys.executable, write(tmp_path, text)], env)
     assert (ended.returncode, ended.stderr) == (0, "")
     assert len(receiver.named("work")) == 10
     (instance,) = receiver.last("work.done")
