@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import signal
 import sys
-import uuid
 import time
+import uuid
 from pathlib import Path
 from typing import TYPE_CHECKING
 
