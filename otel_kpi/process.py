@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from otel_kpi.resolution import Resolved
 
 _logger = logging.getLogger("otel_kpi")
+DETECTORS = "OTEL_EXPERIMENTAL_RESOURCE_DETECTORS"
 
 REPORTS = "_OTEL_KPI_REPORTS"
 """Not a setting: the folder in which `otel-kpi doctor -- <command>` collects the reports of what it starts."""
@@ -239,6 +240,7 @@ def _configure(code: dict[str, Any]) -> None:
 
 
 def _configure_pipeline(settings: Settings, parts: Parts | None) -> None:
+    _import_log_records()
     from opentelemetry import metrics, trace
     from opentelemetry._logs import set_logger_provider
 
@@ -261,6 +263,21 @@ def _configure_pipeline(settings: Settings, parts: Parts | None) -> None:
     _begin_lifecycle(settings, pipeline)
     if settings.script_span and trace.get_tracer_provider() is pipeline.tracer_provider:
         _begin_script(pipeline)
+
+
+def _import_log_records() -> None:
+    """Import a module of opentelemetry-sdk that runs resource detectors when it is imported, and waits for a hung one.
+
+    Ours run once, and not for longer than they may.
+    """
+    from importlib import import_module
+
+    given = os.environ.pop(DETECTORS, None)
+    try:
+        import_module("opentelemetry.sdk._logs")
+    finally:
+        if given is not None:
+            os.environ[DETECTORS] = given
 
 
 def _begin_script(pipeline: Pipeline) -> None:

@@ -6,6 +6,7 @@ import logging
 import os
 import socket
 import sys
+import threading
 from typing import TYPE_CHECKING, cast
 
 from opentelemetry.sdk.resources import Resource
@@ -26,6 +27,8 @@ if TYPE_CHECKING:
 _logger = logging.getLogger("otel_kpi")
 
 _LONGEST_NAME = 1024
+_DETECTION = 5.0
+"""Seconds that one resource detector may take; as long as upstream gives it."""
 
 
 def create_resource(settings: Settings, parts: Parts | None = None) -> Resource:
@@ -95,9 +98,19 @@ def process_resource(service: str, base: str) -> Resource:
 def _detected(name: str) -> Resource:
     from importlib.metadata import entry_points
 
-    try:
-        entry_point = next(iter(entry_points(group="opentelemetry_resource_detector", name=name)))
-        return cast("ResourceDetector", entry_point.load()()).detect()
-    except Exception as error:
-        _logger.warning("the resource detector %r failed: %s", name, error)
-    return Resource.get_empty()
+    found: list[Resource] = []
+
+    def detect() -> None:
+        try:
+            entry_point = next(iter(entry_points(group="opentelemetry_resource_detector", name=name)))
+            found.append(cast("ResourceDetector", entry_point.load()()).detect())
+        except Exception as error:
+            _logger.warning("the resource detector %r failed: %s", name, error)
+
+    # Some ask the network who they are, which may not answer.
+    thread = threading.Thread(target=detect, name=f"otel-kpi-detector-{name}", daemon=True)
+    thread.start()
+    thread.join(_DETECTION)
+    if thread.is_alive():
+        _logger.warning("the resource detector %r took longer than %d s and is left out", name, _DETECTION)
+    return found[0] if found else Resource.get_empty()

@@ -7,12 +7,16 @@ in a file is passed over in silence.
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import logging
 from enum import Enum
 from typing import TYPE_CHECKING, Any, cast
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+
+_MOST_ELEMENTS = 100_000
 
 
 class Unreadable(Exception):  # noqa: N818 - it says what the file is
@@ -123,11 +127,27 @@ def read_document(path: str) -> Element:
     logger = logging.getLogger("opentelemetry.configuration.file._loader")
     logger.addFilter(_is_no_error)
     try:
-        return Element(load_config_file(path))
+        document = load_config_file(path)
     except Exception as error:
         raise Unreadable(" ".join(str(error).split())) from error
     finally:
         logger.removeFilter(_is_no_error)
+    if not _is_bounded(document):
+        raise Unreadable(f"it has more than {_MOST_ELEMENTS} elements, its aliases followed")
+    return Element(document)
+
+
+def _is_bounded(document: Any) -> bool:
+    """Whether it can be walked: ten lines of aliases of aliases are more elements than there is memory."""
+    left = _MOST_ELEMENTS
+    waiting = [document]
+    while waiting:
+        left -= 1
+        below = [child for _, child in itertools.islice(_children(waiting.pop()), left + 1)]
+        if len(below) + len(waiting) > left:
+            return False
+        waiting += below
+    return True
 
 
 def _is_no_error(record: logging.LogRecord) -> bool:

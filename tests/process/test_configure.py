@@ -211,3 +211,20 @@ work("a")
     said = python(receiver, text)
     assert "resource_attributes is not used" in said
     assert receiver.named("a")[0].resource["service.name"] == "shop"
+
+
+def test_resource_detector_that_hangs_is_left_out(receiver: Receiver, tmp_path: Path) -> None:
+    (tmp_path / "hanging.py").write_text(
+        "import time\nclass Detector:\n    raise_on_error = False\n    def detect(self): time.sleep(600)\n"
+    )
+    metadata = tmp_path / "hanging-1.0.dist-info"
+    metadata.mkdir()
+    (metadata / "METADATA").write_text("Metadata-Version: 2.1\nName: hanging\nVersion: 1.0\n")
+    (metadata / "entry_points.txt").write_text(
+        "[opentelemetry_resource_detector]\nhanging=hanging:Detector\n"
+    )
+    text = f"import otel_kpi\notel_kpi.configure(app_name='shop')\n{SPAN}\nwork('a')"
+    variables = {"PYTHONPATH": str(tmp_path), "OTEL_EXPERIMENTAL_RESOURCE_DETECTORS": "hanging"}
+    said = python(receiver, text, **variables)
+    assert said == "the resource detector 'hanging' took longer than 5 s and is left out\n"
+    assert receiver.named("a")

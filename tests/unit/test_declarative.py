@@ -9,6 +9,7 @@ import pytest
 
 from otel_kpi.cli import main
 from otel_kpi.declarative import resolve_process
+from otel_kpi.declarative.translation import read
 from otel_kpi.resolution import superseded
 
 if TYPE_CHECKING:
@@ -364,3 +365,12 @@ def test_variables_that_the_schema_has_no_place_for_are_read_beside_a_file(path:
     found, declared = resolved(path, "propagator: {}", outside)
     assert (found.settings.genai_content, found.settings.exit_budget) == ("true", 9)
     assert declared.lines == ()
+
+
+def test_file_of_aliases_of_aliases_is_one_line(tmp_path: Path) -> None:
+    levels = ["l0: &l0 [x]"] + [f"l{n}: &l{n} [{', '.join([f'*l{n - 1}'] * 10)}]" for n in range(1, 12)]
+    path = tmp_path / "otel.yaml"
+    path.write_text('file_format: "1.0"\ndistribution:\n  otel_kpi:\n    ' + "\n    ".join(levels))
+    declared = read(str(path), {})
+    assert declared.broken
+    assert "more than 100000 elements" in declared.lines[0]
