@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 UPSTREAM: Final = "opentelemetry.instrumentation"
 _BEFORE: Final = "_otel_kpi_before"
+_GUARDED: Final = "_otel_kpi_guarded"
 
 
 class _Wrapt:
@@ -72,8 +73,10 @@ def guard_instrumentor(module_name: str, guard: Guard, boundary: Any, servers: A
     """
     guard_wrapt(module_name, guard)
     special = _SPECIAL.get(module_name.removeprefix(f"{UPSTREAM}."))
-    if special is not None:
-        special(sys.modules[module_name], boundary, servers)
+    module = sys.modules[module_name]
+    if special is not None and not vars(module).get(_GUARDED):
+        setattr(module, _GUARDED, True)
+        special(module, boundary, servers)
 
 
 def _boundary_of_scope(boundary: Any, tracer: Any) -> Any:
@@ -246,6 +249,28 @@ def _guard_aiohttp_server(module: Any, boundary: Any, _servers: Any) -> None:
     module.middleware = create_aiohttp_middleware()
 
 
+def _guard_sqlalchemy(module: Any, boundary: Any, _servers: Any) -> None:
+    """Registers listeners for an engine that the application hands over; what these raise would fail the statement."""
+    tracer = module.EngineTracer
+    before = tracer._before_cur_exec
+
+    @functools.wraps(before)
+    def before_cur_exec(self: Any, conn: Any, cursor: Any, statement: Any, params: Any, *rest: Any) -> Any:
+        if boundary.open:
+            try:
+                return before(self, conn, cursor, statement, params, *rest)
+            except Exception as error:
+                boundary.failed(error)
+        return statement, params
+
+    tracer._before_cur_exec = before_cur_exec
+    for owner, name in (
+        *((module, name) for name in ("_after_cur_exec", "_handle_error")),
+        *((tracer, name) for name in ("_pool_connect", "_pool_close", "_pool_checkin", "_pool_checkout")),
+    ):
+        setattr(owner, name, boundary.listener(getattr(owner, name)))
+
+
 _SPECIAL: Final[dict[str, Callable[[Any, Any, Any], None]]] = {
     "aio_pika": _guard_aio_pika,
     "aiohttp_client": _guard_aiohttp_client,
@@ -256,8 +281,11 @@ _SPECIAL: Final[dict[str, Callable[[Any, Any, Any], None]]] = {
     "fastapi": _guard_fastapi,
     "pika": _guard_pika,
     "requests": _guard_requests,
+    "sqlalchemy.engine": _guard_sqlalchemy,
     "wsgi": _guard_wsgi,
 }
 
-SHARED_MODULES: Final = tuple(f"{UPSTREAM}.{name}" for name in ("asgi", "dbapi", "django", "fastapi", "wsgi"))
+SHARED_MODULES: Final = tuple(
+    f"{UPSTREAM}.{name}" for name in ("asgi", "dbapi", "django", "fastapi", "sqlalchemy.engine", "wsgi")
+)
 """Modules that applications and other instrumentors use without an instrumentor of the table's."""

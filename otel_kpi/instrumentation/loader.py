@@ -25,13 +25,16 @@ _logger: Final = logging.getLogger("otel_kpi.instrumentation")
 _placing: Final[ContextVar[str]] = ContextVar("otel_kpi_placing", default="")
 """The row whose `instrument()` runs: one module of upstream's may serve several."""
 
+_OTHER_NAMES: Final = {"psycopg2": ("psycopg2-binary",)}
+"""Distributions that carry the same library, by the name in the table."""
+
 _NONE: Final[Mapping[str, Mapping[str, Any]]] = MappingProxyType({})
 
 
 class _Entry:
     """The state of one row. Guarded by the loader's lock."""
 
-    __slots__ = ("instrumentor", "reason", "row", "state", "version")
+    __slots__ = ("instrumentor", "reason", "row", "state", "version", "yielding")
 
     def __init__(self, row: Row) -> None:
         self.row = row
@@ -39,6 +42,8 @@ class _Entry:
         self.version = ""
         self.reason = "not installed yet"
         self.instrumentor: Any = None
+        self.yielding: Any = None
+        """Upstream's instrumentor whose `instrument()` the application may still call."""
 
     def become(self, state: State, reason: str = "") -> None:
         self.state, self.reason = state, reason
@@ -93,12 +98,14 @@ class Loader:
         with self._lock:
             for entry in self._entries.values():
                 instrumentor, entry.instrumentor = entry.instrumentor, None
+                yielding, entry.yielding = entry.yielding, None
                 was_loaded = entry.state == "loaded"
                 entry.become("skipped", "uninstalled")
                 if instrumentor is None or not was_loaded:
                     continue
                 try:
-                    vars(instrumentor).pop("instrument", None)
+                    if yielding is not None:
+                        vars(yielding).pop("instrument", None)
                     instrumentor.uninstrument()
                 except Exception as error:
                     _logger.warning("%s could not be taken back: %r", entry.row.name, error)
@@ -134,15 +141,17 @@ class Loader:
     def _guard_shared(self) -> None:
         if any(entry.state == "armed" for entry in self._entries.values()):
             for module in SHARED_MODULES:
-                self.guard(module, module.removeprefix(f"{UPSTREAM}."))
+                self.guard(module, module.removeprefix(f"{UPSTREAM}.").partition(".")[0])
 
     def _register(self, entry: _Entry) -> None:
         row = entry.row
         if row.when == "never":
             return
-        module = row.instrumentor.partition(":")[0]
-        if _is_upstream(row) and entry.state == "armed" and module not in SHARED_MODULES:
-            self.guard(module, row.name)
+        if entry.state == "armed":
+            # Ours may have upstream's inside, which they wait for.
+            for module in dict.fromkeys((row.instrumentor.partition(":")[0], *row.waits_for)):
+                if module.startswith(f"{UPSTREAM}.") and module not in SHARED_MODULES:
+                    self.guard(module, row.name)
         if row.when == "now":
             self._reached(entry)
             return
@@ -240,18 +249,21 @@ class Loader:
         filters that the application asks for would be lost.
         """
         instrumentor = entry.instrumentor
-        if not _is_upstream(entry.row):
+        # One of ours may have upstream's inside; others of ours look for themselves, and say so by `foreign`.
+        theirs = instrumentor if _is_upstream(entry.row) else getattr(instrumentor, "upstream", None)
+        if theirs is None:
             return
 
         def instrument(**options: Any) -> Any:
-            vars(instrumentor).pop("instrument", None)
+            vars(theirs).pop("instrument", None)
             instrumentor.uninstrument()
             with self._lock:
-                entry.instrumentor = None
+                entry.instrumentor = entry.yielding = None
                 entry.become("foreign", "instrumented by the application")
-            return self._place(entry.row.name, instrumentor.instrument, options)
+            return self._place(entry.row.name, theirs.instrument, options)
 
-        instrumentor.instrument = instrument
+        entry.yielding = theirs
+        theirs.instrument = instrument
 
     def _skip(self, entry: _Entry, reason: str) -> None:
         entry.become("skipped", reason)
@@ -266,6 +278,8 @@ class Loader:
 
 def _instrumented(entry: _Entry) -> Instrumented:
     row, state, reason = entry.row, entry.state, entry.reason
+    if state == "loaded" and getattr(entry.instrumentor, "foreign", False):
+        state, reason = "foreign", "instrumented by the application"
     boundary = known_boundary(row.name)
     errors: int = boundary.errors if boundary is not None else getattr(entry.instrumentor, "errors", 0)
     if boundary is not None and not boundary.open and state in {"loaded", "foreign"}:
@@ -296,12 +310,16 @@ def _version(row: Row) -> str:
         return ""
     from importlib import metadata
 
-    try:
-        # Half removed packages have a folder without metadata, whose version is `None` or an error.
-        return metadata.version(row.distribution) or ""
-    except Exception:
-        # A vendored or renamed copy: nobody can say which version it is, so it is not refused for it.
-        return ""
+    for distribution in (row.distribution, *_OTHER_NAMES.get(row.distribution, ())):
+        try:
+            # Half removed packages have a folder without metadata, whose version is `None` or an error.
+            version = metadata.version(distribution)
+        except Exception:  # noqa: S112 - another name is asked for, or none is known
+            continue
+        if version:
+            return version
+    # A vendored or renamed copy: nobody can say which version it is, so it is not refused for it.
+    return ""
 
 
 def _within(version: str, specifier: str) -> bool:

@@ -39,6 +39,8 @@ class Instrumentor:
         """Whether upstream's instrumentor has the library."""
         return DATABASE.foreign
 
+    foreign = is_instrumented_by_opentelemetry
+
     def instrument(self, **_options: Any) -> None:
         """Wrap them."""
         from asyncpg.connection import Connection

@@ -28,6 +28,8 @@ class Instrumentor:
         """Whether upstream's instrumentor has the library."""
         return DATABASE.foreign
 
+    foreign = is_instrumented_by_opentelemetry
+
     def instrument(self, **_options: Any) -> None:
         """Wrap them."""
         # It is built where it is installed: no stubs, and not in every environment.

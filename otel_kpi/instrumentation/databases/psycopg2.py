@@ -64,6 +64,8 @@ class Instrumentor:
         """Whether upstream's instrumentor has the library."""
         return DATABASE.foreign
 
+    foreign = is_instrumented_by_opentelemetry
+
     def instrument(self, **_options: Any) -> None:
         """Have connections made of subclasses."""
         import psycopg2

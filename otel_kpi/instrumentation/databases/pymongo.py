@@ -100,6 +100,8 @@ class Instrumentor:
         """Whether upstream's instrumentor has the library."""
         return DATABASE.foreign
 
+    foreign = is_instrumented_by_opentelemetry
+
     def instrument(self, **_options: Any) -> None:
         """Listen to the clients that are made from now on."""
         from pymongo import monitoring

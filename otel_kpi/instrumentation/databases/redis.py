@@ -51,6 +51,8 @@ class Instrumentor:
         """Whether upstream's instrumentor has the library."""
         return DATABASE.foreign
 
+    foreign = is_instrumented_by_opentelemetry
+
     def instrument(self, **_options: Any) -> None:
         """Wrap them."""
         import redis.asyncio.client

@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from opentelemetry._logs import Logger, LoggerProvider, LogRecord
     from opentelemetry.util.types import AnyValue
 
+    from otel_kpi.instrumentation.boundary import Boundary
+
 _OWN: Final = ("opentelemetry", "otel_kpi")
 _MAX_SCOPES: Final = 1000
 _MAX_STACKTRACE: Final = 16_384
@@ -55,14 +57,9 @@ DELIVERY: Final = Delivery()
 
 
 class Emitter:
-    """Sends records through the global logger provider. Never raises.
-
-    Attributes:
-        errors: Records that were lost to an error of ours.
-    """
+    """Sends records through the global logger provider."""
 
     def __init__(self) -> None:
-        self.errors = 0
         self._provider: LoggerProvider | None = None
         self._scopes: dict[str, Logger] = {}
 
@@ -77,16 +74,15 @@ class Emitter:
             record.trace_id, record.span_id, record.trace_flags = 0, 0, trace.TraceFlags()
         self._scope(name).emit(record)
 
-    def guarded(self, send: Callable[[], None]) -> None:
-        """Call `send`; what it logs itself does not come here again, what it raises is counted."""
+    def guarded(self, boundary: Boundary, send: Callable[[], None]) -> None:
+        """Call `send`; what it logs itself does not come here again, what it raises is the boundary's. Never raises."""
         if DELIVERY.recording:
             return
         DELIVERY.recording = True
         try:
             send()
-        except Exception:
-            # A line about it would be a record, and end here again.
-            self.errors += 1
+        except Exception as error:
+            boundary.failed(error)
         finally:
             DELIVERY.recording = False
 

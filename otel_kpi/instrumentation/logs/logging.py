@@ -19,6 +19,7 @@ from opentelemetry import context, trace
 from opentelemetry._logs import LogRecord
 
 from otel_kpi import _compat
+from otel_kpi.instrumentation.boundary import Boundary
 from otel_kpi.instrumentation.logs.log_records import (
     DELIVERY,
     EMITTER,
@@ -34,6 +35,8 @@ if TYPE_CHECKING:
 
     from opentelemetry.context import Context
     from opentelemetry.util.types import AnyValue
+
+_BOUNDARY: Final = Boundary("logging")
 
 _TRANSPORTS: Final = ("urllib3", "requests", "httpcore", "httpx", "grpc", "http")
 """Loggers of what exporters are made of: under suppression their records are about sending our own."""
@@ -57,9 +60,14 @@ _ESCAPES: Final = re.compile(r"\x1b\[[0-9;]*m")
 
 
 class Instrumentor:
-    """Wraps `logging.Logger.callHandlers` once, for every logger of the process."""
+    """Wraps `logging.Logger.callHandlers` once, for every logger of the process.
+
+    Attributes:
+        foreign: Whether upstream's took our place, by the application's call.
+    """
 
     def __init__(self) -> None:
+        self.foreign = False
         self._original: Any = None
         self._enabled = False
         self._lowest = logging.NOTSET
@@ -69,11 +77,6 @@ class Instrumentor:
     def is_instrumented_by_opentelemetry(self) -> bool:
         """Whether this instrumentor is in place."""
         return self._original is not None
-
-    @property
-    def errors(self) -> int:
-        """Records that were lost to an error of ours, from whatever library."""
-        return EMITTER.errors
 
     def instrument(
         self,
@@ -114,7 +117,7 @@ class Instrumentor:
                 original(self, record)
             finally:
                 DELIVERY.text = outer
-                EMITTER.guarded(lambda: EMITTER.emit(record.name, translate(record, state)))
+                EMITTER.guarded(_BOUNDARY, lambda: EMITTER.emit(record.name, translate(record, state)))
 
         _compat.after_import(_UPSTREAM, self._yield_to_the_user)
         callHandlers.__wrapped__ = original  # type: ignore[attr-defined] # as functools.wraps sets it
@@ -138,13 +141,14 @@ class Instrumentor:
 
         def in_our_place(**options: Any) -> Any:
             self.uninstrument()
+            self.foreign = True
             return instrument(**options)
 
         theirs.instrument = in_our_place
 
     def _before(self, logger: logging.Logger, record: logging.LogRecord) -> Written | None:
         """Stamp a record, and remember how it was written; None when it is not to be sent."""
-        if not self._enabled or DELIVERY.recording or _SENT in record.__dict__:
+        if not self._enabled or not _BOUNDARY.open or DELIVERY.recording or _SENT in record.__dict__:
             return None
         try:
             # A handler of the user's that sends to OpenTelemetry would send our stamps as attributes.
@@ -155,8 +159,8 @@ class Instrumentor:
                 return None
             record.__dict__[_SENT] = True
             return written(record)
-        except Exception:
-            EMITTER.errors += 1
+        except Exception as error:
+            _BOUNDARY.failed(error)
             return None
 
     def _leaves(self, record: logging.LogRecord) -> bool:

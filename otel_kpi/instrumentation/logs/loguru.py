@@ -14,6 +14,7 @@ from opentelemetry import context
 from opentelemetry._logs import LogRecord
 
 from otel_kpi import _compat
+from otel_kpi.instrumentation.boundary import Boundary
 from otel_kpi.instrumentation.logs.log_records import (
     DELIVERY,
     EMITTER,
@@ -26,6 +27,7 @@ from otel_kpi.instrumentation.logs.log_records import (
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
+_BOUNDARY: Final = Boundary("loguru")
 _STAMPS: Final = frozenset(("trace_id", "span_id"))
 
 
@@ -60,7 +62,7 @@ class Instrumentor:
 
     def _deliver(self, wrapped: Callable[..., Any], _sink: Any, args: Any, kwargs: Any) -> Any:
         record: dict[str, Any] = args[0] if args else kwargs["record"]
-        if self._last.record is not record:
+        if _BOUNDARY.open and self._last.record is not record:
             self._last.record = record
             self._send(record)
         outer, DELIVERY.text = DELIVERY.text, lambda: str(record["message"])
@@ -76,9 +78,9 @@ class Instrumentor:
                 record["extra"].setdefault("span_id", ids[1])
             name = record["name"] or "loguru"
             if self._exports and EMITTER.sends(name) and not DELIVERY.is_repeated(record["message"]):
-                EMITTER.guarded(lambda: EMITTER.emit(name, translate(record)))
-        except Exception:
-            EMITTER.errors += 1
+                EMITTER.guarded(_BOUNDARY, lambda: EMITTER.emit(name, translate(record)))
+        except Exception as error:
+            _BOUNDARY.failed(error)
 
 
 class _Last(threading.local):

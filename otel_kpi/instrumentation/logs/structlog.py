@@ -19,6 +19,7 @@ from opentelemetry._logs import LogRecord
 from opentelemetry._logs.severity import SeverityNumber
 
 from otel_kpi import _compat
+from otel_kpi.instrumentation.boundary import Boundary
 from otel_kpi.instrumentation.logs.log_records import (
     DELIVERY,
     EMITTER,
@@ -33,6 +34,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from opentelemetry.util.types import AnyValue
+
+_BOUNDARY: Final = Boundary("structlog")
 
 _LEVELS: Final = {
     "trace": 5,
@@ -86,7 +89,7 @@ class Instrumentor:
         _compat.unwrap_structlog_renderer()
 
     def _before_renderer(self, logger: Any, method: str, event: Any) -> Any:
-        if DELIVERY.recording or not isinstance(event, dict):
+        if DELIVERY.recording or not _BOUNDARY.open or not isinstance(event, dict):
             return event
         fields = cast("dict[str, Any]", event)
         try:
@@ -102,9 +105,9 @@ class Instrumentor:
                     and EMITTER.sends(name)
                     and not DELIVERY.is_repeated(str(fields.get("event", "")))
                 ):
-                    EMITTER.guarded(lambda: EMITTER.emit(name, translate(method, fields)))
-        except Exception:
-            EMITTER.errors += 1
+                    EMITTER.guarded(_BOUNDARY, lambda: EMITTER.emit(name, translate(method, fields)))
+        except Exception as error:
+            _BOUNDARY.failed(error)
         return event
 
     def _after_renderer(self, logger: Any, _method: str, rendered: Any) -> Any:

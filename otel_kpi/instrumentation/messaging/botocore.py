@@ -33,21 +33,21 @@ class Instrumentor:
     def __init__(self) -> None:
         from opentelemetry.instrumentation import botocore
 
-        self._upstream: Any = getattr(botocore, self._name)()
+        self.upstream: Any = getattr(botocore, self._name)()
 
     @property
     def is_instrumented_by_opentelemetry(self) -> bool:
         """Whether the application did it itself."""
-        return bool(self._upstream.is_instrumented_by_opentelemetry)
+        return bool(self.upstream.is_instrumented_by_opentelemetry)
 
     def instrument(self, **options: Any) -> None:
         """Have upstream instrument the library."""
         _compat.keep_lambda_payloads()
-        self._upstream.instrument(request_hook=_request, response_hook=_response, **options)
+        self.upstream.instrument(request_hook=_request, response_hook=_response, **options)
 
     def uninstrument(self) -> None:
         """Have upstream take it back."""
-        self._upstream.uninstrument()
+        self.upstream.uninstrument()
 
 
 class AiobotocoreInstrumentor(Instrumentor):

@@ -89,6 +89,8 @@ class Instrumentor:
         """Whether the application called upstream's instrumentor."""
         return _upstream_listens()
 
+    foreign = is_instrumented_by_opentelemetry
+
     @property
     def errors(self) -> int:
         """Signals and publications whose telemetry was lost to an error of ours."""

@@ -39,7 +39,7 @@ class _Instrumentor:
 
     def __init__(self) -> None:
         self._boundary = Boundary(self._name)
-        self._upstream = self._create()
+        self.upstream = self._create()
         self._wrapped: list[tuple[Any, str]] = []
 
     def _create(self) -> Any:
@@ -48,7 +48,7 @@ class _Instrumentor:
     @property
     def is_instrumented_by_opentelemetry(self) -> bool:
         """Whether the application did it itself."""
-        return bool(self._upstream.is_instrumented_by_opentelemetry)
+        return bool(self.upstream.is_instrumented_by_opentelemetry)
 
     def _wrap(self, cls: Any, method: str, wrapper: Callable[..., Any]) -> None:
         from wrapt import wrap_function_wrapper
@@ -63,7 +63,7 @@ class _Instrumentor:
         for cls, method in reversed(self._wrapped):
             unwrap(cls, method)
         self._wrapped = []
-        self._upstream.uninstrument()
+        self.upstream.uninstrument()
 
 
 class Instrumentor(_Instrumentor):
@@ -80,7 +80,7 @@ class Instrumentor(_Instrumentor):
         """Have upstream instrument the library, and wrap what it leaves out."""
         import kafka
 
-        self._upstream.instrument(produce_hook=_sent, consume_hook=_received, **options)
+        self.upstream.instrument(produce_hook=_sent, consume_hook=_received, **options)
         self._wrap(kafka.KafkaProducer, "send", with_own_headers(3))
         self._wrap(kafka.KafkaConsumer, "__next__", _iterate)
         self._wrap(kafka.KafkaConsumer, "poll", _poll)
@@ -100,9 +100,9 @@ class ConfluentInstrumentor(_Instrumentor):
         """Have upstream instrument the library, and wrap the classes that it does not reach."""
         import confluent_kafka
 
-        self._upstream.instrument(**options)
+        self.upstream.instrument(**options)
         tracer = trace.get_tracer(_SCOPE, __version__)
-        upstream = type(self._upstream)
+        upstream = type(self.upstream)
         producer: Any = confluent_kafka.SerializingProducer
         consumer: Any = confluent_kafka.DeserializingConsumer
 
@@ -121,6 +121,15 @@ class ConfluentInstrumentor(_Instrumentor):
         self._wrap(consumer, "close", close)
         for cls in (producer, confluent_kafka.Producer):
             self._wrap(cls, "produce", with_own_headers(6))
+
+    def uninstrument(self) -> None:
+        """Take everything back: upstream leaves two of its methods wrapped, and wraps them again the next time."""
+        from opentelemetry.instrumentation import confluent_kafka
+        from opentelemetry.instrumentation.utils import unwrap
+
+        super().uninstrument()
+        for method in ("consume", "close"):
+            unwrap(confluent_kafka.AutoInstrumentedConsumer, method)
 
 
 class AiokafkaInstrumentor(_Instrumentor):
@@ -143,7 +152,7 @@ class AiokafkaInstrumentor(_Instrumentor):
             if isinstance(written, str):
                 span.set_attributes(server(json.loads(written)))
 
-        self._upstream.instrument(async_produce_hook=correct, async_consume_hook=correct, **options)
+        self.upstream.instrument(async_produce_hook=correct, async_consume_hook=correct, **options)
         self._wrap(aiokafka.AIOKafkaProducer, "send", with_own_headers(5))
 
 

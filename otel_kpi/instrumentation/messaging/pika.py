@@ -20,13 +20,13 @@ class Instrumentor:
     def __init__(self) -> None:
         from opentelemetry.instrumentation.pika import PikaInstrumentor
 
-        self._upstream = PikaInstrumentor()
+        self.upstream = PikaInstrumentor()
         self._boundary = Boundary("pika")
 
     @property
     def is_instrumented_by_opentelemetry(self) -> bool:
         """Whether the application did it itself."""
-        return bool(self._upstream.is_instrumented_by_opentelemetry)
+        return bool(self.upstream.is_instrumented_by_opentelemetry)
 
     def instrument(self, **options: Any) -> None:
         """Have upstream instrument the library, and wrap what opens channels once more."""
@@ -34,7 +34,7 @@ class Instrumentor:
         from pika.connection import Connection
         from wrapt import wrap_function_wrapper
 
-        self._upstream.instrument(**options)
+        self.upstream.instrument(**options)
         wrap_function_wrapper(BlockingConnection, "channel", self._boundary.wrap(_open))
         wrap_function_wrapper(Connection, "channel", self._boundary.wrap(_open_inner))
 
@@ -46,7 +46,7 @@ class Instrumentor:
 
         unwrap(BlockingConnection, "channel")
         unwrap(Connection, "channel")
-        self._upstream.uninstrument()
+        self.upstream.uninstrument()
 
 
 def _open(wrapped: Any, _connection: Any, args: Any, kwargs: Any) -> Any:

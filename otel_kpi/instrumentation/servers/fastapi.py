@@ -13,12 +13,13 @@ version alike: it knows the user's `OTEL_PYTHON_FASTAPI_*` and header settings, 
 
 from __future__ import annotations
 
-import logging
+from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any, Final
 
 from opentelemetry import context, trace
 
 from otel_kpi import _compat
+from otel_kpi.instrumentation.boundary import Boundary
 from otel_kpi.instrumentation.servers import server_address
 from otel_kpi.instrumentation.servers.asgi import Traced, readable
 from otel_kpi.instrumentation.servers.excluded_urls import excluded_context, excluded_urls
@@ -41,7 +42,9 @@ if TYPE_CHECKING:
     Scope = MutableMapping[str, Any]
     App = Callable[[Scope, Any, Any], Awaitable[None]]
 
-_logger: Final = logging.getLogger("otel_kpi.instrumentation")
+_BOUNDARY: Final = Boundary("fastapi")
+_building: Final[ContextVar[tuple[Any, Any] | None]] = ContextVar("otel_kpi_fastapi_building", default=None)
+"""The application whose stack is built now, and how to get the one that it would have without us."""
 
 
 class Instrumentor:
@@ -66,23 +69,30 @@ class Instrumentor:
 
 
 def _build_middleware_stack(wrapped: Any, app: Any, args: Any, kwargs: Any) -> Any:
+    building = _building.get()
+    if building is not None and building[0] is app:
+        return building[1](*args, **kwargs)  # upstream asks for what it is to wrap
+    if instrumented_by_hand(app):
+        return wrapped(*args, **kwargs)
+    return _BOUNDARY.call(_build, wrapped, app, args, kwargs)
+
+
+def _build(call: Any, app: Any, _args: Any, _kwargs: Any) -> Any:
     from opentelemetry.instrumentation.asgi import OpenTelemetryMiddleware
     from opentelemetry.instrumentation.fastapi import FastAPIInstrumentor
 
-    if instrumented_by_hand(app):
-        return wrapped(*args, **kwargs)
+    FastAPIInstrumentor.instrument_app(
+        app, excluded_urls=excluded_urls("FASTAPI"), exclude_spans=["receive", "send"]
+    )
+    token = _building.set((app, call))
     try:
-        FastAPIInstrumentor.instrument_app(
-            app, excluded_urls=excluded_urls("FASTAPI"), exclude_spans=["receive", "send"]
-        )
-    except Exception as error:
-        _logger.warning("a FastAPI application is not instrumented: %r", error)
-        return wrapped(*args, **kwargs)
-    stack = app.build_middleware_stack()
+        stack = app.build_middleware_stack()
+    finally:
+        _building.reset(token)
     middleware = getattr(stack, "app", None)
     if isinstance(middleware, OpenTelemetryMiddleware):
         middleware.default_span_details = _span_details
-        stack.app = _Boundary(middleware)
+        stack.app = _Beginning(middleware)
     return stack
 
 
@@ -94,7 +104,7 @@ def instrumented_by_hand(app: Any) -> bool:
     return any(getattr(cls, "__name__", "") == "OpenTelemetryMiddleware" for cls in classes)
 
 
-class _Boundary:
+class _Beginning:
     """Decides where a request begins, before upstream's middleware looks.
 
     An application mounted in another is inside a request that has its SERVER span already. And a server may

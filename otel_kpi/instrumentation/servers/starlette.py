@@ -5,10 +5,9 @@ Upstream replaces the name `starlette.applications.Starlette`, and names a reque
 
 from __future__ import annotations
 
-import logging
 from typing import Any, Final
 
-_logger: Final = logging.getLogger("otel_kpi.instrumentation")
+from otel_kpi.instrumentation.boundary import Boundary
 
 
 class Instrumentor:
@@ -40,14 +39,15 @@ def _build_middleware_stack(wrapped: Any, app: Any, args: Any, kwargs: Any) -> A
     from otel_kpi.instrumentation.servers.routes import route_of
 
     stack = wrapped(*args, **kwargs)
-    if instrumented_by_hand(app) or _is_fastapi(app):
+    boundary = Boundary("starlette")
+    if not boundary.open or instrumented_by_hand(app) or _is_fastapi(app):
         return stack
     try:
         if isinstance(stack, ServerErrorMiddleware):
             stack.app = ErrorRecorder(stack.app)
         return Traced(stack, "starlette", route_of)
     except Exception as error:
-        _logger.warning("a Starlette application is not instrumented: %r", error)
+        boundary.failed(error)
         return stack
 
 

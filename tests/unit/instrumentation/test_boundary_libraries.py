@@ -353,7 +353,142 @@ def test_statement_of_sqlalchemy_gives_its_rows_and_errors(faults: Faults, fault
     assert (state("sqlalchemy").state, state("sqlalchemy").errors) == ("off", MOST_ERRORS)
 
 
+@pytest.mark.parametrize("fault", ["sampler", "on_start", "on_end"])
+def test_engine_that_the_application_gave_to_upstream_gives_its_rows_and_errors(
+    faults: Faults, fault: str
+) -> None:
+    instrumentation.install()
+    from opentelemetry.instrumentation.sqlalchemy import SQLAlchemyInstrumentor
+
+    engine = sqlalchemy.create_engine("sqlite://", poolclass=sqlalchemy.StaticPool)
+
+    def run() -> list[Outcome]:
+        with engine.connect() as connection:
+            return [
+                outcome(lambda: connection.execute(sqlalchemy.text("SELECT 42")).fetchall()),
+                outcome(lambda: connection.execute(sqlalchemy.text("SELECT * FROM nothing"))),
+            ]
+
+    expected = run()
+    SQLAlchemyInstrumentor().instrument(engine=engine, enable_commenter=True, skip_dep_check=True)
+    try:
+        faults.armed = fault
+        for _ in range(12):
+            assert run() == expected
+    finally:
+        faults.armed = ""
+        SQLAlchemyInstrumentor().uninstrument()
+        engine.dispose()
+    assert (state("sqlalchemy").state, state("sqlalchemy").errors) == ("off", MOST_ERRORS)
+
+
+# --- logs
+
+
+def of_logging() -> None:
+    logging.getLogger("shop").error("sold out")
+
+
+def of_structlog() -> None:
+    import structlog
+
+    structlog.wrap_logger(structlog.PrintLogger(), processors=[structlog.processors.JSONRenderer()]).error(
+        "sold out"
+    )
+
+
+def of_loguru() -> None:
+    from loguru import logger
+
+    logger.error("sold out")
+
+
+@pytest.mark.parametrize(
+    ("name", "write"), [("logging", of_logging), ("structlog", of_structlog), ("loguru", of_loguru)]
+)
+@pytest.mark.usefixtures("faults")
+def test_record_that_cannot_be_sent_is_written_all_the_same(
+    name: str,
+    write: Callable[[], None],
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    from loguru import logger
+    from opentelemetry import _logs
+
+    instrumentation.install()
+    broken: list[str] = []
+
+    def on_emit(_record: Any) -> None:
+        broken.append(name)
+        raise Ours
+
+    provider: Any = _logs.get_logger_provider()
+    monkeypatch.setattr(provider._multi_log_record_processor, "on_emit", on_emit)
+    logger.remove()
+    logger.add(sys.stderr)
+    try:
+        for _ in range(MOST_ERRORS + 2):
+            write()
+    finally:
+        logger.remove()
+    written = capfd.readouterr()
+    texts = (written.out + written.err).count("sold out")
+    assert texts + caplog.messages.count("sold out") >= MOST_ERRORS + 2
+    assert len(broken) == MOST_ERRORS
+    assert (state(name).state, state(name).errors) == ("off", MOST_ERRORS)
+    assert len(lines(caplog, name)) == 2
+
+
 # --- servers
+
+
+@pytest.mark.parametrize("which", ["fastapi", "starlette"])
+def test_stack_that_we_cannot_build_is_the_applications_own(
+    which: str, faults: Faults, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from otel_kpi.instrumentation.servers import asgi, fastapi
+
+    def application() -> Any:
+        if which == "fastapi":
+            return shop()
+        from starlette.applications import Starlette
+        from starlette.responses import PlainTextResponse
+        from starlette.routing import Route
+
+        async def answer(_request: Any) -> PlainTextResponse:
+            return PlainTextResponse("here")
+
+        return Starlette(routes=[Route("/ok/{number}", answer)])
+
+    def broken(*_: Any, **__: Any) -> Any:
+        raise Ours
+
+    expected = asyncio.run(request(application(), "/ok/7"))
+    instrumentation.install()
+    monkeypatch.setattr(fastapi if which == "fastapi" else asgi, "Traced", broken)
+    for _ in range(MOST_ERRORS + 1):
+        assert asyncio.run(request(application(), "/ok/7")) == expected
+    assert (state(which).state, state(which).errors) == ("off", MOST_ERRORS)
+    assert faults.raised == 0
+
+
+@pytest.mark.usefixtures("faults")
+def test_middleware_of_the_application_that_cannot_be_made_is_its_own_error() -> None:
+    made: list[int] = []
+
+    class Refusing:
+        def __init__(self, *_arguments: Any, **_options: Any) -> None:
+            made.append(1)
+            raise LookupError("the application's own")
+
+    instrumentation.install()
+    app = shop()
+    app.add_middleware(Refusing)
+    with pytest.raises(LookupError):
+        asyncio.run(app({"type": "http", "method": "GET", "path": "/", "headers": []}, None, None))  # type: ignore[arg-type] # it gets no further
+    assert (len(made), state("fastapi").errors) == (1, 0)
 
 
 def shop() -> Any:

@@ -113,6 +113,71 @@ def test_manual_call_afterwards_wins_with_its_options(
     assert library.instrumented == [{"request_hook": "mine"}]
 
 
+@pytest.mark.parametrize(
+    ("name", "library", "upstream"),
+    [
+        ("kafka", "kafka", "kafka:KafkaInstrumentor"),
+        ("confluent_kafka", "confluent_kafka", "confluent_kafka:ConfluentKafkaInstrumentor"),
+        ("aiokafka", "aiokafka", "aiokafka:AIOKafkaInstrumentor"),
+        ("pika", "pika", "pika:PikaInstrumentor"),
+        ("botocore", "botocore.client", "botocore:BotocoreInstrumentor"),
+        ("celery", "celery.app.base", "celery:CeleryInstrumentor"),
+        ("psycopg2", "psycopg2", "psycopg2:Psycopg2Instrumentor"),
+        ("sqlite3", "sqlite3", "sqlite3:SQLite3Instrumentor"),
+    ],
+)
+@pytest.mark.filterwarnings("default::DeprecationWarning")  # kafka-python's import gives one
+@pytest.mark.usefixtures("captured")
+def test_manual_call_wins_over_a_row_of_ours_too(
+    name: str, library: str, upstream: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    def state() -> str:
+        return next(row.state for row in instrumentation.report() if row.name == name)
+
+    importlib.import_module(library)
+    assert state() == "loaded"
+    module, _, cls = upstream.partition(":")
+    theirs = getattr(importlib.import_module(f"opentelemetry.instrumentation.{module}"), cls)()
+    theirs.instrument()
+    try:
+        assert state() == "foreign"
+        assert [record.getMessage() for record in caplog.records] == []  # "while already instrumented"
+        instrumentation.uninstall()
+        assert theirs.is_instrumented_by_opentelemetry
+    finally:
+        theirs.uninstrument()
+
+
+@pytest.mark.usefixtures("captured")
+def test_what_upstream_leaves_wrapped_is_taken_back() -> None:
+    """Its `consume` would have one more span for each time that it is instrumented."""
+    importlib.import_module("confluent_kafka")
+    from opentelemetry.instrumentation.confluent_kafka import AutoInstrumentedConsumer
+
+    def depth(method: str) -> int:
+        layers, function = 0, vars(AutoInstrumentedConsumer)[method]
+        while (function := getattr(function, "__wrapped__", None)) is not None:
+            layers += 1
+        return layers
+
+    before = [depth(method) for method in ("poll", "consume", "close")]
+    instrumentation.uninstall()
+    instrumentation.install()
+    assert [depth(method) for method in ("poll", "consume", "close")] == before
+
+
+def test_version_is_that_of_the_distribution_that_carries_the_library(write: Callable[..., None]) -> None:
+    """psycopg2 is mostly installed as psycopg2-binary."""
+    from importlib.metadata import version
+
+    write("kpi_lib_p", "instrumented = []")
+    write("kpi_ins_p", _INSTRUMENTOR, library="kpi_lib_p", dependency="")
+    loader = Loader([upstream_row("kpi_lib_p", "kpi_ins_p", distribution="psycopg2")])
+    loader.install(frozenset())
+    importlib.import_module("kpi_lib_p")
+    assert loader.report()[0].version == version("psycopg2-binary")
+
+
 def test_manual_call_before_install_is_left_alone(write: Callable[..., None]) -> None:
     write("kpi_lib_d", "instrumented = []")
     write("kpi_ins_d", _INSTRUMENTOR, library="kpi_lib_d", dependency="")
