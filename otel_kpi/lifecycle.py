@@ -7,10 +7,12 @@ A process ends in one of these ways, and each passes here once:
   raises the signal again, so that whoever waits sees the same status as without us;
 - a `multiprocessing` child, which leaves by `os._exit`: a finalizer of `multiprocessing.util`;
 - a child of a Celery worker, which leaves by `os._exit` and asks no finalizer: Celery's own signal;
+- a forked child that leaves by `os._exit`, as RQ's do after each job: a wrapper of that function, which holds up
+  nobody who has nothing to send;
 - another program that takes its place: a flush before `os.exec*`.
 
 What another `atexit` handler records after ours is sent at once, within what is left of the budget. What ends in
-no way that Python sees (SIGKILL, `os._exit` in the application) loses what was not yet sent, and a signal is seen
+no way that Python sees (SIGKILL, `os._exit` in a process that was not forked) loses what was not yet sent, and a signal is seen
 only when the main thread returns to Python: a long call into C delays it, as it delays every handler in Python.
 """
 
@@ -96,6 +98,7 @@ class Lifecycle:
             os.register_at_fork(before=self._before_fork, after_in_child=self._after_fork_in_child)
         self._install_signals()
         _compat.before_exec(self._before_exec)
+        wrapt.wrap_function_wrapper(os, "_exit", self._before_exit_of_child)
         wrapt.register_post_import_hook(self._hook_multiprocessing, "multiprocessing.util")
         wrapt.register_post_import_hook(self._hook_celery, "celery.signals")
         wrapt.register_post_import_hook(self._hook_gevent, "gevent.events")
@@ -154,6 +157,12 @@ class Lifecycle:
         # A child that was forked only to become another program has nothing to tell, and is not held up.
         if not self._forked or any(drainable.waiting() for drainable in self._drainables):
             self.flush(self._budget)
+
+    def _before_exit_of_child(self, wrapped: Any, _instance: Any, args: Any, kwargs: Any) -> Any:
+        # Elsewhere it is the emergency exit, and in a hurry.
+        if self._forked and any(drainable.waiting() for drainable in self._drainables):
+            self.end()
+        return wrapped(*args, **kwargs)
 
     # --- signals
 

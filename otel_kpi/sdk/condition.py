@@ -20,6 +20,18 @@ _logger = logging.getLogger("otel_kpi.export")
 _NOUNS = {"traces": "spans", "metrics": "data points", "logs": "log records"}
 
 
+def _say(message: str, *arguments: object) -> None:
+    """Write a line that may come at the end, when the stream behind a handler of the application is closed.
+
+    `logging` would print a traceback on standard error then, which the application alone does not.
+    """
+    before, logging.raiseExceptions = logging.raiseExceptions, False
+    try:
+        _logger.warning(message, *arguments)
+    finally:
+        logging.raiseExceptions = before
+
+
 class DestinationCondition:
     """The state of one destination as a person would describe it.
 
@@ -76,7 +88,7 @@ class DestinationCondition:
             if self._said_down:
                 return
             self._said_down = True
-        _logger.warning(
+        _say(
             "%s does not take telemetry (%s); the application goes on, what fits in the queues is sent later",
             self._destination,
             delivery.reason,
@@ -104,7 +116,7 @@ class DestinationCondition:
         ]
         if lost and lost != self._said_at_exit:
             self._said_at_exit = lost
-            _logger.warning("the process ends, %s did not take %s", self._destination, ", ".join(lost))
+            _say("the process ends, %s did not take %s", self._destination, ", ".join(lost))
 
     def _lost_for_want_of_it(self, channel: Channel) -> int:
         """Items that found no place or no time since the last delivery; those that were refused had a line."""

@@ -316,3 +316,17 @@ def test_exporters_of_a_configuration_file_hold_the_exit_no_longer_than_the_budg
     assert time.monotonic() - before < 6.0  # the figure is 2 s
     assert ended.returncode == 0
     assert "did not take 500 spans" in ended.stderr
+
+
+def test_line_for_a_handler_whose_stream_is_closed_is_no_traceback(tmp_path: Path) -> None:
+    """The pipe to dramatiq's main process is closed before its workers end; so are the streams of a test run."""
+    program = (
+        "import io, logging\nfrom opentelemetry import trace\n"
+        "stream = io.StringIO()\nlogging.basicConfig(stream=stream)\n"
+        "with trace.get_tracer('program').start_as_current_span('work'): pass\n"
+        "stream.close()\n"
+    )
+    ended = run(
+        [*RUN, sys.executable, script(tmp_path, program)], environment(f"http://127.0.0.1:{free_port()}")
+    )
+    assert (ended.returncode, ended.stderr) == (0, "")

@@ -106,6 +106,35 @@ def test_multiprocessing_children_lose_nothing(tmp_path: Path, receiver: Receive
     assert receiver.counted("work.done") == [3, 4]
 
 
+HARD_EXIT = """
+import os, sys
+from opentelemetry import trace
+tracer = trace.get_tracer("program")
+for job in (1, 2):
+    pid = os.fork()
+    if pid == 0:
+        if sys.argv[1] == "work":
+            with tracer.start_as_current_span("work"): pass
+        os._exit(job)
+    print(os.waitpid(pid, 0)[1] >> 8)
+"""
+
+
+def test_forked_child_that_leaves_by_os_exit_loses_nothing(tmp_path: Path, receiver: Receiver) -> None:
+    """RQ's workers fork for each job."""
+    program = write(tmp_path, HARD_EXIT)
+    ended = run([*RUN, sys.executable, program, "work"], environment(receiver.url))
+    assert (ended.stdout, ended.stderr) == ("1\n2\n", "")
+    assert len(receiver.named("work")) == 2
+
+
+def test_forked_child_without_telemetry_is_not_held_up(tmp_path: Path) -> None:
+    program = write(tmp_path, HARD_EXIT)
+    ended = run([*RUN, sys.executable, program, "nothing"], environment(f"http://127.0.0.1:{free_port()}"))
+    assert ended.stdout == "1\n2\n"
+    assert ended.stderr.count("does not take telemetry") <= 1  # the parent's own
+
+
 UNDER_LOAD = """
 import os, sys, threading, time
 from opentelemetry import metrics, trace
