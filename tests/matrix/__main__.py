@@ -52,7 +52,10 @@ def main() -> int:
     if arguments.markdown:
         sys.stdout.write(pages.markdown(pages.read()))
         return 0
-    sets = {end: pages.lockstep(cells.opentelemetry(end)) for end in ("oldest", "newest")}
+    beside = {
+        "opentelemetry": {end: pages.lockstep(cells.opentelemetry(end)) for end in ("oldest", "newest")},
+        "python": cells.pythons(),
+    }
     failed = 0
     with concurrent.futures.ThreadPoolExecutor(arguments.workers) as pool:
         waiting = {
@@ -71,7 +74,7 @@ def main() -> int:
                 flush=True,
             )
             pages.note(
-                sets, library.name, key, {**asdict(cell), "date": datetime.now(UTC).date().isoformat()}
+                beside, library.name, key, {**asdict(cell), "date": datetime.now(UTC).date().isoformat()}
             )
     pages.PAGE.write_text(pages.markdown(pages.read()), encoding="utf-8")
     return 1 if failed else 0

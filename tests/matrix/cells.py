@@ -12,7 +12,7 @@ import sys
 import tomllib
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from support.environments import ROOT, uv
 
@@ -27,6 +27,7 @@ Result = Literal["passed", "failed", "skipped"]
 
 _TOOLS = ("pytest>=8.3,<10", "pytest-timeout", "hypothesis", "inline-snapshot", "opentelemetry-proto")
 _SECONDS = 300
+OTHER_PYTHONS = ("3.12", "3.13", "3.14")
 
 _DEPRECATED = ("-W", "default::DeprecationWarning")
 """What a pre-release announces is no failure of ours."""
@@ -51,18 +52,19 @@ class Cell:
     reason: str = ""
 
 
-def version_of(library: Library, end: End) -> str:
+def version_of(library: Library, end: End, interpreter: str = sys.executable) -> str:
     """The version at one end of the row's range; empty when there is no pre-release newer than the newest."""
+    python = ("--python", interpreter)  # some versions are not for every Python
     row = _ROWS[library.name]
     name = (library.install or row.distribution).partition("[")[0]
     specifier = row.specifier or ""
     if end == "oldest":
-        return _resolve(f"{name}{specifier}", "--resolution", "lowest-direct")
-    newest = _resolve(f"{name}{specifier}")
+        return _resolve(f"{name}{specifier}", "--resolution", "lowest-direct", *python)
+    newest = _resolve(f"{name}{specifier}", *python)
     if end == "newest":
         return newest
-    latest = _resolve(name, "--prerelease", "allow")
-    return "" if latest in {newest, _resolve(name)} else latest
+    latest = _resolve(name, "--prerelease", "allow", *python)
+    return "" if latest in {newest, _resolve(name, *python)} else latest
 
 
 @functools.cache
@@ -112,7 +114,7 @@ def run(
             return Cell("", "skipped", reason=reason)
     if not (ROOT / library.tests[0]).exists():
         return Cell("", "skipped", reason="our tests have not been over it")
-    version = version_of(library, end)
+    version = version_of(library, end, interpreter)
     if not version:
         return Cell("", "skipped", reason="there is none")
     row = _ROWS[library.name]
@@ -213,11 +215,20 @@ def tested(library: Library, python: Path, version: str, *options: str) -> Cell:
     return Cell(version, "failed", count, why.replace(sys.prefix, "").replace(str(Path.home()), "~")[:300])
 
 
+def pythons() -> dict[str, Any]:
+    """The Python of most cells, and those of which there is none on this machine."""
+    found = other_interpreters()
+    return {
+        "own": "{}.{}".format(*sys.version_info[:2]),
+        "absent": [minor for minor in OTHER_PYTHONS if minor not in found],
+    }
+
+
 def other_interpreters() -> dict[str, str]:
     """Other Pythons on this machine, by their minor version: on the path, or among pyenv's, whose shims do not answer."""
     found: dict[str, str] = {}
     pyenv = Path(os.environ.get("PYENV_ROOT", Path.home() / ".pyenv")) / "versions"
-    for minor in ("3.12", "3.13", "3.14"):
+    for minor in OTHER_PYTHONS:
         candidates = [shutil.which(f"python{minor}"), *map(str, sorted(pyenv.glob(f"{minor}*/bin/python")))]
         for candidate in candidates:
             if candidate and _answers(candidate, minor):

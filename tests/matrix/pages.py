@@ -45,7 +45,7 @@ def key(end: str, set_of: str, python: str = "") -> str:
 def read() -> dict[str, Any]:
     """The record; empty when nothing ran yet."""
     if not RECORD.exists() or not RECORD.stat().st_size:
-        return {"opentelemetry": {}, "libraries": {}}
+        return {"opentelemetry": {}, "python": {}, "libraries": {}}
     return json.loads(RECORD.read_text(encoding="utf-8"))
 
 
@@ -59,12 +59,12 @@ def write(record: dict[str, Any]) -> None:
     RECORD.write_text(f"{text}\n", encoding="utf-8")
 
 
-def note(sets: dict[str, str], library: str, name: str, cell: dict[str, Any]) -> None:
-    """Put one cell into the record; several runs may write at the same time."""
+def note(beside: dict[str, Any], library: str, name: str, cell: dict[str, Any]) -> None:
+    """Put one cell into the record, and what it ran beside; several runs may write at the same time."""
     with RECORD.open("a", encoding="utf-8") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
         record = read()
-        record["opentelemetry"] = sets
+        record |= beside
         record["libraries"].setdefault(library, {})[name] = cell
         write(record)
 
@@ -77,7 +77,9 @@ def lockstep(pins: Sequence[str]) -> str:
 
 def markdown(record: dict[str, Any]) -> str:
     """The page."""
-    sets = record["opentelemetry"]
+    sets, python = record["opentelemetry"], record.get("python", {})
+    absent = ", ".join(python.get("absent", ()))
+    missing = f" Python {absent}: no cell, where these ran there is none." if absent else ""
     pythons = sorted(
         {name for cells in record["libraries"].values() for name in cells if name.startswith("Python")}
     )
@@ -93,8 +95,8 @@ def markdown(record: dict[str, Any]) -> str:
     ]
     lines = [
         (
-            f"OpenTelemetry {sets.get('newest', '–')} (newest) and {sets.get('oldest', '–')} (oldest); Python 3.11 where the "
-            "column says no other.\n\n"
+            f"OpenTelemetry {sets.get('newest', '–')} (newest) and {sets.get('oldest', '–')} (oldest); "
+            f"Python {python.get('own', '–')} where the column says no other.{missing}\n\n"
         ),
         f"| {' | '.join(head)} |\n",
         f"|{'---|' * len(head)}\n",

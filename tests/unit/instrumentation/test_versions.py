@@ -45,7 +45,7 @@ def test_version_is_seen_beside_each_opentelemetry(library: Library, end: cells.
 @pytest.mark.proof
 @pytest.mark.network
 @pytest.mark.timeout(900)
-@pytest.mark.parametrize("minor", ["3.12", "3.13", "3.14"])
+@pytest.mark.parametrize("minor", cells.OTHER_PYTHONS)
 @pytest.mark.parametrize("library", LIBRARIES, ids=lambda library: library.name)
 def test_newest_version_is_seen_on_other_pythons(library: Library, minor: str) -> None:
     interpreter = cells.other_interpreters().get(minor)
@@ -110,6 +110,29 @@ def test_a_failure_of_a_librarys_tests_is_a_red_cell(tmp_path: Path) -> None:
 def test_record_is_readable_by_others() -> None:
     record = json.loads(pages.RECORD.read_text(encoding="utf-8"))
     assert set(record["opentelemetry"]) == {"oldest", "newest"}
+    assert set(record["python"]) == {"own", "absent"}
+
+
+def test_page_says_on_which_python_it_was_made_and_which_is_missing() -> None:
+    record = {"opentelemetry": {}, "python": {"own": "3.99", "absent": ["3.14"]}, "libraries": {}}
+    page = pages.markdown(record)
+    assert "Python 3.99 where the column says no other." in page
+    assert "Python 3.14: no cell" in page
+
+
+@pytest.mark.proof
+@pytest.mark.network
+def test_newest_version_is_that_of_the_interpreter() -> None:
+    """Django 6 is for Python 3.12 and later."""
+    interpreter = cells.other_interpreters().get("3.12")
+    if interpreter is None:
+        pytest.skip("there is no Python 3.12 on this machine")
+    here, there = (
+        int(cells.version_of(OF_NAME["django"], "newest", python).partition(".")[0])
+        for python in (sys.executable, interpreter)
+    )
+    assert there == 6
+    assert (here >= 6) is (sys.version_info >= (3, 12))
 
 
 @pytest.mark.proof
