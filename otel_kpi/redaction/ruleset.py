@@ -141,8 +141,8 @@ class Ruleset:
             due.append(rules.WEB_TOKEN)
         classes = raw.translate(_CLASSES)
         if _TOKEN_RUN in classes:
-            for marker in shapes.TOKEN_MARKERS:
-                if marker in text:
+            for sign, markers in shapes.TOKEN_MARKERS:
+                if sign in text and any(map(text.__contains__, markers)):
                     due.append(rules.PROVIDER_TOKEN)
                     break
             if _BASE64_RUN in classes:

@@ -102,12 +102,14 @@ def _end_of_account(text: str, start: int, length: int) -> int | None:
 
 # --- keys and tokens of providers
 
-# A piece of each, in the case in which it is written, looked for first.
+# A piece of each, in the case in which it is written, looked for first; those with a sign in them only behind it.
 TOKEN_MARKERS = (
-    "AKIA", "ASIA", "gh", "github_pat_", "glpat-", "xox", "xapp-", "sk-", "sk_", "rk_", "whsec_", "AIza", "ya29.", "npm_",
-    "pypi-", "SG.", "hf_", "dop_v1_", "shp", "AGE-SECRET-KEY", "xkeysib-", "hvs.", "dapi", "lin_api_",
-    "ATATT", "sntry", "NRAK-", "gsk_", "r8_", "pat-", "sq0", "GOCSPX-", "Q~", "SK", "key-", ":AA", "figd_", "pplx-",
-    "xai-", "glsa_", "PMAK-", "dp.", "tskey-", "AKCp", "nvapi-", "lsv2_", "pcsk_", "tvly-", "hooks.slack.com", "/webhooks/",
+    ("_", ("gh", "sk_", "rk_", "whsec_", "npm_", "hf_", "dop_v1_", "shp", "lin_api_", "sntry", "gsk_", "r8_", "figd_",
+           "glsa_", "lsv2_", "pcsk_", "github_pat_")),
+    ("-", ("glpat-", "xox", "xapp-", "sk-", "pypi-", "AGE-SECRET-KEY", "xkeysib-", "NRAK-", "pat-", "sq0", "GOCSPX-",
+           "key-", "pplx-", "xai-", "PMAK-", "nvapi-", "tvly-")),
+    (".", ("ya29.", "SG.", "hvs.", "dp.", "hooks.slack.com", "/webhooks/")),
+    ("", ("AKIA", "ASIA", "AIza", "dapi", "ATATT", "Q~", "SK", ":AA", "AKCp")),
 )  # fmt: skip
 _TOKEN = re.compile(
     r"(?<![A-Za-z0-9])(?:"

@@ -11,6 +11,7 @@ from __future__ import annotations
 import json
 import logging
 import threading
+import time
 import zlib
 from collections import Counter
 from dataclasses import dataclass
@@ -35,6 +36,10 @@ _FIRST_LINE = 64 * 1024
 _ANSWER = 64 * 1024
 _TIMEOUT = 10.0  # seconds for one step of a request, on either side
 _AT_ONCE = 16
+_CONNECTIONS = 256
+_BODY_TIME = 30.0  # seconds for a body as a whole
+_PIECE = 64 * 1024
+_DIGITS = 12  # of a length
 _PASSED_BACK = ("Retry-After", "X-Sentry-Rate-Limits", "X-Sentry-Error")
 
 
@@ -102,12 +107,15 @@ class Tunnel(ThreadingHTTPServer):
     """
 
     daemon_threads = True
+    request_queue_size = 128
     allow_reuse_address = True
 
     def __init__(self, address: tuple[str, int], projects: Iterable[Project]) -> None:
         self.projects = frozenset(projects)
         self.answers: Counter[int] = Counter()
-        self._places = threading.BoundedSemaphore(_AT_ONCE)
+        self.places = threading.BoundedSemaphore(_AT_ONCE)
+        """Bodies that are in memory at once."""
+        self._connections = threading.BoundedSemaphore(_CONNECTIONS)
         self._failing = False
         self._pools: dict[str, urllib3.PoolManager] = {}
         super().__init__(address, _Handler)
@@ -120,12 +128,25 @@ class Tunnel(ThreadingHTTPServer):
             return 400, {}, b"not an envelope with the DSN of its project\n"
         if target not in self.projects:
             return 403, {}, b"this tunnel does not lead to that project\n"
-        if not self._places.acquire(blocking=False):
-            return 503, {"Retry-After": "1"}, b"too many requests at once\n"
+        return self._send(target, body, encoding, content_type)
+
+    def process_request(self, request: Any, client_address: Any) -> None:
+        """Serve a connection on a thread of its own, while there are not too many."""
+        if not self._connections.acquire(blocking=False):
+            self.shutdown_request(request)
+            return
         try:
-            return self._send(target, body, encoding, content_type)
+            super().process_request(request, client_address)
+        except BaseException:  # no thread was started that would give it back
+            self._connections.release()
+            raise
+
+    def process_request_thread(self, request: Any, client_address: Any) -> None:
+        """The same, on that thread."""
+        try:
+            super().process_request_thread(request, client_address)
         finally:
-            self._places.release()
+            self._connections.release()
 
     def _send(
         self, target: Project, body: bytes, encoding: str, content_type: str
@@ -184,13 +205,32 @@ class _Handler(BaseHTTPRequestHandler):
         length = self.headers.get("Content-Length", "")
         if not length.isdecimal():
             self._answer(411, {}, b"", last=True)
-        elif int(length) > BODY:
+        elif len(length) > _DIGITS or int(length) > BODY:
             self._answer(413, {}, b"", last=True)
+        elif not self.server.places.acquire(blocking=False):
+            self._answer(503, {"Retry-After": "1"}, b"too many requests at once\n", last=True)
         else:
-            body = self.rfile.read(int(length))
-            encoding = self.headers.get("Content-Encoding", "").strip().lower()
-            kind = self.headers.get("Content-Type", "application/x-sentry-envelope")
-            self._answer(*self.server.forward(body, encoding, kind))
+            try:
+                body = self._body(int(length))
+                if body is None:
+                    self._answer(408, {}, b"", last=True)
+                    return
+                encoding = self.headers.get("Content-Encoding", "").strip().lower()
+                kind = self.headers.get("Content-Type", "application/x-sentry-envelope")
+                self._answer(*self.server.forward(body, encoding, kind))
+            finally:
+                self.server.places.release()
+
+    def _body(self, length: int) -> bytes | None:
+        """The body; None when it comes too slowly, or not as a whole."""
+        deadline = time.monotonic() + _BODY_TIME
+        body = bytearray()
+        while len(body) < length:
+            piece = self.rfile.read1(min(_PIECE, length - len(body)))
+            if not piece or time.monotonic() > deadline:
+                return None
+            body += piece
+        return bytes(body)
 
     def _answer(self, status: int, headers: dict[str, str], body: bytes, *, last: bool = False) -> None:
         self.server.answers[status] += 1

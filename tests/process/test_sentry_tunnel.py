@@ -156,3 +156,32 @@ def test_ctrl_c_ends_the_command() -> None:
         process.stdout.readline()
         assert "no request" in stop(process, signal.SIGINT)
         assert process.returncode == 0
+
+
+def test_those_who_say_nothing_take_a_bounded_part_of_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    dsn = "http://key@127.0.0.1:9/1"
+    monkeypatch.setattr("otel_kpi.sentry.tunnel._BODY_TIME", 0.3)
+    with serving(dsn) as tunnel:
+        address = ("127.0.0.1", int(tunnel.server_address[1]))
+        before = threading.active_count()
+        silent = [socket.create_connection(address, timeout=5) for _ in range(300)]
+        try:
+            # Those above the limit are closed at once.
+            assert silent[-1].recv(1) == b""
+            assert threading.active_count() - before <= 256
+        finally:
+            for each in silent:
+                each.close()
+        slow = socket.create_connection(address, timeout=5)
+        slow.sendall(b"POST / HTTP/1.1\r\nContent-Length: 100\r\n\r\n")
+        answer = b""
+        while not answer:
+            try:
+                slow.sendall(b"x")
+                slow.settimeout(0.1)
+                answer = slow.recv(100)
+            except TimeoutError:
+                pass
+        assert answer.startswith(b"HTTP/1.1 408")
+        slow.close()
+        assert post(tunnel, b"", Content_Length="9" * 5000) == 413
