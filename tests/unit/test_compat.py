@@ -1010,4 +1010,4 @@ def test_guards_find_what_upstreams_instrumentors_put_in_place() -> None:
         timeout=60,
     )
     assert output.returncode == 0, output.stderr
-    assert len(output.stdout.split()) == 16
+    assert len(output.stdout.split()) == 17

@@ -6,7 +6,7 @@ import logging
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from opentelemetry import _logs, metrics, trace
+from opentelemetry import _logs, context, metrics, propagate, trace
 from opentelemetry.sdk._logs import LoggerProvider
 from opentelemetry.sdk._logs.export import SimpleLogRecordProcessor
 from opentelemetry.sdk.metrics import MeterProvider
@@ -15,6 +15,7 @@ from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from support import servers
 from support.captured import Captured
+from support.faults import Faults
 
 from otel_kpi import instrumentation
 
@@ -62,6 +63,40 @@ def captured(_pipeline: Captured) -> Iterator[Captured]:
         yield _pipeline
     finally:
         instrumentation.uninstall()
+
+
+# --- telemetry that is broken on purpose
+
+
+@pytest.fixture(scope="module")
+def broken(_pipeline: Captured) -> Iterator[Faults]:
+    """The pipeline of this process with parts that can be told to raise."""
+    propagator = propagate.get_global_textmap()
+    faults = Faults(propagator)
+    provider: Any = trace.get_tracer_provider()
+    sampler, provider.sampler = provider.sampler, faults
+    # Tracers that an earlier test asked for are remembered with the sampler of then.
+    for tracer in provider._tracers.values():
+        tracer.sampler = faults
+    provider.add_span_processor(faults)
+    propagate.set_global_textmap(faults)  # type: ignore[arg-type] # it has what a propagator has
+    yield faults
+    faults.armed = ""
+    provider.sampler = sampler
+    for tracer in provider._tracers.values():
+        tracer.sampler = sampler
+    propagate.set_global_textmap(propagator)
+
+
+@pytest.fixture
+def faults(broken: Faults) -> Iterator[Faults]:
+    """Nothing is broken yet, and no instrumentor is there."""
+    broken.armed, broken.raised = "", 0
+    before = context.get_current()
+    yield broken
+    broken.armed = ""
+    instrumentation.uninstall()
+    assert context.get_current() is before, "a context is left behind"
 
 
 # --- real servers, once per session

@@ -9,9 +9,11 @@ import aio_pika
 import pytest
 from opentelemetry import trace
 from opentelemetry.trace import SpanKind, StatusCode
+from support.faults import Faults, state
 from support.rabbitmq_server import rabbitmq_server
 
 from otel_kpi import instrumentation
+from otel_kpi.instrumentation.boundary import MOST_ERRORS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -122,3 +124,31 @@ def test_uninstrumented_client_is_as_it_was(captured: Captured, port: int) -> No
 
     asyncio.run(exchange(port, consume, b"one"))
     assert captured.spans() == []
+
+
+@pytest.mark.parametrize("fault", ["sampler", "on_start", "on_end", "inject", "extract"])
+def test_message_arrives_where_telemetry_is_broken(fault: str, faults: Faults, port: int) -> None:
+    instrumentation.install()
+    bodies = [b"%d" % number for number in range(MOST_ERRORS + 1)]
+    received: list[bytes] = []
+
+    async def run() -> None:
+        done = asyncio.Event()
+
+        async def on_message(message: aio_pika.abc.AbstractIncomingMessage) -> None:
+            async with message.process():
+                received.append(message.body)
+            if len(received) == len(bodies):
+                done.set()
+
+        async def consume(queue: Any) -> None:
+            await queue.consume(on_message)
+            await asyncio.wait_for(done.wait(), 20)
+
+        faults.armed = fault
+        await exchange(port, consume, *bodies)
+
+    asyncio.run(run())
+    assert received == bodies
+    assert faults.raised
+    assert (state("aio-pika").state, state("aio-pika").errors) == ("off", MOST_ERRORS)

@@ -22,9 +22,8 @@ import sqlalchemy
 import urllib3
 from fastapi import BackgroundTasks, FastAPI
 from fastapi.responses import StreamingResponse
-from opentelemetry import context, propagate, trace
-from opentelemetry.sdk.trace import SpanProcessor
-from opentelemetry.sdk.trace.sampling import ParentBasedTraceIdRatio, Sampler
+from opentelemetry import context, trace
+from support.faults import Faults, Ours, Outcome, lines, outcome, state
 
 from otel_kpi import instrumentation
 from otel_kpi.instrumentation.boundary import MOST_ERRORS, Boundary
@@ -32,83 +31,8 @@ from otel_kpi.instrumentation.boundary import MOST_ERRORS, Boundary
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterator
 
-    from opentelemetry.propagators.textmap import TextMapPropagator
-    from support.captured import Captured
 
 FAULTS = ("sampler", "on_start", "on_end", "inject", "extract")
-Outcome = tuple[Any, ...]
-
-
-class Ours(Exception):  # noqa: N818 - what it stands for
-    """A part of telemetry that is broken."""
-
-
-class Faults(Sampler, SpanProcessor):
-    """A sampler, a span processor and a propagator that raise when they are asked to."""
-
-    def __init__(self, propagator: TextMapPropagator) -> None:
-        self.armed = ""
-        self.raised = 0
-        self._sampler = ParentBasedTraceIdRatio(1.0)
-        self._propagator = propagator
-        self.fields = propagator.fields
-
-    def _fail(self, name: str) -> None:
-        if self.armed == name:
-            self.raised += 1
-            raise Ours(name)
-
-    def should_sample(self, *args: Any, **kwargs: Any) -> Any:
-        self._fail("sampler")
-        return self._sampler.should_sample(*args, **kwargs)
-
-    def get_description(self) -> str:
-        return "faults"
-
-    def on_start(self, span: Any, parent_context: Any = None) -> None:  # noqa: ARG002 - the SDK's signature
-        self._fail("on_start")
-
-    def on_end(self, span: Any) -> None:  # noqa: ARG002 - the same
-        self._fail("on_end")
-
-    def inject(self, *args: Any, **kwargs: Any) -> None:
-        self._fail("inject")
-        self._propagator.inject(*args, **kwargs)
-
-    def extract(self, *args: Any, **kwargs: Any) -> Any:
-        self._fail("extract")
-        return self._propagator.extract(*args, **kwargs)
-
-
-@pytest.fixture(scope="module")
-def broken(_pipeline: Captured) -> Iterator[Faults]:
-    """The pipeline of this process with parts that can be told to raise."""
-    propagator = propagate.get_global_textmap()
-    faults = Faults(propagator)
-    provider: Any = trace.get_tracer_provider()
-    sampler, provider.sampler = provider.sampler, faults
-    # Tracers that an earlier test asked for are remembered with the sampler of then.
-    for tracer in provider._tracers.values():
-        tracer.sampler = faults
-    provider.add_span_processor(faults)
-    propagate.set_global_textmap(faults)  # type: ignore[arg-type] # it has what a propagator has
-    yield faults
-    faults.armed = ""
-    provider.sampler = sampler
-    for tracer in provider._tracers.values():
-        tracer.sampler = sampler
-    propagate.set_global_textmap(propagator)
-
-
-@pytest.fixture
-def faults(broken: Faults) -> Iterator[Faults]:
-    """Nothing is broken yet, and no instrumentor is there."""
-    broken.armed, broken.raised = "", 0
-    before = context.get_current()
-    yield broken
-    broken.armed = ""
-    instrumentation.uninstall()
-    assert context.get_current() is before, "a context is left behind"
 
 
 @pytest.fixture(scope="module")
@@ -175,25 +99,6 @@ CLIENTS: dict[str, tuple[str, Callable[[str], Outcome]]] = {
     "httpx": ("httpx", with_httpx),
     "httpx async": ("httpx", with_async_httpx),
 }
-
-
-def outcome(call: Callable[[], Any]) -> Outcome:
-    """What the application sees: an answer, or exceptions by type, through the whole chain."""
-    try:
-        return ("answer", call())
-    except Exception as error:
-        chain: list[BaseException] = [error]
-        while chain[-1].__context__ is not None:
-            chain.append(chain[-1].__context__)
-        return ("error", [type(link).__qualname__ for link in chain])
-
-
-def state(name: str) -> instrumentation.Instrumented:
-    return next(row for row in instrumentation.report() if row.name == name)
-
-
-def lines(caplog: pytest.LogCaptureFixture, name: str) -> list[str]:
-    return [record.getMessage() for record in caplog.records if record.getMessage().startswith(f"{name}")]
 
 
 def assert_fails_open(

@@ -9,9 +9,11 @@ import pika
 import pytest
 from opentelemetry import trace
 from opentelemetry.trace import SpanKind
+from support.faults import Faults, state
 from support.rabbitmq_server import rabbitmq_server
 
 from otel_kpi import instrumentation
+from otel_kpi.instrumentation.boundary import MOST_ERRORS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -95,3 +97,28 @@ def test_uninstrumented_client_is_as_it_was(captured: Captured, port: int) -> No
         _, properties, _ = channel.basic_get(queue, auto_ack=True)
         assert properties.headers == {"kind": "new"}
     assert captured.spans() == []
+
+
+@pytest.mark.parametrize("fault", ["sampler", "on_start", "on_end", "inject", "extract"])
+def test_message_arrives_where_telemetry_is_broken(fault: str, faults: Faults, port: int) -> None:
+    instrumentation.install()
+    received: list[bytes] = []
+
+    def on_message(channel: Any, method: Any, _properties: Any, body: bytes) -> None:
+        received.append(body)
+        channel.basic_ack(method.delivery_tag)
+        if len(received) == MOST_ERRORS + 1:
+            channel.stop_consuming()
+
+    with connect(port) as connection:
+        channel = connection.channel()
+        queue = channel.queue_declare("", exclusive=True).method.queue
+        faults.armed = fault
+        bodies = [b"%d" % number for number in range(MOST_ERRORS + 1)]
+        for body in bodies:
+            channel.basic_publish("", queue, body)
+        channel.basic_consume(queue, on_message)
+        channel.start_consuming()
+    assert received == bodies
+    assert faults.raised
+    assert (state("pika").state, state("pika").errors) == ("off", MOST_ERRORS)
