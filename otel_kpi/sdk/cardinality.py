@@ -268,12 +268,11 @@ class _Instrument:
     def _warn_of_values(self, name: str, most: int, what: str) -> None:
         if self._first(name):
             _logger.warning(
-                "metric %s: attribute %.80r has more than %d %s; further ones are counted as %r "
-                "(OTEL_KPI_METRIC_ATTRIBUTE_BUDGETS)",
+                "metric %s: attribute %.80r has %s; %s counted as %r (OTEL_KPI_METRIC_ATTRIBUTE_BUDGETS)",
                 self._name,
                 name,
-                most,
-                what,
+                f"more than {most} {what}" if most else what,
+                "further ones are" if most else "they are",
                 OTHER,
             )
 
