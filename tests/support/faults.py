@@ -15,6 +15,9 @@ if TYPE_CHECKING:
     import pytest
     from opentelemetry.propagators.textmap import TextMapPropagator
 
+FAULTS = ("sampler", "on_start", "on_end", "inject", "extract")
+"""What may be broken."""
+
 Outcome = tuple[Any, ...]
 
 

@@ -23,8 +23,6 @@ if TYPE_CHECKING:
 
     from support.servers import Server
 
-FAULTS = ("sampler", "on_start", "on_end", "inject", "extract")
-
 
 def assert_gone_past(
     name: str,

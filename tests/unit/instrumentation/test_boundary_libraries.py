@@ -8,11 +8,13 @@ import json
 import logging
 import socket
 import sqlite3
+import ssl
 import subprocess
 import sys
 import textwrap
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 import httpx
@@ -23,16 +25,13 @@ import urllib3
 from fastapi import BackgroundTasks, FastAPI
 from fastapi.responses import StreamingResponse
 from opentelemetry import context, trace
-from support.faults import Faults, Ours, Outcome, lines, outcome, state
+from support.faults import FAULTS, Faults, Ours, Outcome, lines, outcome, state
 
 from otel_kpi import instrumentation
 from otel_kpi.instrumentation.boundary import MOST_ERRORS, Boundary
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterator
-
-
-FAULTS = ("sampler", "on_start", "on_end", "inject", "extract")
 
 
 @pytest.fixture(scope="module")
@@ -66,6 +65,10 @@ def server() -> Iterator[str]:
             thread.join()
 
 
+CERTIFICATES = ssl.create_default_context()
+"""Read once: httpx reads them for each client."""
+
+
 def with_requests(url: str) -> Outcome:
     with requests.Session() as session:
         response = session.get(url, timeout=5)
@@ -79,14 +82,14 @@ def with_urllib3(url: str) -> Outcome:
 
 
 def with_httpx(url: str) -> Outcome:
-    with httpx.Client() as client:
+    with httpx.Client(verify=CERTIFICATES) as client:
         response = client.get(url)
         return response.status_code, response.headers.raw, response.content
 
 
 def with_async_httpx(url: str) -> Outcome:
     async def get() -> Outcome:
-        async with httpx.AsyncClient() as client:
+        async with httpx.AsyncClient(verify=CERTIFICATES) as client:
             response = await client.get(url)
             return response.status_code, response.headers.raw, response.content
 
@@ -588,7 +591,7 @@ DJANGO = """
     from opentelemetry.sdk.trace import TracerProvider
     from otel_kpi import instrumentation
     from otel_kpi.instrumentation.boundary import Boundary
-    from test_boundary_libraries import FAULTS, Faults
+    from support.faults import FAULTS, Faults
     faults = Faults(propagate.get_global_textmap())
     provider = TracerProvider(sampler=faults)
     provider.add_span_processor(faults)
@@ -643,7 +646,7 @@ def test_django_answers_as_without_instrumentation() -> None:
             text=True,
             timeout=60,
             check=False,
-            cwd=__file__.rpartition("/")[0],
+            cwd=Path(__file__).parents[2],  # where `support` is
         )
         assert result.returncode == 0, result.stderr
         answers.append(json.loads(result.stdout))

@@ -10,7 +10,7 @@ import uuid
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from opentelemetry.metrics import CallbackOptions, Observation
 from opentelemetry.sdk.metrics import Counter, MeterProvider
@@ -383,6 +383,7 @@ HOSTILE = st.recursive(
 )
 
 
+@settings(max_examples=40, deadline=None)
 @given(st.lists(st.dictionaries(st.text(min_size=1), HOSTILE, max_size=4), max_size=30))
 def test_no_measurement_is_lost_whatever_its_attributes_are(sets: list[dict[str, Any]]) -> None:
     guarded = Guarded(Budget(values=2, identifiers=1, series=4))
