@@ -1,4 +1,4 @@
-"""httpx: one client span for each request, sync and async."""
+"""httpx and httpx2: one client span for each request, sync and async."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import asyncio
 from collections import Counter
 from typing import TYPE_CHECKING, Any
 
-import httpx
 import pytest
 from opentelemetry.instrumentation.utils import suppress_instrumentation
 from opentelemetry.trace import SpanKind, StatusCode
@@ -20,6 +19,16 @@ if TYPE_CHECKING:
     from opentelemetry.sdk.trace import ReadableSpan
     from support.captured import Captured
     from support.http_server import HttpServer
+
+
+httpx: Any = None
+
+
+@pytest.fixture(autouse=True, params=["httpx", "httpx2"])
+def _library(request: pytest.FixtureRequest) -> None:
+    """The two have one API, and a row each."""
+    global httpx
+    httpx = pytest.importorskip(request.param)
 
 
 @pytest.fixture
