@@ -13,6 +13,7 @@ from __future__ import annotations
 import logging
 import re
 from dataclasses import dataclass
+from types import FunctionType
 from typing import TYPE_CHECKING, Any, Final, cast
 
 from opentelemetry import context, trace
@@ -120,8 +121,14 @@ class Instrumentor:
                 EMITTER.guarded(_BOUNDARY, lambda: EMITTER.emit(record.name, translate(record, state)))
 
         _compat.after_import(_UPSTREAM, self._yield_to_the_user)
-        callHandlers.__wrapped__ = original  # type: ignore[attr-defined] # as functools.wraps sets it
-        logging.Logger.callHandlers = callHandlers  # type: ignore[method-assign] # what this is for
+        # structlog's formatters look for the place of a record on the stack, past the frames of `logging`.
+        seen_as_logging = FunctionType(
+            callHandlers.__code__,
+            {**globals(), "__name__": logging.__name__},
+            closure=callHandlers.__closure__,
+        )
+        seen_as_logging.__wrapped__ = original  # type: ignore[attr-defined] # as functools.wraps sets it
+        logging.Logger.callHandlers = seen_as_logging  # type: ignore[method-assign] # what this is for
 
     def uninstrument(self) -> None:
         """Put the method back; what others wrapped around ours stays."""

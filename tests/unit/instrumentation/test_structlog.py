@@ -147,6 +147,30 @@ def test_place_that_structlog_finds_is_the_applications(captured: Captured) -> N
     assert len(captured.logs()) == 1
 
 
+@pytest.mark.usefixtures("captured")
+def test_place_that_a_formatter_finds_is_the_applications() -> None:
+    """It walks the stack from inside of the handler, past `logging`."""
+    stream = io.StringIO()
+    handler = logging.StreamHandler(stream)
+    place = structlog.processors.CallsiteParameterAdder([structlog.processors.CallsiteParameter.FUNC_NAME])
+    handler.setFormatter(
+        structlog.stdlib.ProcessorFormatter(processors=[place, structlog.processors.JSONRenderer()])
+    )
+    structlog.configure(
+        processors=[structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
+        logger_factory=structlog.stdlib.LoggerFactory(),
+    )
+    logger = logging.getLogger("place")
+    logger.addHandler(handler)
+    try:
+        structlog.get_logger("place").warning("here")
+    finally:
+        logger.removeHandler(handler)
+    assert (
+        json.loads(stream.getvalue())["func_name"] == "test_place_that_a_formatter_finds_is_the_applications"
+    )
+
+
 def test_configuration_and_captured_logs_are_as_without_us(captured: Captured) -> None:
     printing(io.StringIO())
     assert len(structlog.get_config()["processors"]) == 2
