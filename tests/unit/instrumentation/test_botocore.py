@@ -11,7 +11,10 @@ from botocore.exceptions import ClientError, EndpointConnectionError
 from opentelemetry import trace
 from opentelemetry.trace import SpanKind, StatusCode
 from support.aws_service import aws_service
+from support.faults import Faults, outcome, state
 
+from otel_kpi import instrumentation
+from otel_kpi.instrumentation.boundary import MOST_ERRORS
 from otel_kpi.instrumentation.messaging.botocore import with_trace
 
 if TYPE_CHECKING:
@@ -121,3 +124,22 @@ def test_payload_of_a_lambda_function_is_the_applications(captured: Captured, se
     assert body == payload
     assert attributes(captured.span(SpanKind.CLIENT))["faas.invoked_name"] == "bill"
     assert service.trace_headers[0]
+
+
+@pytest.mark.parametrize("fault", ["sampler", "on_start", "on_end"])
+def test_service_answers_where_telemetry_is_broken(fault: str, faults: Faults, service: Service) -> None:
+    instrumentation.install()
+    client = client_of(service, "s3")
+
+    def calls() -> list[Any]:
+        return [
+            outcome(lambda: "ETag" in client.put_object(Bucket="shop", Key="receipt", Body=b"x")),
+            outcome(lambda: client.get_object(Bucket="shop", Key="missing")),
+        ]
+
+    expected = calls()
+    faults.armed = fault
+    for _ in range(MOST_ERRORS):
+        assert calls() == expected
+    assert faults.raised
+    assert (state("botocore").state, state("botocore").errors) == ("off", MOST_ERRORS)

@@ -7,9 +7,11 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from opentelemetry.trace import SpanKind
+from support.faults import Faults, state
 from support.kafka_server import kafka_server
 
 from otel_kpi import instrumentation
+from otel_kpi.instrumentation.boundary import MOST_ERRORS
 
 with warnings.catch_warnings():
     # kafka-python 3 reads its schemas in a way that Python 3.11 calls old.
@@ -96,3 +98,17 @@ def test_uninstrumented_client_is_as_it_was(captured: Captured, address: str) ->
     assert list(batches)[-1].headers == []
     batches.close()
     assert captured.spans() == []
+
+
+@pytest.mark.parametrize("fault", ["sampler", "on_start", "on_end", "inject", "extract"])
+def test_message_arrives_where_telemetry_is_broken(fault: str, faults: Faults, address: str) -> None:
+    instrumentation.install()
+    faults.armed = fault
+    messages = [f"{fault} {number}".encode() for number in range(MOST_ERRORS + 1)]
+    publish(address, messages, [("kind", b"new")])
+    receiving = consumer(address, f"broken-{fault}")
+    received = [record.value for record in receiving]
+    receiving.close()
+    assert received[-len(messages) :] == messages
+    assert faults.raised
+    assert (state("kafka").state, state("kafka").errors) == ("off", MOST_ERRORS)
