@@ -356,7 +356,7 @@ class Settings:
         "OTEL_PYTHON_LOG_AUTO_INSTRUMENTATION",
         BOOLEAN,
         True,
-        "Sends the records of `logging`, structlog and loguru; else those of `logging` are stamped only.",
+        "Sends the records of `logging`, structlog and loguru; else they only carry their trace.",
     )
     log_correlation: bool = setting(
         "OTEL_PYTHON_LOG_CORRELATION",

@@ -1,4 +1,4 @@
-"""Python's `logging` to OpenTelemetry log records, and the trace into every record.
+"""Python's `logging` to OpenTelemetry log records, and the trace into the application's own output where it asks.
 
 No handler is added anywhere: one on the root logger would make `basicConfig` a no-op and `dictConfig` would
 remove it. `Logger.callHandlers` is what every record passes that its logger's level and filters let through,
@@ -49,6 +49,9 @@ _SENT: Final = "_otel_kpi_sent"
 
 _STAMPS: Final = {"otelTraceID": "0", "otelSpanID": "0", "otelTraceSampled": False, "otelServiceName": ""}
 
+_PASSING_ON: Final = ("prepare", "enqueue", "makePickle", "mapLogRecord")
+"""What handlers have that hand records on: `QueueHandler`, `SocketHandler`, `HTTPHandler` and their like."""
+
 _KNOWN_FIELDS: Final = frozenset(vars(logging.makeLogRecord({}))) | {
     "asctime",
     "message",
@@ -73,6 +76,7 @@ class Instrumentor:
         self._enabled = False
         self._lowest = logging.NOTSET
         self._exports = True
+        self._correlation = False
 
     @property
     def is_instrumented_by_opentelemetry(self) -> bool:
@@ -96,10 +100,11 @@ class Instrumentor:
             text_format: With `%(otelTraceID)s` and its kind in it.
             root_level: Level of the root logger from now on; None leaves it.
             lowest_level: Lowest level that is sent.
-            exports: Whether records are sent at all; else they are stamped only.
+            exports: Whether records are sent at all.
         """
         self._lowest = logging.getLevelNamesMapping()[lowest_level.upper()]
         self._exports = exports
+        self._correlation = correlation
         if root_level is not None:
             logging.getLogger().setLevel(root_level.upper())
         if correlation:
@@ -158,13 +163,16 @@ class Instrumentor:
         if not self._enabled or not _BOUNDARY.open or DELIVERY.recording or _SENT in record.__dict__:
             return None
         try:
-            # A handler of the user's that sends to OpenTelemetry would send our stamps as attributes.
-            if _has_otel_handler(logger):
+            handlers = _Handlers(logger)
+            if handlers.send:
                 return None
-            _stamp(record)
+            # Not on every record: formatters that print all of its attributes are many.
+            if self._correlation or handlers.show or handlers.pass_on:
+                _stamp(record)
             if not self._leaves(record):
                 return None
-            record.__dict__[_SENT] = True
+            if handlers.pass_on:
+                record.__dict__[_SENT] = True
             return written(record)
         except Exception as error:
             _BOUNDARY.failed(error)
@@ -285,12 +293,24 @@ def _service_name() -> str:
     return "" if resource is None else str(resource.attributes.get("service.name", ""))
 
 
-def _has_otel_handler(logger: logging.Logger) -> bool:
-    """Say whether the user attached a handler that sends records to OpenTelemetry itself."""
-    current: logging.Logger | None = logger
-    while current is not None:
-        for handler in current.handlers:
-            if type(handler).__module__.startswith("opentelemetry."):
-                return True
-        current = current.parent if current.propagate else None
-    return False
+class _Handlers:
+    """What the handlers that a record will reach do with it.
+
+    Attributes:
+        send: One of them sends to OpenTelemetry itself, by the user's wish.
+        show: One of them has a format that names our stamps.
+        pass_on: One of them hands the record to another thread, process or machine.
+    """
+
+    __slots__ = ("pass_on", "send", "show")
+
+    def __init__(self, logger: logging.Logger) -> None:
+        self.send = self.show = self.pass_on = False
+        current: logging.Logger | None = logger
+        while current is not None:
+            for handler in current.handlers:
+                self.send = self.send or type(handler).__module__.startswith("opentelemetry.")
+                self.pass_on = self.pass_on or any(hasattr(handler, name) for name in _PASSING_ON)
+                text_format = getattr(handler.formatter, "_fmt", None)
+                self.show = self.show or (isinstance(text_format, str) and "otel" in text_format)
+            current = current.parent if current.propagate else None

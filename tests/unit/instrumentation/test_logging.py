@@ -393,6 +393,34 @@ def test_users_own_opentelemetry_handler_is_not_doubled(captured: Captured, root
     assert captured.logs() == []
 
 
+def test_record_is_as_it_was_for_who_prints_all_of_it(captured: Captured, root: logging.Logger) -> None:
+    """Formatters that write JSON often do."""
+    seen: list[set[str]] = []
+
+    class Everything(logging.Formatter):
+        def format(self, record: logging.LogRecord) -> str:
+            seen.append(set(vars(record)))
+            return ""
+
+    handler = logging.StreamHandler(io.StringIO())
+    handler.setFormatter(Everything())
+    root.addHandler(handler)
+    logging.getLogger("shop").warning("low stock")
+    assert seen == [set(vars(logging.makeLogRecord({})))]
+    assert [record.body for record in captured.logs()] == ["low stock"]
+
+
+def test_record_that_goes_to_a_queue_carries_its_trace(captured: Captured, root: logging.Logger) -> None:
+    """Who formats it is another thread, where no span is current."""
+    records: queue.SimpleQueue[logging.LogRecord] = queue.SimpleQueue()
+    root.addHandler(logging.handlers.QueueHandler(records))  # type: ignore[arg-type] # looser than the stub, on purpose
+    with trace.get_tracer("test").start_as_current_span("request") as span:
+        logging.getLogger("shop").warning("low stock")
+    text = logging.Formatter("%(otelTraceID)s %(message)s").format(records.get())
+    assert text == f"{span.get_span_context().trace_id:032x} low stock"
+    assert len(captured.logs()) == 1
+
+
 def test_record_for_the_users_own_opentelemetry_handler_is_as_it_was(
     captured: Captured, root: logging.Logger
 ) -> None:
