@@ -353,6 +353,27 @@ def unwrap_django_routes() -> None:
     unwrap(_DjangoMiddleware, "process_view")
 
 
+# --- aiohttp
+
+
+def wrap_aiohttp_requests(wrapper: Callable[..., Any]) -> None:
+    """Wrap `RequestHandler._handle_request(request, start, handler)`, in which a server has a request answered.
+
+    It gives `(response, reset)`. Around it there is nothing public: a middleware is inside of an application, and
+    errors, unreadable requests and access lines are the server's.
+    """
+    from wrapt import wrap_function_wrapper
+
+    wrap_function_wrapper("aiohttp.web_protocol", "RequestHandler._handle_request", wrapper)
+
+
+def unwrap_aiohttp_requests() -> None:
+    """Undo `wrap_aiohttp_requests`."""
+    from opentelemetry.instrumentation.utils import unwrap
+
+    unwrap("aiohttp.web_protocol.RequestHandler", "_handle_request")
+
+
 # --- granian
 
 

@@ -263,7 +263,14 @@ TABLE: Final = (
         waits_for=(f"{_UPSTREAM}.botocore",),
     ),
     _upstream("aiohttp-client", "aiohttp", "AioHttpClientInstrumentor", "aiohttp", ">=3.9,<4"),
-    _upstream("aiohttp-server", "aiohttp.web", "AioHttpServerInstrumentor", "aiohttp"),
+    Row(
+        "aiohttp-server",
+        "aiohttp.web",
+        "otel_kpi.instrumentation.servers.aiohttp:Instrumentor",
+        "aiohttp",
+        ">=3.9,<4",
+        waits_for=(f"{_UPSTREAM}.aiohttp_server",),
+    ),
     # A task costs five times as much with it (20 for 4 µs). It hides each coroutine behind its own (`repr(task)`), says "was never
     # awaited" of tasks that are cancelled before their first step, and silences asyncio's "exception was never
     # retrieved" (tests/process/test_asyncio.py). Context travels with tasks by itself.

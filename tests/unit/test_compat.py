@@ -845,6 +845,22 @@ def test_upstreams_http_clients_measure_what_raises() -> None:
     assert errors == []
 
 
+def test_aiohttps_server_answers_through_what_is_wrapped() -> None:
+    from aiohttp import web_protocol
+
+    async def wrapper(*_args: Any) -> Any:
+        return "answered"
+
+    _compat.wrap_aiohttp_requests(wrapper)
+    try:
+        answer: Any = web_protocol.RequestHandler._handle_request
+        assert asyncio.run(answer(None, None, None)) == "answered"
+    finally:
+        _compat.unwrap_aiohttp_requests()
+    parameters = inspect.signature(web_protocol.RequestHandler._handle_request).parameters
+    assert list(parameters)[1:] == ["request", "start_time", "request_handler"]
+
+
 def test_granian_calls_an_application_through_what_is_wrapped() -> None:
     pytest.importorskip("granian")
     import granian.asgi

@@ -35,8 +35,8 @@ if TYPE_CHECKING:
     Route = Callable[[Scope], str | None]
 
 TYPES: Final = ("http", "websocket")
-_CLOSE_CODE: Final = "websocket.close_code"
-_INTERNAL_ERROR: Final = 1011
+CLOSE_CODE: Final = "websocket.close_code"
+INTERNAL_ERROR: Final = 1011
 
 
 class Traced:
@@ -102,7 +102,7 @@ class Traced:
         request = ServerRequest(method, scope.get("root_path") or "")
         attributes: dict[str, Any] = asgi.collect_request_attributes(clear, self._recorder.conventions)
         attributes |= server_address.of_scope(scope)
-        attributes |= _captured_headers(clear, response=False)
+        attributes |= captured_headers(clear, response=False)
         route = self._route(scope) if self._route is not None else None
         end = self._recorder.begin(request, attributes, parent, route)
         scope[MARK] = request
@@ -195,7 +195,7 @@ class _Exchange:
             self._respond(int(message["status"]))
             self._trailers = bool(message.get("trailers"))
             if self._request.span is not None:
-                self._request.span.set_attributes(_captured_headers(message, response=True))
+                self._request.span.set_attributes(captured_headers(message, response=True))
         elif kind == "websocket.accept":
             self._accepted = True
             self._respond(101)
@@ -226,8 +226,8 @@ class _Exchange:
     def _close(self, code: int) -> None:
         span = self._request.span
         if span is not None and span.is_recording():
-            span.set_attribute(_CLOSE_CODE, code)
-            if code == _INTERNAL_ERROR:
+            span.set_attribute(CLOSE_CODE, code)
+            if code == INTERNAL_ERROR:
                 span.set_status(Status(StatusCode.ERROR))
 
     def _failed(self, error: Exception) -> None:
@@ -252,7 +252,7 @@ def _left_by_framework(scope: Scope) -> str | None:
     return path if isinstance(path, str) else None
 
 
-def _captured_headers(carrier: Any, *, response: bool) -> dict[str, Any]:
+def captured_headers(carrier: Any, *, response: bool) -> dict[str, Any]:
     """Give the headers that `OTEL_INSTRUMENTATION_HTTP_CAPTURE_HEADERS_SERVER_*` asks for."""
     import os
 
