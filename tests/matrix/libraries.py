@@ -76,7 +76,7 @@ LIBRARIES = (
     Library(("urllib3",), (f"{UNIT}/test_urllib3.py",)),
     Library(
         ("aiohttp-client", "aiohttp-server"), (f"{UNIT}/test_aiohttp.py", f"{UNIT}/test_aiohttp_server.py"),
-        install="aiohttp",
+        install="aiohttp", oldest=("yarl<1.10",),  # 3.9's server builds a URL that later ones refuse
     ),
     Library(("structlog",), (f"{UNIT}/test_structlog.py",)),
     Library(("loguru",), (f"{UNIT}/test_loguru.py",)),
