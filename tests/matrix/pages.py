@@ -34,6 +34,9 @@ _FOOT = """
 An error of an instrumentor never reaches the application. It is counted in `otel_kpi.instrumentation.errors`, with
 the instrumentor's name, and its first is one line in the log; after the tenth that instrumentor is off until the
 process ends, and says so. `otel_kpi.instrumentation.report()` tells the state of each.
+
+A sampler, an id generator, a processor, a callback or a view of your own that raises costs what it was about to
+record, never the call: it is counted in `otel_kpi.sdk.errors` with its name, and the first of each is one line.
 """
 
 
