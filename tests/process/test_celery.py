@@ -285,7 +285,9 @@ def test_what_beat_publishes_is_a_trace_of_its_own(shop: Shop) -> None:
         stop(beat)
     published = shop.of_kind(PRODUCER)
     assert len({span.item.trace_id for span in published}) == len(published)
-    assert {span.item.name for span in shop.receiver.spans} == {"apply_async/celery_shop.pack"}
+    # From Python 3.13 on, its file of schedules is a SQLite database.
+    others = [span for span in shop.receiver.spans if "db.system.name" not in span.attributes]
+    assert {span.item.name for span in others} == {"apply_async/celery_shop.pack"}
 
 
 @pytest.mark.proof
