@@ -210,7 +210,6 @@ TABLE: Final = (
         "aiosqlite",
         ">=0.19",
     ),
-    # Upstream's, as they are: our tests have not been over them yet.
     replace(
         _upstream("httpx2", "httpx2", "HTTPX2ClientInstrumentor", "httpx2", ">=2,<3"),
         prepare=f"{_FAILED_REQUESTS}:of_httpx",
