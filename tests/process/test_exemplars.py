@@ -44,7 +44,7 @@ from sqlalchemy import create_engine, text
 app = FastAPI()
 engine = create_engine("sqlite://")
 batch = metrics.get_meter("program").create_histogram("batch.duration", "s")
-@app.get("/work/{number}")
+@app.get("/jobs/{number}")
 def work(number: int, answer: str):
     with engine.connect() as connection:
         connection.execute(text("SELECT 1"))
@@ -65,7 +65,7 @@ def test_histograms_lead_to_the_spans_that_they_measured(tmp_path: Path, receive
     ) as process:
         answer = f"http://127.0.0.1:{port}/plain"
         assert get(answer) == 200
-        assert get(f"http://127.0.0.1:{port}/work/1?answer={answer}") == 200
+        assert get(f"http://127.0.0.1:{port}/jobs/1?answer={answer}") == 200
         stop(process)
     servers = spans(receiver, SERVER_KIND, "http.route")
     for metric, measured in (
