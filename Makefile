@@ -48,8 +48,8 @@ check: setup  ## style, types, arrows between modules, generated files
 	@$(RUN) otel-kpi settings --markdown | diff - docs/settings.md
 	@PYTHONPATH=tests $(RUN) python -m matrix --markdown | diff - docs/libraries.md
 
-unit: setup  ## the tests that need no server
-	@$(RUN) pytest tests/unit
+unit: setup  ## the quick tests: in one process, those of drivers with a server of their own
+	@$(RUN) pytest tests/unit -m "not proof and not network"
 
 test: check  ## every test, on the real services
 	@$(RUN) otel-kpi stack build
