@@ -244,7 +244,10 @@ def test_header_tasks_and_body_of_a_chord_are_in_one_trace(shop: Shop) -> None:
     if shutil.which("redis-server") is None:
         pytest.skip("redis-server is not installed; a chord needs a backend that counts")
     port = free_port()
-    with running(["redis-server", "--port", str(port), "--save", "", "--appendonly", "no"], environment()):
+    with running(
+        ["redis-server", "--bind", "127.0.0.1", "--port", str(port), "--save", "", "--appendonly", "no"],
+        environment(),
+    ):
         shop.env |= {"SHOP_BROKER": f"redis://127.0.0.1:{port}/0"}
         shop.publish(
             "app.conf.result_backend\nfor item in range(3): pack.delay(item)\n"
