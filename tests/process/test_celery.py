@@ -240,9 +240,9 @@ def test_logs_of_tasks_go_out_once_whoever_has_the_root_logger(
 
 
 @pytest.mark.proof
-def test_header_tasks_and_body_of_a_chord_are_in_one_trace(shop: Shop) -> None:
+def test_members_of_a_group_over_redis_are_in_the_trace_of_their_publication(shop: Shop) -> None:
     if shutil.which("redis-server") is None:
-        pytest.skip("redis-server is not installed; a chord needs a backend that counts")
+        pytest.skip("redis-server is not installed")
     port = free_port()
     with running(
         ["redis-server", "--bind", "127.0.0.1", "--port", str(port), "--save", "", "--appendonly", "no"],
