@@ -23,18 +23,18 @@ def set_default_log_format(text_format: str, defaults: Mapping[str, object]) -> 
         defaults: Fields of records that went past `Logger.callHandlers`.
     """
     if not _original_formats:
-        _original_formats.append((logging._defaultFormatter, logging._STYLES["%"]))  # type: ignore[attr-defined] # private
+        _original_formats.append((logging._defaultFormatter, logging._STYLES["%"]))  # type: ignore[attr-defined] # nothing public sets it
     formatter = logging.Formatter(text_format, defaults=dict(defaults))
-    logging._defaultFormatter = formatter  # type: ignore[attr-defined] # private
-    logging._STYLES["%"] = (logging._STYLES["%"][0], text_format)  # type: ignore[attr-defined] # private
+    logging._defaultFormatter = formatter  # type: ignore[attr-defined] # nothing public sets it
+    logging._STYLES["%"] = (logging._STYLES["%"][0], text_format)  # type: ignore[attr-defined] # nothing public sets it
 
 
 def restore_default_log_format() -> None:
     """Undo `set_default_log_format`."""
     if _original_formats:
         formatter, style = _original_formats.pop()
-        logging._defaultFormatter = formatter  # type: ignore[attr-defined] # private
-        logging._STYLES["%"] = style  # type: ignore[attr-defined] # private
+        logging._defaultFormatter = formatter  # type: ignore[attr-defined] # nothing public sets it
+        logging._STYLES["%"] = style  # type: ignore[attr-defined] # nothing public sets it
 
 
 # --- structlog: what stands around the last processor
@@ -75,7 +75,7 @@ def wrap_structlog_renderer(
     """Have every structlog logger call `before` right before its last processor, and `after` right after it."""
     from structlog import BoundLoggerBase
 
-    BoundLoggerBase._processors = _Processors(before, after)  # type: ignore[assignment] # private
+    BoundLoggerBase._processors = _Processors(before, after)  # type: ignore[assignment] # nothing public sets it
 
 
 def unwrap_structlog_renderer() -> None:
@@ -83,7 +83,7 @@ def unwrap_structlog_renderer() -> None:
     from structlog import BoundLoggerBase
 
     if isinstance(vars(BoundLoggerBase).get("_processors"), _Processors):
-        del BoundLoggerBase._processors  # pyright: ignore[reportAttributeAccessIssue] # private
+        del BoundLoggerBase._processors  # pyright: ignore[reportAttributeAccessIssue] # nothing public sets it
 
 
 # --- loguru: a record on its way to a sink
