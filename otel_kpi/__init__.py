@@ -6,6 +6,7 @@ Both do the same: traces, metrics and logs leave by OTLP, errors go to Sentry wh
 
 from __future__ import annotations
 
+import importlib
 from typing import TYPE_CHECKING, Any
 
 from otel_kpi._version import __version__
@@ -15,18 +16,38 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from otel_kpi.diagnosis import Report
+    from otel_kpi.packs import analytics, chat, etl, runtime, security, websocket
 
 __all__ = [
     "__version__",
     "add_breadcrumb",
+    "analytics",
     "capture_exception",
     "capture_message",
+    "chat",
     "configure",
     "doctor",
+    "etl",
     "flush",
+    "runtime",
+    "security",
     "set_user",
     "shutdown",
+    "websocket",
 ]
+
+_LAZY = {
+    name: f"otel_kpi.packs.{name}"
+    for name in ("analytics", "chat", "etl", "runtime", "security", "websocket")
+}
+"""Names that are imported when they are first used: a process pays for the packs that it has."""
+
+
+def __getattr__(name: str) -> Any:
+    module = _LAZY.get(name)
+    if module is None:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return importlib.import_module(module)
 
 
 def configure(

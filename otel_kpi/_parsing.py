@@ -98,6 +98,12 @@ def _counts(raw: str) -> tuple[tuple[str, int], ...]:
     return tuple((name, _whole(0)(count)) for name, count in _pairs(raw))
 
 
+def _prefix(raw: str) -> str:
+    if not (raw.isascii() and raw[:1].isalpha() and raw.replace("_", "").replace(".", "").isalnum()):
+        raise ValueError(raw)
+    return raw
+
+
 def _headers(raw: str) -> tuple[tuple[str, str], ...]:
     pairs = _pairs(raw)
     for name, value in pairs:
@@ -140,5 +146,6 @@ TRACE_URL = Parser("an http:// or https:// address with {trace_id} in it", _trac
 PAIRS = Parser("key=value pairs separated by commas, percent-encoded", _pairs)
 COUNTS = Parser("name=whole number pairs separated by commas", _counts)
 HEADERS = Parser("name=value pairs separated by commas, percent-encoded", _headers)
+PREFIX = Parser("letters, digits, underscores and dots, a letter first", _prefix)
 FRACTION = Parser("a number from 0 to 1", _fraction)
 LEVEL = one_of("notset", "debug", "info", "warn", "warning", "error", "fatal", "critical")

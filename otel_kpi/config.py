@@ -21,6 +21,7 @@ from otel_kpi._parsing import (
     NAMES,
     PAIRS,
     PATTERNS,
+    PREFIX,
     TEXT,
     TRACE_URL,
     URL,
@@ -301,6 +302,20 @@ class Settings:
         COUNTS,
         (),
         "Distinct values by attribute, or by `metric:attribute`, whatever they look like: `customer.tier=50`.",
+    )
+    compatibility_series: bool = setting(
+        "OTEL_KPI_COMPATIBILITY_SERIES",
+        BOOLEAN,
+        True,
+        "Records what a second name of an older system stands for (`django_auth_failures_total`, the series of "
+        "`OTEL_KPI_CHAT_PREFIX`) beside the stable one.",
+    )
+    chat_prefix: str | None = setting(
+        "OTEL_KPI_CHAT_PREFIX",
+        PREFIX,
+        None,
+        "Prefix of the fourteen series of a chat service: with `innatural_chatbot` there is "
+        "`innatural_chatbot_messages_total`. Without it they are not recorded.",
     )
     host_metrics: bool = setting(
         "OTEL_KPI_HOST_METRICS",

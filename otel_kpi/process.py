@@ -13,7 +13,7 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from otel_kpi import redaction
+from otel_kpi import record, redaction
 from otel_kpi.declarative import resolve_process
 from otel_kpi.plugins import drop_missing
 from otel_kpi.resolution import resolve
@@ -234,6 +234,10 @@ def _configure(code: dict[str, Any]) -> None:
     os.environ.setdefault("OTEL_SEMCONV_STABILITY_OPT_IN", ",".join(settings.semconv))
     if declared is not None:
         os.environ.update(declared.environ)
+    record.use(
+        compatibility=settings.compatibility_series,
+        prefixes={"chat": settings.chat_prefix} if settings.chat_prefix else {},
+    )
     _configure_pipeline(settings, declared.parts_for(resolved, os.environ, code) if declared else None)
     if settings.sentry_dsn is not None:
         _start_sentry(settings)
