@@ -1,0 +1,1 @@
+"""Analytics: analyses, their stages and methods, and what they find."""
