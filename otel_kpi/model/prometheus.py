@@ -21,7 +21,10 @@ _PER = {"s": "second", "m": "minute", "h": "hour", "d": "day", "w": "week", "mo"
 def label_name(attribute: str) -> str:
     """The label of an attribute: what is not a letter, digit or underscore becomes an underscore."""
     name = re.sub(r"[^0-9a-zA-Z_]", "_", attribute)
-    return f"key_{name}" if name[:1].isdigit() else name
+    if name[:1].isdigit():
+        return f"key_{name}"
+    # Names with two are Prometheus's own.
+    return f"key{name}" if name.startswith("_") and not name.startswith("__") else name
 
 
 def series_name(name: str, unit: str, kind: str) -> str:
@@ -33,36 +36,39 @@ def series_name(name: str, unit: str, kind: str) -> str:
         kind: `counter`, `updowncounter`, `gauge` or `histogram`.
     """
     parts = [part for part in re.split(r"[^0-9a-zA-Z:]+", name) if part]
-    for suffix in _unit_suffixes(unit):
-        if suffix in parts:
-            parts.remove(suffix)
-        parts.append(suffix)
-    if kind == "counter":
-        if "total" in parts:
-            parts.remove("total")
-        parts.append("total")
-    if kind == "gauge" and unit == "1":
-        if "ratio" in parts:
-            parts.remove("ratio")
-        parts.append("ratio")
+    # A unit that the name has anywhere stays where it is; `total` and `ratio` move to the end.
+    main, per = _unit_suffixes(unit)
+    if main in parts:
+        main = ""
+    if per == "per_":
+        per = ""
+    per = per.removesuffix("_")
+    if per in parts:
+        per = ""
+    if per:
+        main = main.removesuffix("_")
+    parts += [suffix for suffix in (main, per) if suffix]
+    last = "total" if kind == "counter" else "ratio" if kind == "gauge" and unit == "1" else ""
+    if last:
+        parts = [*(part for part in parts if part != last), last]
     joined = "_".join(parts)
     return f"_{joined}" if joined[:1].isdigit() else joined
 
 
-def _unit_suffixes(unit: str) -> list[str]:
+def unit_name(unit: str) -> str:
+    """The unit in Prometheus's metadata: `seconds`, `bytes_per_second`; empty for things that are counted."""
+    return "_".join(suffix for suffix in _unit_suffixes(unit) if suffix).strip("_")
+
+
+def _unit_suffixes(unit: str) -> tuple[str, str]:
     main, _, per = unit.partition("/")
-    suffixes: list[str] = []
     main, per = _without_annotation(main), _without_annotation(per)
-    if main and (word := _UNITS.get(main, _word(main))):
-        suffixes.append(word)
-    if per and (word := _PER.get(per, _word(per))):
-        suffixes.append(f"per_{word}")
-    return suffixes
+    return _word(_UNITS.get(main, main)), _word(f"per_{_PER.get(per, per)}") if per else ""
 
 
 def _without_annotation(unit: str) -> str:
-    return "" if "{" in unit else unit.strip()
+    return "" if "{" in unit or "}" in unit else unit.strip()
 
 
 def _word(unit: str) -> str:
-    return re.sub(r"[^0-9a-zA-Z]+", "_", unit).strip("_")
+    return re.sub(r"__+", "_", re.sub(r"[^0-9a-zA-Z:]", "_", unit)).removeprefix("_")
