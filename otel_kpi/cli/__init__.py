@@ -14,7 +14,17 @@ from otel_kpi._version import __version__
 _NOBODY_READS = 128 + 13
 """The status that a shell gives for SIGPIPE, by which programs without a word to say about it end."""
 
-_COMMANDS = ("bootstrap", "doctor", "redact", "run", "sentry-tunnel", "settings", "stack")
+_COMMANDS = (
+    "bootstrap",
+    "catalogue",
+    "doctor",
+    "generate",
+    "redact",
+    "run",
+    "sentry-tunnel",
+    "settings",
+    "stack",
+)
 
 
 def main(arguments: list[str] | None = None) -> int:
