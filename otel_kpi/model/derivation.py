@@ -25,6 +25,7 @@ class Derivation:
         attributes: For each attribute of the target in its order, the source's attributes of which the first that is
             there gives the value; a text that begins with `=` is the value itself.
         where: Attributes that the measurement must have, with their values; empty is any value.
+        unless: Attributes that it must not have, with the values that count; empty is any value.
         amount: What is recorded: the measured `value`, or 1 for each measurement.
     """
 
@@ -32,4 +33,5 @@ class Derivation:
     target: Instrument
     attributes: tuple[tuple[str, ...], ...] = ()
     where: Mapping[str, tuple[str, ...]] = field(default_factory=lambda: MappingProxyType({}))
+    unless: Mapping[str, tuple[str, ...]] = field(default_factory=lambda: MappingProxyType({}))
     amount: Literal["value", "one"] = "value"

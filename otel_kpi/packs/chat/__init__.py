@@ -1,0 +1,1 @@
+"""Chat services: sessions, messages, recommendations, feedback, and what was turned away."""
