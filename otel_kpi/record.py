@@ -131,8 +131,9 @@ class _Handle(Generic[I_co]):
         self._declaration = declaration
         self._scope = scope
         self._lock = threading.RLock()
-        self._made: dict[int, Any] = {}
-        self._name: str | None = declaration.name
+        self._made: dict[MeterProvider | None, Any] = {}
+        self._instrument: Any = None
+        """That of opentelemetry-api; None when it is not recorded."""
         self._warned: set[tuple[str, str]] = set()
         self._forget()
         _handles.append(self)
@@ -146,7 +147,7 @@ class _Handle(Generic[I_co]):
         """The series of these values, made if there is room; None when the instrument is not recorded."""
         lines: list[str] = []
         with self._lock:
-            if not self._register():
+            if self._instrument is None:
                 return None
             admitted = self._admit(values, lines)
             cell = self._series.get(admitted)
@@ -220,16 +221,21 @@ class _Handle(Generic[I_co]):
         if self is not _dropped_values:
             _dropped_values.add(1, self._declaration.name, _reason(value))
 
-    def _register(self) -> bool:
-        """Make the instrument of opentelemetry-api once for each provider; whether it is recorded at all."""
-        self._name = _choices.name_of(self._declaration)
-        if self._name is None:
-            return False
-        provider = _choices.provider
-        if id(provider) not in self._made:
+    def _register(self) -> None:
+        """Make the instrument of opentelemetry-api.
+
+        At once and not with the first measurement: that may come from a callback, while opentelemetry-sdk holds the
+        lock that a new instrument waits for.
+        """
+        name, provider = _choices.name_of(self._declaration), _choices.provider
+        if name is None:
+            self._instrument = None
+            return
+        if provider not in self._made:
             get_meter = metrics.get_meter if provider is None else provider.get_meter
-            self._made[id(provider)] = self._make(get_meter(self._scope), self._name)
-        return True
+            self._made = {key: made for key, made in self._made.items() if key is None}
+            self._made[provider] = self._make(get_meter(self._scope), name)
+        self._instrument = self._made[provider]
 
     def _make(self, meter: Meter, name: str) -> Any:
         raise NotImplementedError
@@ -292,6 +298,10 @@ class CounterHandle(_Handle[Counter]):
             self._dropped(amount)
 
     def _begin(self) -> None:
+        # At once, whatever is counted later: a callback that has to count what it dropped runs inside a collection,
+        # and making an observable instrument waits there for that collection to end.
+        with self._lock:
+            self._register()
         for values in self._declaration.initial:
             self.add(0, *values)
 
@@ -408,7 +418,7 @@ class HistogramHandle(_Handle[Histogram]):
         return BoundHistogram(self, values)
 
     def _cell(self, attributes: Mapping[str, Any]) -> _Cell:
-        return _Cell(attributes, self._made[id(_choices.provider)].record)
+        return _Cell(attributes, self._instrument.record)
 
     def _make(self, meter: Meter, name: str) -> Any:
         declared = self._declaration
@@ -466,10 +476,6 @@ class ObservedHandle(_Handle["Instrument"]):
             self._dropped(None)
         return readings
 
-    def _begin(self) -> None:
-        with self._lock:
-            self._register()
-
     def _make(self, meter: Meter, name: str) -> Any:
         declared = self._declaration
         create = {
@@ -493,7 +499,8 @@ _Made = TypeVar("_Made", bound=_Handle[Any])
 
 def _begun(handle: _Made) -> _Made:
     try:
-        handle._begin()  # noqa: SLF001 - the module's own
+        handle._register()  # noqa: SLF001 - the module's own
+        handle._begin()  # noqa: SLF001
     except Exception:
         _logger.debug("an instrument could not be made", exc_info=True)
     return handle
