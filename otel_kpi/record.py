@@ -171,6 +171,15 @@ class _Handle(Generic[I_co]):
             _logger.warning("%s", line)
         return cell
 
+    def series(self, *values: Label) -> tuple[Any, Mapping[str, Any]] | None:
+        """The instrument of opentelemetry-api and the attributes of one series, for who records there by themselves.
+
+        None when the instrument is not recorded.
+        """
+        cell = self._came.get(values) or self._find(values)
+        made = self._made.get(id(_choices.provider))
+        return None if cell is None or made is None else (made, cell.attributes)
+
     def _cell(self, attributes: Mapping[str, Any]) -> _Cell:
         return _Cell(attributes)
 
@@ -298,10 +307,6 @@ class CounterHandle(_Handle[Counter]):
             self._dropped(amount)
 
     def _begin(self) -> None:
-        # At once, whatever is counted later: a callback that has to count what it dropped runs inside a collection,
-        # and making an observable instrument waits there for that collection to end.
-        with self._lock:
-            self._register()
         for values in self._declaration.initial:
             self.add(0, *values)
 
