@@ -177,8 +177,7 @@ class _Handle(Generic[I_co]):
         None when the instrument is not recorded.
         """
         cell = self._came.get(values) or self._find(values)
-        made = self._made.get(id(_choices.provider))
-        return None if cell is None or made is None else (made, cell.attributes)
+        return None if cell is None else (self._instrument, cell.attributes)
 
     def _cell(self, attributes: Mapping[str, Any]) -> _Cell:
         return _Cell(attributes)
