@@ -366,6 +366,14 @@ class Settings:
         "Generation of the convention names; the stable ones by default, because every rule hangs on them.",
     )
 
+    slow_request: int = setting(
+        "OTEL_KPI_SLOW_REQUEST",
+        whole("milliseconds"),
+        5_000,
+        "Requests that take longer are one line in the log, where `otel_kpi.endpoints` measures response times; "
+        "0 logs none.",
+    )
+
     # --- log records
     log_records: bool = setting(
         "OTEL_PYTHON_LOG_AUTO_INSTRUMENTATION",

@@ -29,7 +29,10 @@ def match_route(route: Any, scope: Any) -> tuple[Any, Any]:
     """Match a route against a scope as upstream does, past what FastAPI overrides; give match and child scope."""
     from starlette.routing import Route
 
-    return Route.matches(route, scope) if isinstance(route, Route) else route.matches(scope)
+    overridden = isinstance(route, Route) and any(
+        cls.__module__ == "fastapi.routing" for cls in type(route).__mro__
+    )
+    return Route.matches(route, scope) if overridden else route.matches(scope)
 
 
 def original_route(route: Any) -> Any:
@@ -136,6 +139,24 @@ def on_asgi_span(middleware: Any, callback: Callable[[Any, Any, Any], None]) -> 
         return original(span, name, scope, send, attributes)
 
     middleware._get_otel_send = get_otel_send
+
+
+def exclude_from_django(also: Callable[[], bool]) -> None:
+    """Have upstream's Django middleware pass over what `also()` says, beside its own list.
+
+    Touches `_DjangoMiddleware._excluded_urls`: a list of expressions over the URL, where what answers the request is
+    what counts.
+    """
+    from opentelemetry.instrumentation.django.middleware.otel_middleware import _DjangoMiddleware
+
+    listed: Any = _DjangoMiddleware._excluded_urls
+
+    class _Excluded:
+        def url_disabled(self, url: str) -> bool:
+            return also() or listed.url_disabled(url)
+
+    excluded: Any = _Excluded()
+    _DjangoMiddleware._excluded_urls = excluded
 
 
 def share_django_span(shared: Callable[[str], Any]) -> None:

@@ -294,6 +294,20 @@ def test_refusal_of_a_version_is_told_from_other_errors() -> None:
 # --- opentelemetry-instrumentation-fastapi and -asgi
 
 
+def test_a_route_decides_itself_what_it_matches() -> None:
+    routing = pytest.importorskip("starlette.routing")
+
+    class Refuses(routing.Route):
+        def matches(self, scope: Any) -> Any:
+            del scope
+            return routing.Match.NONE, {}
+
+    async def answer(_request: Any) -> None:
+        """Is not called."""
+
+    assert _compat.match_route(Refuses("/a", answer), {"type": "http", "path": "/a"})[0] is routing.Match.NONE
+
+
 def test_routes_of_an_included_router_are_matched() -> None:
     fastapi = pytest.importorskip("fastapi")
     from starlette.routing import Match
@@ -814,6 +828,25 @@ def test_upstreams_django_middleware_writes_routes_as_they_are_read() -> None:
     finally:
         _compat.unwrap_django_routes()
     assert _DjangoMiddleware._get_span_name(request) == "GET ^a/$"
+
+
+def test_upstreams_django_middleware_passes_over_what_it_is_told() -> None:
+    pytest.importorskip("django")
+    from opentelemetry.instrumentation.django.middleware.otel_middleware import _DjangoMiddleware
+    from opentelemetry.util.http import parse_excluded_urls
+
+    before = _DjangoMiddleware._excluded_urls
+    told = False
+    _DjangoMiddleware._excluded_urls = parse_excluded_urls("listed")
+    try:
+        _compat.exclude_from_django(lambda: told)
+        excluded: Any = _DjangoMiddleware._excluded_urls
+        assert excluded.url_disabled("http://shop.test/listed")
+        assert not excluded.url_disabled("http://shop.test/other")
+        told = True
+        assert excluded.url_disabled("http://shop.test/other")
+    finally:
+        _DjangoMiddleware._excluded_urls = before
 
 
 def test_upstreams_http_clients_measure_what_raises() -> None:

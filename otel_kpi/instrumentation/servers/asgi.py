@@ -15,6 +15,7 @@ from opentelemetry.trace import Status, StatusCode
 from otel_kpi.instrumentation.boundary import Boundary
 from otel_kpi.instrumentation.servers import server_address
 from otel_kpi.instrumentation.servers.excluded_urls import exclude_list, excluded_context
+from otel_kpi.instrumentation.servers.routes import leads_to_endpoint
 from otel_kpi.instrumentation.servers.server_request import (
     MARK,
     Recorder,
@@ -95,7 +96,7 @@ class Traced:
 
         clear = readable(scope)
         parent = parent_context(clear, asgi.asgi_getter)
-        if self._excluded.url_disabled(asgi.get_host_port_url_tuple(clear)[2]):
+        if self._excluded.url_disabled(asgi.get_host_port_url_tuple(clear)[2]) or leads_to_endpoint(scope):
             scope[MARK] = True
             return excluded_context(parent)
         method = method_of(str(scope.get("method", ""))) if scope["type"] == "http" else ""

@@ -21,7 +21,14 @@ from otel_kpi import _compat
 from otel_kpi.instrumentation.boundary import Boundary
 from otel_kpi.instrumentation.servers import server_address
 from otel_kpi.instrumentation.servers.django_routes import readable
-from otel_kpi.instrumentation.servers.excluded_urls import exclude_list, excluded_context, excluded_urls
+from otel_kpi.instrumentation.servers.excluded_urls import (
+    exclude_list,
+    excluded_context,
+    excluded_urls,
+    is_endpoint,
+    is_excluded,
+    may_be_endpoint,
+)
 from otel_kpi.instrumentation.servers.server_request import MARK, ServerRequest, current_request
 
 if TYPE_CHECKING:
@@ -70,6 +77,7 @@ class Instrumentor:
         guarded = boundary.wrap(_log_response)
         wrap_function_wrapper("django.core.handlers.base", "log_response", guarded)
         self._excluded = exclude_list("DJANGO")
+        _compat.exclude_from_django(is_excluded)
         _compat.share_django_span(_begun_span)
         _compat.wrap_django_routes(readable, boundary.wrap)
         wrap_function_wrapper("django.core.handlers.base", "BaseHandler.get_response", self._get_response)
@@ -111,13 +119,25 @@ class Instrumentor:
     def _untraced(self, request: Any) -> Context | None:
         """Give the context of a request that leaves no trace, `None` for every other."""
         try:
-            if not self._excluded.url_disabled(request.build_absolute_uri("?")):
+            excluded = self._excluded.url_disabled(request.build_absolute_uri("?"))
+            if not excluded and not _leads_to_endpoint(request):
                 return None
             return excluded_context(
                 propagate.extract({key.lower(): value for key, value in request.headers.items()})
             )
         except Exception:
             return None  # a host that Django refuses: its own answer to that is on its way
+
+
+def _leads_to_endpoint(request: Any) -> bool:
+    if not may_be_endpoint(request.path_info):
+        return False
+    from django.urls import resolve
+
+    try:
+        return is_endpoint(resolve(request.path_info, getattr(request, "urlconf", None)).func)
+    except Exception:
+        return False  # nothing is there, which is Django's to say
 
 
 class _Shared(trace.NonRecordingSpan):

@@ -25,6 +25,7 @@ It holds at the root of the host only: `/articles/health` is an article.
 """
 
 _KEY: Final = context.create_key("otel_kpi.excluded")
+_endpoints: tuple[str, ...] = ()
 
 
 def excluded_urls(instrumentation: str) -> str | None:
@@ -46,6 +47,26 @@ def exclude_list(instrumentation: str) -> Any:
 
     default = excluded_urls(instrumentation)
     return get_excluded_urls(instrumentation) if default is None else parse_excluded_urls(default)
+
+
+def exclude_endpoint(path: str) -> None:
+    """Have requests leave no trace that end in an endpoint of ours, which was put on this path somewhere.
+
+    Whatever list is in force: metrics that measure their own collection, and probes, tell of no user.
+    """
+    global _endpoints
+    if path not in _endpoints:
+        _endpoints = (*_endpoints, path)
+
+
+def may_be_endpoint(path: str) -> bool:
+    """Say whether a path may lead to an endpoint of ours: one that is mounted has its mount in front."""
+    return path.endswith(_endpoints)
+
+
+def is_endpoint(view: object) -> bool:
+    """Say whether what answers a request is an endpoint of ours."""
+    return hasattr(view, "otel_kpi_endpoint")
 
 
 def excluded_context(incoming: Context | None = None) -> Context:

@@ -23,7 +23,7 @@ from otel_kpi.instrumentation.boundary import Boundary
 from otel_kpi.instrumentation.servers import server_address
 from otel_kpi.instrumentation.servers.asgi import Traced, readable
 from otel_kpi.instrumentation.servers.excluded_urls import excluded_context, excluded_urls
-from otel_kpi.instrumentation.servers.routes import route_of
+from otel_kpi.instrumentation.servers.routes import leads_to_endpoint, route_of
 from otel_kpi.instrumentation.servers.server_request import (
     MARK,
     ServerRequest,
@@ -141,7 +141,8 @@ class _Beginning:
     def _context(self, scope: Scope, current: trace.Span) -> Context:
         from opentelemetry.instrumentation.asgi import asgi_getter, get_host_port_url_tuple
 
-        if self._excluded and self._excluded.url_disabled(get_host_port_url_tuple(scope)[2]):
+        url = get_host_port_url_tuple(scope)[2]
+        if (self._excluded and self._excluded.url_disabled(url)) or leads_to_endpoint(scope):
             scope[MARK] = True
             return excluded_context(parent_context(scope, asgi_getter))
         request = ServerRequest(method_of(str(scope.get("method", ""))), scope.get("root_path") or "")
