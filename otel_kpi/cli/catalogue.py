@@ -41,7 +41,8 @@ def main(args: argparse.Namespace) -> int:
         for row in rows:
             if row.pack == pack.name:
                 print(_line(row))
-    print(f"\n{len(rows)} instruments in {len(chosen)} packs; the name of each in OpenTelemetry: --json")
+    where = "one pack" if len(chosen) == 1 else f"{len(chosen)} packs"
+    print(f"\n{len(rows)} instruments in {where}; the name of each in OpenTelemetry: --json")
     return 0
 
 

@@ -45,7 +45,7 @@ def problems(packs: Iterable[Pack]) -> list[str]:
     found: list[str] = []
     for pack in packs:
         for instrument in pack.instruments:
-            found += [f"{instrument.name}: {each}" for each in _of_instrument(instrument)]
+            found += [f"{instrument.name}: {each}" for each in _of_instrument(instrument, pack.name)]
         for span in pack.spans:
             found += [f"{span.id}: {each}" for each in _of_text(span.brief, span.source)]
         for event in pack.events:
@@ -57,8 +57,8 @@ def problems(packs: Iterable[Pack]) -> list[str]:
     return [*found, *_of_all(packs)]
 
 
-def _of_instrument(instrument: Instrument) -> Iterator[str]:
-    naming = list(_of_name(instrument))
+def _of_instrument(instrument: Instrument, pack: str) -> Iterator[str]:
+    naming = list(_of_name(instrument, pack))
     if instrument.exempt and not naming:
         yield "has an exemption that nothing needs"
     if not instrument.exempt:
@@ -89,15 +89,15 @@ def _of_kind(instrument: Instrument) -> Iterator[str]:
             yield from _of_initial(values, instrument.attributes)
 
 
-def _of_name(instrument: Instrument) -> Iterator[str]:
+def _of_name(instrument: Instrument, pack: str) -> Iterator[str]:
     name = instrument.name
     if not _NAMESPACED.fullmatch(name):
         yield "a name is lower case, with a namespace, its words parted by underscores"
     last = name.rpartition(".")[2].split("_")
     if words := _UNIT_WORDS.intersection(last):
         yield f"its name says {', '.join(sorted(words))}, which the unit says"
-    if not name.startswith(("kpi.", "otel_kpi.")) and "OpenTelemetry" not in instrument.source:
-        yield "is outside of kpi. and no convention of OpenTelemetry"
+    if not name.startswith(("kpi.", "otel_kpi.", f"{pack}.")) and "OpenTelemetry" not in instrument.source:
+        yield f"is outside of kpi. and {pack}., and no convention of OpenTelemetry"
     for attribute in instrument.attributes:
         # What telemetry says of itself meets nobody else's names.
         if "." not in attribute.name and not attribute.source and not name.startswith("otel_kpi."):
