@@ -1,0 +1,253 @@
+"""Analyses, their stages and their methods: spans and times, from the first line to however it ends.
+
+`analysis("marketing")`, `stage("marketing", "statistical")` and `algorithm("marketing", "zscore")` are context
+managers, `with` or `async with`, and decorators of functions, coroutines and generators. What is asked of a language
+model inside a stage is a span below it, and `gen_ai.client.operation.duration` its latency by provider: the client's
+instrumentation records both, and nothing is measured twice here.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from contextvars import ContextVar
+from typing import TYPE_CHECKING, Any, Final, TypeVar
+
+from opentelemetry import context, trace
+from opentelemetry.trace import StatusCode
+
+from otel_kpi.packs.analytics import handles
+from otel_kpi.packs.analytics.instruments import DATA_POINTS, FOUND, RESULT, STAGE
+from otel_kpi.packs.analytics.within import around
+from otel_kpi.packs.attributes import ERROR_TYPE, MODEL_NAME
+from otel_kpi.packs.outcome import error_type, result_of
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from contextvars import Token
+    from types import TracebackType
+    from typing import Self
+
+    from opentelemetry.context import Context
+    from opentelemetry.trace import Span
+
+F = TypeVar("F", bound="Callable[..., Any]")
+
+_logger = logging.getLogger("otel_kpi.analytics")
+_innermost: Final[ContextVar[_Work | None]] = ContextVar("otel_kpi_analytics_innermost", default=None)
+
+
+class _Work:
+    """A piece of work with a time and, unless it is too short for one, a span."""
+
+    __slots__ = ("_attributes", "_began", "_noted", "_outer", "_span", "_token", "model")
+
+    def __init__(self, model: str) -> None:
+        self.model = model
+        self._attributes = {MODEL_NAME.name: model}
+        self._span: Span = trace.INVALID_SPAN
+        self._token: Token[Context] | None = None
+        self._outer: _Work | None = None
+        self._noted: dict[str, int] = {}
+        self._began = 0.0
+
+    def _name(self) -> str | None:
+        """Of its span; None is without one."""
+        return None
+
+    def _anew(self) -> Self:
+        """The same work, to be done once more, by another call."""
+        raise NotImplementedError
+
+    def _over(self, seconds: float, result: str) -> None:
+        """Record that it is over."""
+        raise NotImplementedError
+
+    def _on_begin(self) -> None:
+        """Record that it begins."""
+
+    @property
+    def span(self) -> Span:
+        """Its span, for attributes of one's own."""
+        return self._span
+
+    def data_points(self, count: int) -> None:
+        """Say how many values were looked at; they count in `kpi.analytics.data_points.processed` and on the span."""
+        handles.data_points_processed.add(count, self.model)
+        self._note(DATA_POINTS.name, count)
+
+    def __enter__(self) -> Self:
+        self.begin()
+        self.enter()
+        return self
+
+    def __exit__(
+        self, cls: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.leave()
+        self.end(error)
+
+    async def __aenter__(self) -> Self:
+        return self.__enter__()
+
+    async def __aexit__(
+        self, cls: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.__exit__(cls, error, traceback)
+
+    def __call__(self, function: F) -> F:
+        """Decorate a function: each call is a piece of work of its own."""
+        return around(function, self._anew)
+
+    # --- what `within` asks for; a `with` statement does all four
+
+    def begin(self) -> None:
+        """Begin to measure."""
+        self._began = time.perf_counter()
+        self._noted = {}
+        try:
+            self._outer = _innermost.get()
+            self._on_begin()
+            name = self._name()
+            if name is not None:
+                self._span = trace.get_tracer(handles.SCOPE).start_span(name, attributes=self._attributes)
+        except Exception:
+            _logger.debug("the beginning of an analysis was not recorded", exc_info=True)
+
+    def enter(self) -> None:
+        """Have its span be the current one."""
+        if self._name() is not None:
+            self._token = context.attach(trace.set_span_in_context(self._span))
+            _innermost.set(self)
+
+    def leave(self) -> None:
+        """Have the span before it be the current one."""
+        token, self._token = self._token, None
+        if token is not None:
+            context.detach(token)
+            _innermost.set(self._outer)
+
+    def end(self, error: BaseException | None) -> None:
+        """End the measurement and the span."""
+        result = result_of(error)
+        try:
+            self._over(time.perf_counter() - self._began, result)
+            if self._span.is_recording():
+                self._span.set_attributes({RESULT.name: result, **self._noted})
+                ended = error_type(error)
+                if error is not None and ended is not None:
+                    self._span.set_attribute(ERROR_TYPE.name, ended)
+                    self._span.record_exception(error)
+                    self._span.set_status(StatusCode.ERROR, str(error))
+        except Exception:
+            _logger.debug("the end of an analysis was not recorded", exc_info=True)
+        finally:
+            self._span.end()
+
+    def _note(self, name: str, count: int) -> None:
+        """Add to a number of this span and of those around it that speak of the same model."""
+        if not isinstance(count, int) or count < 0:  # pyright: ignore[reportUnnecessaryIsInstance] # what comes
+            return
+        work: _Work | None = self
+        while work is not None and work.model == self.model:
+            work._noted[name] = work._noted.get(name, 0) + count  # noqa: SLF001 - the class's own
+            work = work._outer  # noqa: SLF001 - the same
+
+
+class Analysis(_Work):
+    """One analysis of one model; made by `analysis()`."""
+
+    __slots__ = ()
+
+    def stage(self, name: str) -> Stage:
+        """A stage of it."""
+        return Stage(self.model, name)
+
+    def _name(self) -> str:
+        return f"analyse {self.model}"
+
+    def _anew(self) -> Analysis:
+        return Analysis(self.model)
+
+    def _on_begin(self) -> None:
+        handles.analyses_started.add(1, self.model)
+        handles.analyses_active.add(1, self.model)
+
+    def _over(self, seconds: float, result: str) -> None:
+        handles.analyses_active.add(-1, self.model)
+        handles.analyses_completed.add(1, self.model, result)
+        handles.analysis_duration.record(seconds, self.model, result)
+
+
+class Stage(_Work):
+    """One part of an analysis; made by `stage()`."""
+
+    __slots__ = ("_stage",)
+
+    def __init__(self, model: str, name: str) -> None:
+        super().__init__(model)
+        self._stage = name
+        self._attributes[STAGE.name] = name
+
+    def _name(self) -> str:
+        return f"{self._stage} {self.model}"
+
+    def _anew(self) -> Stage:
+        return Stage(self.model, self._stage)
+
+    def _over(self, seconds: float, result: str) -> None:
+        handles.stage_duration.record(seconds, self.model, self._stage, result)
+
+
+class Algorithm(_Work):
+    """One run of a statistical method; made by `algorithm()`. It has no span."""
+
+    __slots__ = ("_method",)
+
+    def __init__(self, model: str, method: str) -> None:
+        super().__init__(model)
+        self._method = method
+
+    def _anew(self) -> Algorithm:
+        return Algorithm(self.model, self._method)
+
+    def _over(self, seconds: float, result: str) -> None:  # noqa: ARG002 - as the other kinds
+        handles.algorithm_duration.record(seconds, self.model, self._method)
+
+
+def analysis(model: str) -> Analysis:
+    """An analysis of a model: a span, counted when it starts and, with its result, when it ends.
+
+    Args:
+        model: The KPI model, for example `"marketing"`; at most 40 distinct values.
+
+    A context manager for `with` and `async with`, or a decorator. Never raises; what the application raises goes on.
+    """
+    return Analysis(model)
+
+
+def stage(model: str, name: str) -> Stage:
+    """A part of an analysis: a span, and a time in `kpi.analytics.stage.duration`.
+
+    Args:
+        model: The KPI model.
+        name: What is done, for example `"statistical"`; at most 12 distinct values.
+    """
+    return Stage(model, name)
+
+
+def algorithm(model: str, method: str) -> Algorithm:
+    """One run of a statistical method, a time in `kpi.analytics.algorithm.duration` without a span.
+
+    Args:
+        model: The KPI model.
+        method: For example `"zscore"`; at most 12 distinct values.
+    """
+    return Algorithm(model, method)
+
+
+def note_anomalies(model: str, count: int) -> None:
+    """Count anomalies on the current spans of their model."""
+    work = _innermost.get()
+    if work is not None and work.model == model:
+        work._note(FOUND.name, count)  # noqa: SLF001 - the module's own
