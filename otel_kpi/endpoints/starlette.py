@@ -199,6 +199,7 @@ def _documented(app: Any, endpoint: Endpoint, path: str) -> Any:
         name=f"otel_kpi_{endpoint.name}_schema",
         tags=[TAG],
         summary=endpoint.summary,
+        description=endpoint.summary,
         operation_id=f"otel_kpi_{endpoint.name}",
         response_class=Response,
         responses=responses(endpoint),

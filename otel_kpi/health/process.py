@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 from otel_kpi.health.declaration import INTERVAL, TIMEOUT
+from otel_kpi.health.measurement import measure, observe
 from otel_kpi.health.registry import Health, Which, follow_forks
 
 if TYPE_CHECKING:
@@ -105,5 +106,6 @@ def _instrumentation() -> Mapping[str, Any] | None:
         return None
 
 
-_health: Final = Health(identity=_identity, metrics=_instrumentation)
+_health: Final = Health(told=measure, identity=_identity, metrics=_instrumentation)
+observe(_health.known)
 follow_forks(_health)
