@@ -1,9 +1,7 @@
-"""What a process says of itself: CPU, memory, threads, files, garbage collection.
+"""What a process says of itself: CPU, memory, threads, files, garbage collection, event loops.
 
-Each process says it of itself, a forked child too, under the names of the conventions
-(https://opentelemetry.io/docs/specs/semconv/system/process-metrics/ and `runtime/cpython-metrics`). Nothing is read
-before a collection, which the export thread does. A process that has nothing else to tell says nothing of itself
-either: helper processes, like the resource tracker of `multiprocessing`, ask no Collector to be there.
+Each process says it of itself, a forked child too. Nothing is read before a collection, which the export thread does.
+What there is, and its names: `otel_kpi.packs.runtime`; a process that has nothing else to tell says nothing of itself.
 
 Upstream's instrumentor does not do for this: after a fork it goes on to read the figures of the parent, it speaks in
 every process, and its attributes are not those of the conventions. It does for `system.*`, the figures of the host.
@@ -17,20 +15,23 @@ import fnmatch
 import gc
 import logging
 import os
+import time
 from typing import TYPE_CHECKING, Any, Final
 
-from opentelemetry.metrics import Observation, get_meter
-
-from otel_kpi._version import __version__
+from otel_kpi import record
+from otel_kpi.instrumentation.runtime.event_loop import EventLoops
+from otel_kpi.packs.runtime import garbage, instruments
+from otel_kpi.packs.runtime.speech import SPEECH
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
-    from opentelemetry.metrics import CallbackOptions
+    from otel_kpi.model import Instrument
+
+    Reading = tuple[Any, ...]
+    """A value, then the values of the attributes in declared order."""
 
 _logger: Final = logging.getLogger("otel_kpi.instrumentation")
-
-SCOPE: Final = "otel_kpi.process"
 
 _HOST: Final[dict[str, list[str] | None]] = {
     "system.cpu.time": ["idle", "user", "system", "irq"],
@@ -57,6 +58,7 @@ class Instrumentor:
 
     def __init__(self) -> None:
         self._host: Any = None
+        self._loops = EventLoops()
 
     def instrument(
         self, *, host: bool = False, has_recorded: Callable[[], bool] = lambda: True, **_options: Any
@@ -68,18 +70,21 @@ class Instrumentor:
             has_recorded: Whether this process has anything else to tell.
         """
         excluded = _excluded()
-        _process.speak(has_recorded)
-        meter = get_meter(SCOPE, __version__)
-        for kind, name, unit, description, observe in _INSTRUMENTS:
-            if not any(fnmatch.fnmatch(name, pattern) for pattern in excluded):
-                create = getattr(meter, f"create_observable_{kind}")
-                create(name, [_callback(observe)], unit, description)
+        SPEECH.allow(has_recorded, excluded)
+        _process.observe()
+        if not (SPEECH.excludes(instruments.GC_PAUSE) and SPEECH.excludes(instruments.GC_TIME)):
+            garbage.watch_garbage()
+        lags = (instruments.EVENT_LOOP_LAG, instruments.EVENT_LOOP_LONGEST_LAG)
+        if not all(SPEECH.excludes(lag) for lag in lags):
+            self._loops.instrument()
         if host:
             self._instrument_host(excluded)
 
     def uninstrument(self) -> None:
         """Say no more."""
-        _process.speak(lambda: False)
+        SPEECH.allow(lambda: False)
+        self._loops.uninstrument()
+        garbage.leave_garbage()
         if self._host is not None:
             self._host.uninstrument()
 
@@ -99,21 +104,20 @@ class _Process:
     """This process, as psutil and the interpreter see it."""
 
     def __init__(self) -> None:
-        self._has_recorded: Callable[[], bool] = lambda: False
         self._psutil: Any = None
         self._pid = 0
         self._at_fork: list[dict[str, int]] = []
-        self._hooked = False
+        self._observed = False
 
-    def speak(self, has_recorded: Callable[[], bool]) -> None:
-        """Say something whenever `has_recorded()` holds."""
-        self._has_recorded = has_recorded
-        if not self._hooked and hasattr(os, "register_at_fork"):
+    def observe(self) -> None:
+        """Have its figures asked for at each collection, once."""
+        if self._observed:
+            return
+        self._observed = True
+        if hasattr(os, "register_at_fork"):
             os.register_at_fork(after_in_child=self._after_fork_in_child)
-        self._hooked = True
-
-    def speaks(self) -> bool:
-        return self._has_recorded()
+        for declaration, read in _READ.items():
+            record.observe(declaration, _callback(declaration, read), instruments.SCOPE)
 
     def psutil(self) -> Any:
         """Psutil's view of this very process; a child is another one than its parent."""
@@ -123,11 +127,11 @@ class _Process:
             self._psutil, self._pid = psutil.Process(), os.getpid()
         return self._psutil
 
-    def garbage(self, key: str) -> Iterator[int]:
+    def garbage(self, key: str) -> Iterator[Reading]:
         """A figure of `gc.get_stats()` for each generation, since this process began."""
         for generation, stats in enumerate(gc.get_stats()):
             before = self._at_fork[generation][key] if self._at_fork else 0
-            yield stats[key] - before
+            yield stats[key] - before, generation
 
     def _after_fork_in_child(self) -> None:
         # The child goes on with its parent's figures; added up they would count twice.
@@ -138,108 +142,80 @@ _process: Final = _Process()
 
 
 def _callback(
-    observe: Callable[[_Process], Iterable[Observation]],
-) -> Callable[[CallbackOptions], Iterable[Observation]]:
-    def callback(_: CallbackOptions) -> Iterable[Observation]:
-        if not _process.speaks():
+    declaration: Instrument, read: Callable[[_Process], Iterable[Reading]]
+) -> Callable[[], Iterable[Reading]]:
+    def callback() -> Iterable[Reading]:
+        if not SPEECH.of(declaration):
             return ()
         try:
-            return tuple(observe(_process))
+            return tuple(read(_process))
         except Exception as error:
             # Not every system has each figure, or shows it to every user.
-            _logger.debug("%s: %r", observe.__name__, error)
+            _logger.debug("%s: %r", declaration.name, error)
             return ()
 
     return callback
 
 
-def _cpu_time(process: _Process) -> Iterator[Observation]:
+def _cpu_time(process: _Process) -> Iterator[Reading]:
     times = process.psutil().cpu_times()
-    yield Observation(times.user, {"cpu.mode": "user"})
-    yield Observation(times.system, {"cpu.mode": "system"})
+    yield times.user, "user"
+    yield times.system, "system"
 
 
-def _memory_usage(process: _Process) -> Iterator[Observation]:
-    yield Observation(process.psutil().memory_info().rss)
+def _cpu(process: _Process) -> Iterator[Reading]:
+    times = process.psutil().cpu_times()
+    yield (times.user + times.system,)
 
 
-def _memory_virtual(process: _Process) -> Iterator[Observation]:
-    yield Observation(process.psutil().memory_info().vms)
+def _memory_usage(process: _Process) -> Iterator[Reading]:
+    yield (process.psutil().memory_info().rss,)
 
 
-def _threads(process: _Process) -> Iterator[Observation]:
-    yield Observation(process.psutil().num_threads())
+def _memory_virtual(process: _Process) -> Iterator[Reading]:
+    yield (process.psutil().memory_info().vms,)
 
 
-def _file_descriptors(process: _Process) -> Iterator[Observation]:
-    yield Observation(process.psutil().num_fds())
+def _threads(process: _Process) -> Iterator[Reading]:
+    yield (process.psutil().num_threads(),)
 
 
-def _context_switches(process: _Process) -> Iterator[Observation]:
+def _file_descriptors(process: _Process) -> Iterator[Reading]:
+    yield (process.psutil().num_fds(),)
+
+
+def _context_switches(process: _Process) -> Iterator[Reading]:
     switches = process.psutil().num_ctx_switches()
-    yield Observation(switches.voluntary, {"process.context_switch.type": "voluntary"})
-    yield Observation(switches.involuntary, {"process.context_switch.type": "involuntary"})
+    yield switches.voluntary, "voluntary"
+    yield switches.involuntary, "involuntary"
 
 
-def _disk_io(process: _Process) -> Iterator[Observation]:
+def _disk_io(process: _Process) -> Iterator[Reading]:
     counters = process.psutil().io_counters()
-    yield Observation(counters.read_bytes, {"disk.io.direction": "read"})
-    yield Observation(counters.write_bytes, {"disk.io.direction": "write"})
+    yield counters.read_bytes, "read"
+    yield counters.write_bytes, "write"
 
 
-def _collections(process: _Process) -> Iterator[Observation]:
-    yield from _by_generation(process.garbage("collections"))
+def _uptime(process: _Process) -> Iterator[Reading]:
+    # The clock may be set back.
+    yield (max(0.0, time.time() - process.psutil().create_time()),)
 
 
-def _collected_objects(process: _Process) -> Iterator[Observation]:
-    yield from _by_generation(process.garbage("collected"))
-
-
-def _uncollectable_objects(process: _Process) -> Iterator[Observation]:
-    yield from _by_generation(process.garbage("uncollectable"))
-
-
-def _by_generation(counts: Iterable[int]) -> Iterator[Observation]:
-    for generation, count in enumerate(counts):
-        yield Observation(count, {"cpython.gc.generation": generation})
-
-
-_INSTRUMENTS: Final = (
-    ("counter", "process.cpu.time", "s", "CPU seconds by mode.", _cpu_time),
-    ("up_down_counter", "process.memory.usage", "By", "Physical memory in use.", _memory_usage),
-    ("up_down_counter", "process.memory.virtual", "By", "Virtual memory.", _memory_virtual),
-    ("up_down_counter", "process.thread.count", "{thread}", "Threads.", _threads),
-    (
-        "up_down_counter",
-        "process.unix.file_descriptor.count",
-        "{file_descriptor}",
-        "Open file descriptors.",
-        _file_descriptors,
-    ),
-    (
-        "counter",
-        "process.context_switches",
-        "{context_switch}",
-        "Context switches by type.",
-        _context_switches,
-    ),
-    ("counter", "process.disk.io", "By", "Bytes read from and written to disks.", _disk_io),
-    ("counter", "cpython.gc.collections", "{collection}", "Collections by generation.", _collections),
-    (
-        "counter",
-        "cpython.gc.collected_objects",
-        "{object}",
-        "Objects collected by generation.",
-        _collected_objects,
-    ),
-    (
-        "counter",
-        "cpython.gc.uncollectable_objects",
-        "{object}",
-        "Objects found to be uncollectable, by generation.",
-        _uncollectable_objects,
-    ),
-)
+_READ: Final[dict[Instrument, Callable[[_Process], Iterable[Reading]]]] = {
+    instruments.CPU_TIME: _cpu_time,
+    instruments.MEMORY_USAGE: _memory_usage,
+    instruments.MEMORY_VIRTUAL: _memory_virtual,
+    instruments.THREAD_COUNT: _threads,
+    instruments.FILE_DESCRIPTORS: _file_descriptors,
+    instruments.CONTEXT_SWITCHES: _context_switches,
+    instruments.DISK_IO: _disk_io,
+    instruments.UPTIME: _uptime,
+    instruments.GC_COLLECTIONS: lambda process: process.garbage("collections"),
+    instruments.GC_COLLECTED_OBJECTS: lambda process: process.garbage("collected"),
+    instruments.GC_UNCOLLECTABLE_OBJECTS: lambda process: process.garbage("uncollectable"),
+    instruments.RESIDENT_MEMORY: _memory_usage,
+    instruments.CPU: _cpu,
+}
 
 
 def _excluded() -> tuple[str, ...]:

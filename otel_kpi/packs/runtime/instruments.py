@@ -158,7 +158,7 @@ EVENT_LOOP_LAG: Final = Histogram(
     brief="How late a callback ran that asyncio or uvloop had to run, twice a second.",
     source="B13",
     systems=("S2",),
-    buckets=(0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0),
+    buckets=(0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0),
 )
 EVENT_LOOP_LONGEST_LAG: Final = Gauge(
     name="kpi.runtime.event_loop.longest_lag",
