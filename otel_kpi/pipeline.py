@@ -51,7 +51,9 @@ if TYPE_CHECKING:
     from opentelemetry.sdk.trace import TracerProvider
 
     from otel_kpi.config import Settings
+    from otel_kpi.model import Derivation
     from otel_kpi.parts import Outlet, Parts
+    from otel_kpi.sdk.derivations import Derivations
     from otel_kpi.sdk.transport import Transport
 
 _logger = logging.getLogger("otel_kpi")
@@ -70,6 +72,7 @@ class Pipeline:
     readers: tuple[ChannelReader, ...]
     workers: tuple[ExportWorker, ...]
     guard: CardinalityGuard
+    derivations: Derivations | None = None
 
     def begin_drain(self, deadline: float, *, final: bool) -> Callable[[], bool]:
         """Have every destination's thread send what waits, side by side and by one deadline."""
@@ -110,11 +113,19 @@ class Pipeline:
             self.logger_provider,
         )
         self.guard.forget()
+        if self.derivations is not None:
+            self.derivations.forget()
         FAULTS.forget()
         for reader in self.readers:
             _compat.empty_metric_state(self.meter_provider, reader)
         for worker in self.workers:
             worker.after_fork_in_child()
+
+    def clear_metrics(self) -> None:
+        """Forget every sum, and which attribute values there were."""
+        self.guard.forget()
+        for reader in self.readers:
+            _compat.empty_metric_state(self.meter_provider, reader)
 
     def stop(self) -> None:
         """Stop the threads; what waits to be sent goes on waiting."""
@@ -184,7 +195,8 @@ def create_pipeline(settings: Settings, parts: Parts | None = None) -> Pipeline:
     guard = CardinalityGuard(
         budget(settings), lambda instrument: _compat.attributes_of_views(meter_provider, instrument)
     )
-    _compat.guard_measurements(meter_provider, guard.admit, FAULTS.failed)
+    derivations = _derivations(settings)
+    _compat.guard_measurements(meter_provider, guard.admit, FAULTS.failed, derivations)
 
     logger_provider = LoggerProvider(
         resource=resource,
@@ -210,7 +222,22 @@ def create_pipeline(settings: Settings, parts: Parts | None = None) -> Pipeline:
         readers=tuple(own_readers),
         workers=workers,
         guard=guard,
+        derivations=derivations,
     )
+
+
+def _derivations(settings: Settings) -> Derivations | None:
+    """What follows from measurements; None, and nothing is imported, where no setting asks for it."""
+    if not (settings.chat_prefix and settings.compatibility_series):
+        return None
+    from otel_kpi.sdk.derivations import Derivations
+
+    def load() -> tuple[Derivation, ...]:
+        from otel_kpi.packs.chat.instruments import PACK
+
+        return PACK.derivations
+
+    return Derivations(load, FAULTS.failed)
 
 
 class _Plan:

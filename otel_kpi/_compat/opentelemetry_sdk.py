@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, Protocol, cast
+
+from opentelemetry.metrics import CallbackOptions
 
 from otel_kpi._compat.processors import quiet_callbacks
 
@@ -15,7 +17,7 @@ if TYPE_CHECKING:
     from opentelemetry.attributes import BoundedAttributes
     from opentelemetry.sdk._logs import LoggerProvider
     from opentelemetry.sdk.metrics import MeterProvider
-    from opentelemetry.sdk.metrics.export import MetricReader
+    from opentelemetry.sdk.metrics.export import MetricReader, MetricsData
     from opentelemetry.sdk.resources import Resource
     from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
     from opentelemetry.sdk.trace.id_generator import IdGenerator
@@ -54,6 +56,46 @@ def empty_metric_state(provider: MeterProvider, reader: MetricReader) -> None:
         meter._instrument_registration_lock = threading.Lock()
 
 
+def read_metrics(
+    provider: MeterProvider,
+    reader: MetricReader,
+    *,
+    asked: Callable[[str, str], bool] | None = None,
+    patience: float = 0.2,
+) -> MetricsData | None:
+    """Collect for a reader without handing it what was collected.
+
+    A reader's own `collect` is an export, and asks every callback of the application. This one is for who looks on,
+    each second.
+
+    Args:
+        provider: The provider that the reader is of.
+        reader: Whose sums are read; exemplars leave its reservoirs.
+        asked: Whether the callbacks of an instrument, by its scope and its name, are asked; None is all of them.
+        patience: Seconds to wait for another collection; then what needs no callback is read alone.
+    """
+    consumer: Any = provider._measurement_consumer
+    storage: Any = consumer._reader_storages.get(reader)
+    if storage is None:
+        return None
+    if not consumer._lock.acquire(timeout=patience):
+        return storage.collect()
+    try:
+        for each in consumer._async_instruments:
+            instrument: Any = getattr(each, "_instrument", each)
+            if asked is None or asked(instrument.instrumentation_scope.name, instrument.name):
+                for measurement in each.callback(CallbackOptions()):
+                    storage.consume_measurement(measurement, False)
+        return storage.collect()
+    finally:
+        consumer._lock.release()
+
+
+def resource_of_metrics(provider: MeterProvider) -> Resource:
+    """The resource of a provider, which it says of what was measured and of nothing else."""
+    return provider._sdk_config.resource  # pyright: ignore[reportPrivateUsage]
+
+
 def holds_metric_lock(frame: FrameType | None) -> bool:
     """Say whether the code that a signal interrupted holds a lock of opentelemetry-sdk's metrics.
 
@@ -63,6 +105,8 @@ def holds_metric_lock(frame: FrameType | None) -> bool:
         module = str(frame.f_globals.get("__name__"))
         if module.startswith("otel_kpi.sdk."):
             return False  # it waits for the export thread and holds nothing
+        if frame.f_code is read_metrics.__code__:
+            return True
         if module.startswith("opentelemetry.sdk.metrics._internal."):
             lock = getattr(frame.f_locals.get("self"), "_lock", None)
             held = getattr(lock, "_is_owned", None) or getattr(lock, "locked", None)
@@ -75,20 +119,34 @@ def holds_metric_lock(frame: FrameType | None) -> bool:
 # --- opentelemetry-sdk: a measurement on its way into a series
 
 
+class Followers(Protocol):
+    """What follows from measurements; neither method raises."""
+
+    def follow(self, measurement: Any, consume: Callable[[Any], None]) -> None:
+        """Record what follows from a measurement; `consume` takes one into the series of its instrument."""
+        ...
+
+    def derived(self, measurement: Any) -> Iterable[Any]:
+        """Give the measurements that follow from one of an observable instrument."""
+        ...
+
+
 def guard_measurements(
     provider: MeterProvider,
     admit: Callable[[Any, Mapping[str, Any]], Mapping[str, Any]],
     failed: Callable[[Any, BaseException], None] = lambda _part, _error: None,
+    followers: Followers | None = None,
 ) -> None:
     """Have each measurement of a provider recorded under the attributes that `admit(instrument, attributes)` gives.
 
-    What a view, an aggregation or a callback of the application's raises goes to `failed`, with the part.
+    What a view, an aggregation or a callback of the application's raises goes to `failed`, with the part. After a
+    measurement the `followers` record what follows from it.
 
     The one public place to choose attributes is a view, and that is by name: it cannot look at a value. All
     instruments hand their measurements to one consumer; those of observable ones are asked for at a collection.
     """
     consumer: Any = provider._measurement_consumer
-    consume, register = consumer.consume_measurement, consumer.register_asynchronous_instrument
+    consume = consumer.consume_measurement
 
     def consume_guarded(measurement: Any) -> None:
         try:
@@ -98,6 +156,8 @@ def guard_measurements(
                 if admitted is not attributes:
                     object.__setattr__(measurement, "attributes", admitted)
             consume(measurement)
+            if followers is not None:
+                followers.follow(measurement, consume)
         except Exception as error:
             failed(f"metric {measurement.instrument.name}", error)
 
@@ -105,20 +165,28 @@ def guard_measurements(
 
     def register_guarded(instrument: Any) -> None:
         quiet_callbacks(instrument, failed)
-        register(_Guarded(instrument, admit))
+        # Without the consumer's lock: a collection holds it while callbacks run, and one of them may make an
+        # instrument. `append` is one step, and who walks through the list meets the new one.
+        consumer._async_instruments.append(_Guarded(instrument, admit, followers))
 
     consumer.register_asynchronous_instrument = register_guarded
     for each in consumer._async_instruments:
         quiet_callbacks(each, failed)
-    consumer._async_instruments = [_Guarded(each, admit) for each in consumer._async_instruments]
+    consumer._async_instruments = [_Guarded(each, admit, followers) for each in consumer._async_instruments]
 
 
 class _Guarded:
     """An observable instrument as the consumer sees it: something with a callback."""
 
-    def __init__(self, instrument: Any, admit: Callable[[Any, Mapping[str, Any]], Mapping[str, Any]]) -> None:
+    def __init__(
+        self,
+        instrument: Any,
+        admit: Callable[[Any, Mapping[str, Any]], Mapping[str, Any]],
+        followers: Followers | None,
+    ) -> None:
         self._instrument = instrument
         self._admit = admit
+        self._followers = followers
 
     def callback(self, options: Any) -> Iterable[Any]:
         for measurement in self._instrument.callback(options):
@@ -126,6 +194,21 @@ class _Guarded:
             if attributes:
                 object.__setattr__(measurement, "attributes", self._admit(measurement.instrument, attributes))
             yield measurement
+            if self._followers is not None:
+                yield from self._followers.derived(measurement)
+
+
+def derived_measurement(
+    measurement: Any, value: float, instrument: Any, attributes: Mapping[str, Any]
+) -> Any:
+    """A measurement of another instrument, of the same moment and in the same context.
+
+    The constructor cleans the attributes, which takes longer than all the rest, and these are clean.
+    """
+    derived = object.__new__(measurement.__class__)
+    derived.__dict__.update(measurement.__dict__)
+    derived.__dict__.update(value=value, instrument=instrument, attributes=attributes)
+    return derived
 
 
 def attributes_of_views(provider: MeterProvider, instrument: Any) -> frozenset[str] | None:

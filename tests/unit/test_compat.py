@@ -14,13 +14,13 @@ import sys
 import threading
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 import urllib3
 from opentelemetry import context
 from opentelemetry._logs import LogRecord
-from opentelemetry.metrics import Observation
+from opentelemetry.metrics import CallbackOptions, Observation
 from opentelemetry.sdk._logs import LoggerProvider
 from opentelemetry.sdk.metrics import MeterProvider
 from opentelemetry.sdk.metrics.export import InMemoryMetricReader
@@ -32,6 +32,9 @@ from support.children import environment, run
 from support.receiver import Receiver
 
 from otel_kpi import _compat
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 
 def python(text: str, **variables: str) -> str:
@@ -96,6 +99,57 @@ def test_emptied_sums_begin_at_nothing_and_count_on(
     assert values(reader) == [2]
 
 
+def test_metrics_are_read_without_an_export_and_without_callbacks_that_nobody_wants(
+    meters: MeterProvider, reader: InMemoryMetricReader
+) -> None:
+    asked: list[str] = []
+
+    def callback(name: str) -> Callable[[CallbackOptions], list[Observation]]:
+        def observe(_options: CallbackOptions) -> list[Observation]:
+            asked.append(name)
+            return [Observation(1)]
+
+        return observe
+
+    meter = meters.get_meter("m")
+    meter.create_counter("c").add(2)
+    meter.create_observable_counter("o", [callback("o")])
+    meter.create_observable_counter("p", [callback("p")])
+
+    def read(**options: Any) -> list[str]:
+        data = _compat.read_metrics(meters, reader, **options)
+        assert data is not None
+        return [metric.name for metric in data.resource_metrics[0].scope_metrics[0].metrics]
+
+    assert read(asked=lambda scope, name: (scope, name) == ("m", "o")) == ["c", "o"]
+    assert asked == ["o"]
+    assert sorted(read()) == ["c", "o", "p"]
+    consumer: Any = meters._measurement_consumer
+    with consumer._lock:  # a callback that hangs
+        assert read(patience=0.01) == ["c"]
+    assert asked == ["o", "o", "p"]
+    assert _compat.read_metrics(meters, InMemoryMetricReader()) is None
+
+
+def test_a_provider_that_has_measured_nothing_says_who_it_is() -> None:
+    provider = MeterProvider(resource=Resource({"who": "me"}), shutdown_on_exit=False)
+    assert _compat.resource_of_metrics(provider).attributes["who"] == "me"
+
+
+def test_signal_while_metrics_are_read_is_known_to_hold_a_lock(
+    meters: MeterProvider, reader: InMemoryMetricReader
+) -> None:
+    seen: list[bool] = []
+
+    def looking(_scope: str, _name: str) -> bool:
+        seen.append(_compat.holds_metric_lock(sys._getframe()))
+        return False
+
+    meters.get_meter("m").create_observable_counter("o", [])
+    _compat.read_metrics(meters, reader, asked=looking)
+    assert seen == [True]
+
+
 def test_locks_that_a_thread_of_the_parent_held_are_free(
     meters: MeterProvider, reader: InMemoryMetricReader
 ) -> None:
@@ -126,6 +180,33 @@ def test_signal_in_a_measurement_is_known_to_hold_a_lock(
     assert not _compat.holds_metric_lock(sys._getframe())
     assert not _compat.holds_metric_lock(None)
     assert values(reader) == [2]
+
+
+def test_what_follows_from_a_measurement_is_recorded_in_another_instrument(
+    meters: MeterProvider, reader: InMemoryMetricReader
+) -> None:
+    meter = meters.get_meter("m")
+    target, observed = meter.create_histogram("derived"), meter.create_observable_gauge("derived.too")
+
+    class Followers:
+        def follow(self, measurement: Any, consume: Any) -> None:
+            consume(_compat.derived_measurement(measurement, measurement.value * 2, target, {"a": 1}))
+
+        def derived(self, measurement: Any) -> list[Any]:
+            return [_compat.derived_measurement(measurement, measurement.value + 1, observed, {})]
+
+    _compat.guard_measurements(meters, lambda _instrument, attributes: attributes, followers=Followers())
+    meter.create_counter("count").add(3)
+    meter.create_observable_gauge("level", [lambda _: [Observation(7)]])
+    data: Any = reader.get_metrics_data()
+    metrics = data.resource_metrics[0].scope_metrics[0].metrics
+    assert {each.name: getattr(each.data.data_points[0], "sum", None) for each in metrics}["derived"] == 6
+    assert {each.name: getattr(each.data.data_points[0], "value", 0) for each in metrics} == {
+        "count": 3,
+        "derived": 0,
+        "level": 7,
+        "derived.too": 8,
+    }
 
 
 def test_measurement_is_recorded_under_the_attributes_that_the_guard_gives(

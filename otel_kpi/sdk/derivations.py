@@ -1,0 +1,200 @@
+"""Series that follow from the measurements of other instruments, under the names that a document fixes.
+
+Whoever instruments a server records `http.server.request.duration`. A `Derivation` has each of its measurements
+recorded once more, with other labels, so that no instrumentor knows of it and no request is counted twice. A
+counter takes a tally of Python's for it; a histogram goes through opentelemetry-sdk a second time, in the context
+of the first, so that its exemplars lead to the same trace.
+
+What is derived is not followed itself: there are no chains and no circles. Observable instruments are followed when
+they are read. Nothing is imported and nothing made before the first measurement.
+"""
+
+from __future__ import annotations
+
+from operator import attrgetter
+from typing import TYPE_CHECKING, Any, Final
+
+from otel_kpi import _compat, record
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping, Sequence
+
+    from otel_kpi.model import Derivation, Instrument
+
+    Consume = Callable[[Any], None]
+    Recorder = Callable[[Any, Consume], None]
+    """Takes a measurement and records what follows from it; what the SDK is to aggregate goes to the second."""
+
+_SCOPE: Final = "otel_kpi.derived"
+_MOST_KNOWN: Final = 8_000
+"""Attribute sets of a source that are remembered: those of two thousand series, in several orders."""
+
+_VALUE: Final = attrgetter("value")
+
+
+def _one(_measurement: Any) -> int:
+    return 1
+
+
+class Derivations:
+    """Records what follows from a measurement.
+
+    Args:
+        load: Gives the derivations; called at the first measurement.
+        failed: Is told of errors; they cost what is derived and nothing else.
+    """
+
+    def __init__(
+        self,
+        load: Callable[[], Iterable[Derivation]],
+        failed: Callable[[str, BaseException], None] = lambda _part, _error: None,
+    ) -> None:
+        self._load = load
+        self._failed = failed
+        self._followed: dict[str, list[Derivation]] | None = None
+        self._sources: dict[Any, _Source | None] = {}
+
+    def follow(self, measurement: Any, consume: Consume) -> None:
+        """Record what follows from a measurement of a synchronous instrument; never raises.
+
+        Args:
+            measurement: The SDK's.
+            consume: Takes a measurement into the series of its instrument.
+        """
+        try:
+            source = self._sources[measurement.instrument]
+        except KeyError:
+            source = self._begin(measurement.instrument, observed=False)
+        if source is not None:
+            self._record(source, measurement, consume)
+
+    def derived(self, measurement: Any) -> Sequence[Any]:
+        """The measurements that follow from one of an observable instrument; never raises."""
+        try:
+            source = self._sources[measurement.instrument]
+        except KeyError:
+            source = self._begin(measurement.instrument, observed=True)
+        found: list[Any] = []
+        if source is not None:
+            self._record(source, measurement, found.append)
+        return found
+
+    def forget(self) -> None:
+        """Begin anew in a forked child, where the budgets of the series are unused."""
+        self._sources = {}
+
+    def _record(self, source: _Source, measurement: Any, consume: Consume) -> None:
+        try:
+            for recorder in source.recorders(measurement.attributes or {}):
+                recorder(measurement, consume)
+        except Exception as error:
+            self._failed(f"derived from {measurement.instrument.name}", error)
+
+    def _begin(self, instrument: Any, *, observed: bool) -> _Source | None:
+        """What is known of an instrument from now on; None when nothing follows from it."""
+        source: _Source | None = None
+        try:
+            if self._followed is None:
+                self._followed = followed = dict[str, list["Derivation"]]()
+                for each in self._load():
+                    followed.setdefault(each.source, []).append(each)
+            derivations = self._followed.get(instrument.name, ())
+            if derivations:
+                source = _Source([(each, _handle(each.target)) for each in derivations], observed=observed)
+        except Exception as error:
+            self._failed(f"derived from {instrument.name}", error)
+        return self._sources.setdefault(instrument, source)
+
+
+_handles: dict[Instrument, Any] = {}
+"""One for each target, however many derivations lead to it: two would report its series twice."""
+
+
+def _handle(target: Instrument) -> Any:
+    handle = _handles.get(target)
+    if handle is None:
+        make: Any = {
+            "counter": record.counter,
+            "updowncounter": record.up_down_counter,
+            "gauge": record.gauge,
+            "histogram": record.histogram,
+        }[target.kind]
+        handle = _handles.setdefault(target, make(target, _SCOPE))
+    return handle
+
+
+class _Source:
+    """An instrument from which others follow, and what is to be done for each of its attribute sets."""
+
+    __slots__ = ("_derivations", "_known", "_observed")
+
+    def __init__(self, derivations: list[tuple[Derivation, Any]], *, observed: bool) -> None:
+        self._derivations = derivations
+        self._observed = observed
+        self._known: dict[tuple[Any, ...], list[Recorder]] = {}
+
+    def recorders(self, attributes: Mapping[str, Any]) -> list[Recorder]:
+        """What records each target; those that come again cost a look into a dict."""
+        try:
+            return self._known[(*attributes, *attributes.values())]
+        except (KeyError, TypeError):  # it comes for the first time, or has a value without a hash
+            pass
+        made = [
+            recorder
+            for derivation, handle in self._derivations
+            if _applies(derivation, attributes)
+            and (recorder := _recorder(derivation, handle, attributes, observed=self._observed)) is not None
+        ]
+        try:
+            if len(self._known) < _MOST_KNOWN:
+                self._known[(*attributes, *attributes.values())] = made
+        except TypeError:
+            pass  # the same
+        return made
+
+
+def _applies(derivation: Derivation, attributes: Mapping[str, Any]) -> bool:
+    return all(_has(attributes, name, values) for name, values in derivation.where.items()) and not any(
+        _has(attributes, name, values) for name, values in derivation.unless.items()
+    )
+
+
+def _has(attributes: Mapping[str, Any], name: str, values: tuple[str, ...]) -> bool:
+    return attributes.get(name) is not None and (not values or str(attributes[name]) in values)
+
+
+def _values(derivation: Derivation, attributes: Mapping[str, Any]) -> tuple[Any, ...]:
+    """The target's attribute values, in its order; None where the source says nothing."""
+    found: list[Any] = []
+    for places in derivation.attributes:
+        given = (place[1:] if place[:1] == "=" else attributes.get(place) for place in places)
+        found.append(next((value for value in given if value is not None), None))
+    return tuple(found)
+
+
+def _recorder(
+    derivation: Derivation, handle: Any, attributes: Mapping[str, Any], *, observed: bool
+) -> Recorder | None:
+    amount = _one if derivation.amount == "one" else _VALUE
+    values = _values(derivation, attributes)
+    if observed or isinstance(handle, record.HistogramHandle):
+        return _aggregated(handle, values, amount)
+    tally = handle.set if isinstance(handle, record.GaugeHandle) else handle.add
+
+    def count(measurement: Any, _consume: Consume) -> None:
+        tally(amount(measurement), *values)
+
+    return count
+
+
+def _aggregated(handle: Any, values: tuple[Any, ...], amount: Callable[[Any], Any]) -> Recorder | None:
+    """What the SDK aggregates, of which it gets the measurement: a distribution, or a reading."""
+    series = handle.series(*values)
+    if series is None:
+        return None
+    instrument, admitted = series
+
+    def pass_on(measurement: Any, consume: Consume) -> None:
+        consume(_compat.derived_measurement(measurement, amount(measurement), instrument, admitted))
+
+    return pass_on
