@@ -19,7 +19,7 @@ import os
 import re
 import threading
 from enum import Enum
-from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Final, Generic, NamedTuple, TypeVar
 
 from opentelemetry import metrics
 from opentelemetry.metrics import Observation
@@ -488,6 +488,46 @@ class ObservedHandle(_Handle["Instrument"]):
             "gauge": meter.create_observable_gauge,
         }[declared.kind]
         return create(name, [self._readings], declared.unit, declared.brief)
+
+
+def tallied() -> frozenset[tuple[str, str]]:
+    """Scope and name of the instruments that report what was counted here: to read them calls nobody."""
+    return frozenset(
+        (handle._scope, handle._name)  # noqa: SLF001 - the module's own
+        for handle in _handles
+        if handle._name is not None and not isinstance(handle, ObservedHandle)  # noqa: SLF001
+    )
+
+
+class Tally(NamedTuple):
+    """What a handle holds, for who looks at it.
+
+    Attributes:
+        declaration: Its instrument's.
+        series: Attribute sets.
+        recorded: Whether anything but a first 0 was recorded.
+        values: The attributes and the value of each series; of a histogram and of what is observed none are here.
+    """
+
+    declaration: Instrument
+    series: int
+    recorded: bool
+    values: tuple[tuple[Mapping[str, Any], float], ...]
+
+
+def tallies() -> list[Tally]:
+    """What the handles hold now; nothing is collected for it."""
+    return [_tally(handle) for handle in tuple(_handles)]
+
+
+def _tally(handle: _Handle[Any]) -> Tally:
+    cells = tuple(handle._series.values())  # noqa: SLF001 - the module's own
+    declaration: Instrument = handle._declaration  # noqa: SLF001
+    if declaration.kind == "histogram" or isinstance(handle, ObservedHandle):
+        return Tally(declaration, len(cells), bool(cells), ())
+    values = tuple((cell.attributes, cell.value) for cell in cells if cell.value is not None)
+    set_once = declaration.kind == "gauge"
+    return Tally(declaration, len(values), any(value or set_once for _, value in values), values)
 
 
 def _reason(value: Any) -> str:

@@ -1,0 +1,90 @@
+"""What the process has recorded with its packs, what it lost, and where it goes: numbers, for a health page."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING, Any
+
+from otel_kpi import record
+
+if TYPE_CHECKING:
+    from otel_kpi.model import Pack
+    from otel_kpi.record import Tally
+
+
+def instrumentation_health() -> dict[str, Any]:
+    """How telemetry itself is doing, in what JSON can say; never raises, asks nobody, takes no measurement.
+
+    Returns:
+        `status`: `healthy`; `degraded` when something was lost or stands in line for too long; `unconfigured` when
+        nothing of this process goes anywhere. `packs`: for each that was imported, how many of its instruments have
+        recorded and in how many series. `dropped_values` and `overflowed_values` by instrument. `exporters`: for each
+        signal and destination what was sent, waits and was lost, by reason.
+    """
+    try:
+        tallies = record.tallies()
+        exporters = _exporters()
+        dropped = _by_instrument(tallies, record.DROPPED_VALUES.name)
+        overflowed = _by_instrument(tallies, record.OVERFLOWED_VALUES.name)
+    except Exception as error:
+        return {"status": "degraded", "error": type(error).__name__}
+    lost = dropped or overflowed or any(each["lost"] for each in exporters or ())
+    return {
+        "status": "unconfigured" if exporters is None else "degraded" if lost else "healthy",
+        "packs": {pack.name: _of_pack(pack, tallies) for pack in _imported_packs()},
+        "series": sum(tally.series for tally in tallies),
+        "dropped_values": dropped,
+        "overflowed_values": overflowed,
+        "exporters": exporters or [],
+    }
+
+
+def _imported_packs() -> list[Pack]:
+    """The packs whose instruments this process has; to look at the others would import them."""
+    names = sorted(name for name in sys.modules if name.startswith("otel_kpi.packs."))
+    modules = [sys.modules[name] for name in names if name.endswith(".instruments")]
+    return [
+        module.PACK for module in modules if hasattr(module, "PACK")
+    ]  # another thread may be importing it
+
+
+def _of_pack(pack: Pack, tallies: list[Tally]) -> dict[str, Any]:
+    names = {each.name for each in pack.instruments}
+    own = [tally for tally in tallies if tally.declaration.name in names]
+    return {
+        "recorded": any(tally.recorded for tally in own),
+        "instruments": len(pack.instruments),
+        "instruments_recorded": sum(tally.recorded for tally in own),
+        "series": sum(tally.series for tally in own),
+    }
+
+
+def _by_instrument(tallies: list[Tally], name: str) -> dict[str, dict[str, int]]:
+    """The values of a counter of losses: its first attribute is the instrument, its second says what."""
+    found: dict[str, dict[str, int]] = {}
+    for tally in tallies:
+        if tally.declaration.name == name:
+            for attributes, value in tally.values:
+                instrument, what = (str(each) for each in (*attributes.values(), "other", "other")[:2])
+                found.setdefault(instrument, {})[what] = int(value)
+    return found
+
+
+def _exporters() -> list[dict[str, Any]] | None:
+    """What became of what was handed over; None where there is no pipeline."""
+    process = sys.modules.get("otel_kpi.process")
+    state = process.configured() if process is not None else None
+    if state is None or state.pipeline is None:
+        return None
+    from otel_kpi.diagnosis.examination import counts_of
+
+    return [
+        {
+            "signal": count.signal,
+            "destination": count.destination,
+            "sent": count.sent,
+            "waiting": count.waiting,
+            "lost": dict(count.lost),
+        }
+        for count in counts_of(state)
+    ]
