@@ -82,7 +82,8 @@ def private_folder() -> Path:
         PermissionError: Somebody else made it, or others can write in it.
         OSError: It cannot be made.
     """
-    folder = Path(PRIVATE_FOLDER)
+    # Not that of the import: a server that was started by root may be somebody else by now.
+    folder = Path(f"{PRIVATE_FOLDER.rpartition('-')[0]}-{os.getuid()}")
     folder.mkdir(mode=0o700, exist_ok=True)
     status = folder.lstat()
     if status.st_uid != os.getuid() or not stat.S_ISDIR(status.st_mode) or status.st_mode & 0o022:

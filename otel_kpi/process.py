@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from otel_kpi.config import Settings
     from otel_kpi.declarative.translation import Declared
-    from otel_kpi.lifecycle import Lifecycle
+    from otel_kpi.lifecycle import Drainable, Lifecycle
     from otel_kpi.parts import Parts
     from otel_kpi.pipeline import Pipeline
     from otel_kpi.resolution import Resolved
@@ -47,6 +47,7 @@ class _Process:
         self.imported_before: frozenset[str] = frozenset()
         self.pipeline: Pipeline | None = None
         self.lifecycle: Lifecycle | None = None
+        self.configured: list[Callable[[], None]] = []
 
 
 _process = _Process()
@@ -193,6 +194,20 @@ def configured() -> Configured | None:
     )
 
 
+def when_configured(callback: Callable[[], None]) -> None:
+    """Have `callback` called once there is a pipeline: now, or when it is made. It must not configure anything."""
+    if _process.pipeline is not None:
+        callback()
+    else:
+        _process.configured.append(callback)
+
+
+def add_drainable(drainable: Drainable) -> None:
+    """Have `drainable` asked at each flush and at the end of the process, after the pipeline."""
+    if _process.lifecycle is not None:
+        _process.lifecycle.add(drainable)
+
+
 def is_enabled() -> bool:
     """Whether this process is configured and `OTEL_SDK_DISABLED` does not hold."""
     return _process.settings is not None and not _process.settings.sdk_disabled
@@ -205,6 +220,16 @@ def flush(timeout: float) -> bool:
     except Exception:
         _logger.warning("flush failed; the application is not affected", exc_info=True)
         return False
+
+
+def clear_metrics() -> None:
+    """Forget every sum of this process; what was sent stays sent."""
+    record.clear()
+    try:
+        if _process.pipeline is not None:
+            _process.pipeline.clear_metrics()
+    except Exception:
+        _logger.warning("metrics were not cleared; the application is not affected", exc_info=True)
 
 
 def shutdown() -> None:
@@ -339,6 +364,8 @@ def _begin_lifecycle(settings: Settings, pipeline: Pipeline) -> None:
         worker.look = look
     pipeline.start()
     _process.lifecycle = lifecycle
+    for callback in _process.configured:
+        callback()
 
 
 def _who_asks(lifecycle: Lifecycle) -> Callable[[], None] | None:

@@ -133,6 +133,11 @@ def _take(families: Families, metric: Metric, labels: Labels) -> None:
         series[text] = value
 
 
+def family_name(metric: Metric) -> str:
+    """The name of a metric in Prometheus."""
+    return _series_name(metric.name, metric.unit or "", kind_of(metric))
+
+
 def kind_of(metric: Metric) -> Kind:
     """What a metric is, in the words of its instrument."""
     match metric.data:

@@ -6,14 +6,13 @@ import logging
 import time
 from typing import TYPE_CHECKING, Any
 
-from opentelemetry.sdk.metrics.export import MetricReader, MetricsData
+from opentelemetry.sdk.metrics.export import AggregationTemporality, MetricReader, MetricsData
 
 from otel_kpi.sdk.channel import Channel
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from opentelemetry.sdk.metrics.export import AggregationTemporality
     from opentelemetry.sdk.metrics.view import Aggregation
 
     from otel_kpi.sdk.channel import Condition, Exporter
@@ -111,6 +110,8 @@ class ChannelReader(MetricReader):
         super().__init__(preferred_temporality=temporality, preferred_aggregation=aggregation)
         self._channel = channel
         self._drain = drain
+        self.cumulative = all(each is AggregationTemporality.CUMULATIVE for each in temporality.values())
+        self.watch: Callable[[MetricsData], None] | None = None  # sees what is about to be sent
         channel.collect = self._collect_into_channel
 
     def _collect_into_channel(self, timeout_millis: float) -> None:
@@ -118,6 +119,8 @@ class ChannelReader(MetricReader):
 
     def _receive_metrics(self, metrics_data: MetricsData, timeout_millis: float = 10_000, **_: Any) -> None:  # noqa: ARG002 - as upstream calls it
         if metrics_data.resource_metrics:
+            if self.watch is not None:
+                self.watch(metrics_data)
             self._channel.offer(metrics_data)
 
     def force_flush(self, timeout_millis: float = 10_000) -> bool:

@@ -54,6 +54,7 @@ class ExportWorker:
         self._channels: list[Channel | MetricChannel] = []
         # Called at each wake-up; kept over a fork.
         self.look: Callable[[], None] | None = None
+        self.look_every = _LONGEST_SLEEP
         self._renew()
 
     def _renew(self) -> None:
@@ -176,7 +177,7 @@ class ExportWorker:
 
     def _step(self) -> None:
         now = time.monotonic()
-        due = now + _LONGEST_SLEEP
+        due = now + self.look_every
         if not self._closed:
             due = min([due, *(channel.next_due for channel in self._channels)])
         self._bell.wait(due - now)
