@@ -6,7 +6,7 @@ import sys
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from support.children import RUN, environment, run
+from support.children import RUN, environment, free_port, get, run, running
 from support.receiver import Receiver
 
 if TYPE_CHECKING:
@@ -21,9 +21,13 @@ NAMES = {
     "process.unix.file_descriptor.count",
     "process.context_switches",
     "process.disk.io",
+    "process.uptime",
+    "process.resident_memory",
+    "process.cpu",
     "cpython.gc.collections",
     "cpython.gc.collected_objects",
     "cpython.gc.uncollectable_objects",
+    "kpi.runtime.gc.time",
 }
 
 
@@ -42,8 +46,12 @@ def start(tmp_path: Path, receiver: Receiver, text: str, **variables: str) -> st
     return ended.stdout
 
 
-def said(receiver: Receiver, prefixes: tuple[str, ...] = ("process.", "cpython.", "system.")) -> set[str]:
-    return {point.metric for point in receiver.points if point.metric.startswith(prefixes)}
+def said(receiver: Receiver) -> set[str]:
+    """What it says of itself; pauses of 1 ms are there or not."""
+    prefixes = ("process.", "cpython.", "system.", "kpi.runtime.")
+    return {point.metric for point in receiver.points if point.metric.startswith(prefixes)} - {
+        "kpi.runtime.gc.pause"
+    }
 
 
 def values(receiver: Receiver, metric: str, pid: int) -> dict[tuple[Any, ...], Any]:
@@ -144,8 +152,58 @@ def test_figures_of_the_host_are_said_by_setting(tmp_path: Path, receiver: Recei
 
 
 def test_figures_are_left_out_by_upstreams_setting_or_altogether(tmp_path: Path, receiver: Receiver) -> None:
-    start(tmp_path, receiver, SPAN, OTEL_PYTHON_SYSTEM_METRICS_EXCLUDED_METRICS="cpython.*, process.disk.io")
+    excluded = "cpython.*, process.disk.io, kpi.runtime.*"
+    start(tmp_path, receiver, SPAN, OTEL_PYTHON_SYSTEM_METRICS_EXCLUDED_METRICS=excluded)
     assert said(receiver) == {name for name in NAMES if name.startswith("process.")} - {"process.disk.io"}
     receiver.points.clear()
     start(tmp_path, receiver, SPAN, OTEL_PYTHON_DISABLED_INSTRUMENTATIONS="system_metrics")
     assert said(receiver) == set()
+
+
+def test_former_names_are_the_same_figures_and_can_be_switched_off(
+    tmp_path: Path, receiver: Receiver
+) -> None:
+    pid = int(start(tmp_path, receiver, SPAN))
+    memory = values(receiver, "process.resident_memory", pid)[()]
+    assert memory == pytest.approx(values(receiver, "process.memory.usage", pid)[()], rel=0.05)
+    assert values(receiver, "process.cpu", pid)[()] == pytest.approx(
+        sum(values(receiver, "process.cpu.time", pid).values()), abs=0.1
+    )
+    receiver.points.clear()
+    start(tmp_path, receiver, SPAN, OTEL_KPI_COMPATIBILITY_SERIES="false")
+    assert said(receiver) == NAMES - {"process.resident_memory", "process.cpu"}
+
+
+SERVER = """
+import time
+
+async def app(scope, receive, send):
+    if scope["type"] == "lifespan":
+        await receive()
+        await send({"type": "lifespan.startup.complete"})
+        await receive()
+        return
+    time.sleep(0.8)  # longer than a tick: whatever its phase, one is late
+    await send({"type": "http.response.start", "status": 200, "headers": []})
+    await send({"type": "http.response.body", "body": b"late"})
+"""
+
+
+@pytest.mark.parametrize("loop", ["asyncio", "uvloop"])
+def test_server_whose_handler_blocks_says_that_its_loop_is_late(
+    tmp_path: Path, receiver: Receiver, loop: str
+) -> None:
+    (tmp_path / "blocking.py").write_text(SERVER)
+    port = free_port()
+    command = [*RUN, "uvicorn", "blocking:app", "--port", str(port), "--loop", loop]
+    variables = environment(receiver.url, OTEL_METRIC_EXPORT_INTERVAL="200", OTEL_SERVICE_NAME=f"late-{loop}")
+    with running(command, variables, cwd=tmp_path):
+        assert get(f"http://127.0.0.1:{port}/") == 200
+        receiver.wait_for(
+            lambda got: any(
+                point.metric == "kpi.runtime.event_loop.lag" and point.item.sum > 0.1 for point in got.points
+            )
+        )
+        receiver.wait_for(
+            lambda got: any(point.metric == "kpi.runtime.event_loop.longest_lag" for point in got.points)
+        )
