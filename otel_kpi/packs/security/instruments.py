@@ -229,7 +229,7 @@ PACK: Final = Pack(
         Event(
             name="security.authentication",
             brief="An authentication failed.",
-            attributes=(SCHEME, AUTH_RESULT, AUTH_REASON, CLIENT_ADDRESS, FORWARDED_FOR),
+            attributes=(SCHEME, AUTH_REASON, CLIENT_ADDRESS, FORWARDED_FOR),
             source="B4",
             systems=("S4",),
         ),
