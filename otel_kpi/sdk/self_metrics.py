@@ -1,7 +1,6 @@
 """What the export path says of itself: how much was sent, and how much was lost, and why.
 
-Names: https://opentelemetry.io/docs/specs/semconv/otel/sdk-metrics/. An observable counter costs nothing until it is
-collected.
+Declared in `otel_kpi.packs.telemetry`. An observable counter costs nothing until it is collected.
 """
 
 from __future__ import annotations
@@ -11,20 +10,26 @@ from typing import TYPE_CHECKING
 from opentelemetry.metrics import CallbackOptions, Observation
 
 from otel_kpi._version import __version__
+from otel_kpi.packs.telemetry import instruments
 from otel_kpi.sdk.faults import FAULTS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
+    from opentelemetry.metrics import Meter
     from opentelemetry.sdk.metrics import MeterProvider
 
+    from otel_kpi.model import Counter
     from otel_kpi.sdk.channel import Channel, Signal
 
-# Signal → what the convention calls its items, and the unit.
-_ITEMS: dict[Signal, tuple[str, str]] = {
-    "traces": ("span", "{span}"),
-    "metrics": ("metric_data_point", "{data_point}"),
-    "logs": ("log", "{log_record}"),
+_EXPORTED: dict[Signal, Counter] = {
+    "traces": instruments.SPANS_EXPORTED,
+    "metrics": instruments.DATA_POINTS_EXPORTED,
+    "logs": instruments.LOGS_EXPORTED,
+}
+_PROCESSED: dict[Signal, Counter] = {
+    "traces": instruments.SPANS_DROPPED,
+    "logs": instruments.LOGS_DROPPED,
 }
 _BEFORE_EXPORT = "queue_full"
 
@@ -36,29 +41,21 @@ def observe(provider: MeterProvider, channels: Sequence[Channel]) -> None:
     `invalid`, `exit`). `otel.sdk.processor.*.processed` with `error.type="queue_full"` counts what found no place.
     """
     meter = provider.get_meter("otel_kpi.sdk", __version__)
-    meter.create_observable_counter(
-        "otel_kpi.sdk.errors",
-        [_faults],
-        "{error}",
-        "Errors of samplers, processors, callbacks and views that did not reach the application.",
-    )
-    for signal, (item, unit) in _ITEMS.items():
+    _create(meter, instruments.SDK_ERRORS, _faults)
+    for signal, exported in _EXPORTED.items():
         of_signal = [channel for channel in channels if channel.signal == signal]
         if not of_signal:
             continue
-        meter.create_observable_counter(
-            f"otel.sdk.exporter.{item}.exported",
-            [_exported(of_signal)],
-            unit,
-            "Items for which the export has ended, by the reason where it failed.",
-        )
-        if signal != "metrics":
-            meter.create_observable_counter(
-                f"otel.sdk.processor.{item}.processed",
-                [_dropped(of_signal)],
-                unit,
-                "Items that found the queue full and were dropped.",
-            )
+        _create(meter, exported, _exported(of_signal))
+        if signal in _PROCESSED:
+            _create(meter, _PROCESSED[signal], _dropped(of_signal))
+
+
+def _create(
+    meter: Meter, declared: Counter, callback: Callable[[CallbackOptions], Iterable[Observation]]
+) -> None:
+    # Not by a handle of `otel_kpi.record`: each pipeline has counters of its own channels.
+    meter.create_observable_counter(declared.name, [callback], declared.unit, declared.brief)
 
 
 def _faults(_: CallbackOptions) -> Iterable[Observation]:

@@ -8,17 +8,16 @@ import logging
 import threading
 from typing import TYPE_CHECKING, Any, Final, Self
 
-from opentelemetry import context, metrics
+from opentelemetry import context
 
-from otel_kpi._version import __version__
+from otel_kpi import record
 from otel_kpi.instrumentation.boundary.calls import Call, restore
 from otel_kpi.instrumentation.boundary.results import GUARDS
+from otel_kpi.packs.telemetry.instruments import INSTRUMENTATION_ERRORS
 from otel_kpi.sdk.faults import in_one_line
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-
-    from opentelemetry.metrics import Counter
 
 _logger: Final = logging.getLogger("otel_kpi.instrumentation")
 
@@ -27,7 +26,7 @@ MOST_ERRORS: Final = 10
 
 _lock: Final = threading.Lock()
 _boundaries: dict[str, Any] = {}
-_counter: Counter | None = None
+_errors: Final = record.counter(INSTRUMENTATION_ERRORS, "otel_kpi.instrumentation")
 
 
 class Boundary:
@@ -76,7 +75,7 @@ class Boundary:
                 _logger.warning(
                     "%s is switched off after %d errors: no telemetry of it from now on", self.name, errors
                 )
-            _count(self.name)
+            _errors.add(1, self.name)
         except Exception:
             pass  # it is counted in `errors`; there is no one left to tell
 
@@ -169,14 +168,3 @@ class Boundary:
 def known_boundary(name: str) -> Boundary | None:
     """Give the boundary of that name if anybody asked for it before."""
     return _boundaries.get(name)
-
-
-def _count(name: str) -> None:
-    global _counter
-    if _counter is None:
-        _counter = metrics.get_meter("otel_kpi.instrumentation", __version__).create_counter(
-            "otel_kpi.instrumentation.errors",
-            "{error}",
-            "Errors of an instrumentor that did not reach the application.",
-        )
-    _counter.add(1, {"instrumentor": name})

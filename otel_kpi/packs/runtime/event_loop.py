@@ -188,6 +188,7 @@ def _readings() -> Iterator[tuple[float]]:
     if SPEECH.of(EVENT_LOOP_LAG) and _histogram is not None:
         while _loops.lags:
             _histogram.record(_loops.lags.popleft())
+        _histogram.fold()  # this collection has folded already
     if SPEECH.of(EVENT_LOOP_LONGEST_LAG):
         longest = _loops.longest(perf_counter())
         if longest is not None:

@@ -86,6 +86,7 @@ def _readings() -> Iterator[tuple[float, int]]:
         while _pauses.noted:
             pause, generation = _pauses.noted.popleft()
             _histogram.record(pause, generation)
+        _histogram.fold()  # this collection has folded already
     if SPEECH.of(GC_TIME):
         for generation, seconds in enumerate(_pauses.seconds):
             yield seconds, generation
