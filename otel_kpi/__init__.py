@@ -17,37 +17,53 @@ if TYPE_CHECKING:
 
     from otel_kpi.diagnosis import Report
     from otel_kpi.packs import analytics, chat, etl, runtime, security, websocket
+    from otel_kpi.packs.analytics.engine import AnalyticsInstrumentation
+    from otel_kpi.packs.code import timed
+    from otel_kpi.packs.etl.processor import ETLInstrumentation
+    from otel_kpi.packs.websocket.server import WebSocketInstrumentation
 
 __all__ = [
+    "AnalyticsInstrumentation",
+    "ETLInstrumentation",
+    "WebSocketInstrumentation",
     "__version__",
     "add_breadcrumb",
     "analytics",
     "capture_exception",
     "capture_message",
     "chat",
+    "clear_metrics",
     "configure",
+    "configure_metrics",
     "doctor",
     "etl",
     "flush",
+    "get_instrumentation_health",
     "runtime",
     "security",
     "set_user",
     "shutdown",
+    "timed",
     "websocket",
 ]
 
+_PACKS = frozenset({"analytics", "chat", "etl", "runtime", "security", "websocket"})
 _LAZY = {
-    name: f"otel_kpi.packs.{name}"
-    for name in ("analytics", "chat", "etl", "runtime", "security", "websocket")
+    "AnalyticsInstrumentation": "otel_kpi.packs.analytics.engine",
+    "ETLInstrumentation": "otel_kpi.packs.etl.processor",
+    "WebSocketInstrumentation": "otel_kpi.packs.websocket.server",
+    "timed": "otel_kpi.packs.code",
 }
 """Names that are imported when they are first used: a process pays for the packs that it has."""
 
 
 def __getattr__(name: str) -> Any:
+    if name in _PACKS:
+        return importlib.import_module(f"otel_kpi.packs.{name}")
     module = _LAZY.get(name)
     if module is None:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return importlib.import_module(module)
+    return getattr(importlib.import_module(module), name)
 
 
 def configure(
@@ -87,6 +103,34 @@ def configure(
     load_installed()
 
 
+def configure_metrics(
+    *, app_name: str | None = None, version: str | None = None, environment: str | None = None
+) -> None:
+    """Configure telemetry in the words of the KPI system: `configure()` with the three names and no more.
+
+    Args:
+        app_name: The label `app` of every series.
+        version: The label `version`.
+        environment: The label `environment`, for example `"production"`.
+
+    Never raises.
+    """
+    configure(app_name, version, environment)
+
+
+def get_instrumentation_health() -> dict[str, Any]:
+    """How telemetry itself is doing, for a health page: what the packs recorded, what was lost, what waits.
+
+    Returns:
+        What `json.dumps` takes: `status` (`healthy`, `degraded` when something was lost, `unconfigured`), `packs`,
+        `series`, `dropped_values`, `overflowed_values`, `exporters`. Never raises, takes no time to speak of, and
+        measures nothing; `doctor()` asks the receivers.
+    """
+    from otel_kpi.diagnosis.recording import instrumentation_health
+
+    return instrumentation_health()
+
+
 def doctor(*, send: bool = True, timeout: float = 5.0) -> Report:
     """Say what is wrong with the telemetry of this process; prints nothing, `print(otel_kpi.doctor())` does.
 
@@ -114,6 +158,13 @@ def flush(timeout: float = 2.0) -> bool:
     from otel_kpi.process import flush as flush_process
 
     return flush_process(timeout)
+
+
+def clear_metrics() -> None:
+    """Begin with empty metrics, for tests: no sums, no series, unused budgets. Never raises."""
+    from otel_kpi.process import clear_metrics as clear_metrics_of_process
+
+    clear_metrics_of_process()
 
 
 def shutdown() -> None:

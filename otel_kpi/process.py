@@ -282,6 +282,8 @@ def _configure_pipeline(settings: Settings, parts: Parts | None) -> None:
     pipeline = create_pipeline(settings, parts)
     _process.parts = parts
     metrics.set_meter_provider(pipeline.meter_provider)
+    _compat.before_collection(pipeline.meter_provider, record.fold)
+    record.use(sums=_compat.HistogramSums(pipeline.meter_provider, pipeline.guard.admit))
     if hasattr(trace.get_tracer_provider(), "add_span_processor"):
         _logger.warning("the TracerProvider of the application stays: its spans leave by its own processors")
     else:

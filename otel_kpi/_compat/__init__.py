@@ -32,6 +32,7 @@ from otel_kpi._compat.declarative import (
     declared_view,
     detected_attributes,
 )
+from otel_kpi._compat.histograms import HistogramSums, before_collection
 from otel_kpi._compat.http_clients import record_failures_of_httpx, record_failures_of_urllib3
 from otel_kpi._compat.instrumentors import (
     active_attributes,
@@ -83,6 +84,7 @@ from otel_kpi._compat.opentelemetry_sdk import (
     update_resource,
 )
 from otel_kpi._compat.processors import guarded_log_processors, guarded_span_processors, quiet_callbacks
+from otel_kpi._compat.prometheus_client import asks_a_function, prometheus_collectors
 from otel_kpi._compat.regex import regex_loops
 from otel_kpi._compat.runtime import (
     abandon_pools,
@@ -106,15 +108,18 @@ from otel_kpi._compat.sentry import (
 )
 
 __all__ = [
+    "HistogramSums",
     "abandon_pools",
     "active_attributes",
     "add_sentry_breadcrumb",
     "after_import",
+    "asks_a_function",
     "asyncpg_cursor_starts",
     "asyncpg_server",
     "asyncpg_statement",
     "asyncpg_transaction_methods",
     "attributes_of_views",
+    "before_collection",
     "before_exec",
     "bounded_attributes",
     "changed_span",
@@ -157,6 +162,7 @@ __all__ = [
     "on_asgi_span",
     "on_record_exception",
     "original_route",
+    "prometheus_collectors",
     "quiet_callbacks",
     "read_metrics",
     "record_failures_of_httpx",

@@ -83,7 +83,8 @@ def read_metrics(
     try:
         for each in consumer._async_instruments:
             instrument: Any = getattr(each, "_instrument", each)
-            if asked is None or asked(instrument.instrumentation_scope.name, instrument.name):
+            scope = getattr(instrument, "instrumentation_scope", None)  # None: see before_collection
+            if scope is None or asked is None or asked(scope.name, instrument.name):
                 for measurement in each.callback(CallbackOptions()):
                     storage.consume_measurement(measurement, False)
         return storage.collect()

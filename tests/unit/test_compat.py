@@ -23,7 +23,7 @@ from opentelemetry._logs import LogRecord
 from opentelemetry.metrics import CallbackOptions, Observation
 from opentelemetry.sdk._logs import LoggerProvider
 from opentelemetry.sdk.metrics import MeterProvider
-from opentelemetry.sdk.metrics.export import InMemoryMetricReader
+from opentelemetry.sdk.metrics.export import HistogramDataPoint, InMemoryMetricReader
 from opentelemetry.sdk.metrics.view import View
 from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
@@ -1144,3 +1144,18 @@ def test_guards_find_what_upstreams_instrumentors_put_in_place() -> None:
     )
     assert output.returncode == 0, output.stderr
     assert len(output.stdout.split()) == 17
+
+
+def test_values_are_added_to_a_histogram_at_once_and_before_a_collection() -> None:
+    reader = InMemoryMetricReader()
+    provider = MeterProvider([reader], shutdown_on_exit=False)
+    histogram = provider.get_meter("test").create_histogram("wait", explicit_bucket_boundaries_advisory=[1, 2])
+    sums = _compat.HistogramSums(provider, lambda _instrument, attributes: attributes)
+    assert sums.takes(histogram, (1, 2))
+    assert not sums.takes(histogram, (1, 3))
+    _compat.before_collection(provider, lambda: sums.add(histogram, {"kind": "a"}, ([1, 2, -1], 4.5, 0.5, 2.0)))
+    data = reader.get_metrics_data()
+    assert data is not None
+    [point] = data.resource_metrics[0].scope_metrics[0].metrics[0].data.data_points
+    assert isinstance(point, HistogramDataPoint)
+    assert (point.count, point.sum, point.bucket_counts, point.min, point.max) == (3, 4.5, (1, 2, 0), 0.5, 2.0)

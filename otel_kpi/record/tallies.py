@@ -1,0 +1,204 @@
+"""Counters and gauges: numbers in Python, which a callback reports at each collection."""
+
+from __future__ import annotations
+
+import math
+import sys
+from typing import TYPE_CHECKING, Any
+
+from opentelemetry.metrics import Observation
+
+from otel_kpi.model import Counter, Gauge, UpDownCounter
+from otel_kpi.record.handle import MOST, Cell, Handle
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping
+
+    from opentelemetry.metrics import CallbackOptions, Meter
+
+    from otel_kpi.model import Instrument
+    from otel_kpi.record.handle import Label
+
+    Reading = tuple[Any, ...]
+    """A value, then the values of the attributes in declared order."""
+
+
+class CounterHandle(Handle[Counter]):
+    """Counts; made by `counter()`."""
+
+    def add(self, amount: float, *values: Label) -> None:
+        """Add to the series of these attribute values.
+
+        Args:
+            amount: In the instrument's unit, 0 or more; below 2^53.
+            *values: Of the attributes, in the order in which they are declared. None leaves one out that may be.
+        """
+        try:
+            if 0 <= amount < MOST:
+                cell = self._came.get(values)
+                if cell is None:
+                    cell = self._find(values)
+                    if cell is None:
+                        return
+                with self._lock:
+                    cell.value += amount
+            else:
+                self._dropped(amount)
+        except Exception:
+            self._add_what_failed(amount, values)
+
+    def bind(self, *values: Label) -> BoundCounter:
+        """A handle for one series."""
+        return BoundCounter(self, values)
+
+    def _add_what_failed(self, amount: Any, values: tuple[Any, ...]) -> None:
+        try:
+            if not isinstance(amount, int | float):
+                amount = float(amount)  # a Decimal, a number of numpy's
+                if 0 <= amount < MOST:
+                    self.add(amount, *values)
+                else:
+                    self._dropped(amount)
+                return
+            cell = self._find(values)  # a value without a hash
+            if cell is not None:
+                with self._lock:
+                    cell.value += amount
+        except Exception:
+            self._dropped(amount)
+
+    def _begin(self) -> None:
+        for values in self.declaration.initial:
+            self.add(0, *values)
+
+    def _make(self, meter: Meter, name: str) -> Any:
+        return meter.create_observable_counter(
+            name, [self._readings], self.declaration.unit, self.declaration.brief
+        )
+
+
+class UpDownCounterHandle(Handle[UpDownCounter]):
+    """Counts up and down; made by `up_down_counter()`."""
+
+    def add(self, amount: float, *values: Label) -> None:
+        """Add to the series of these attribute values; a negative amount takes away.
+
+        Args:
+            amount: In the instrument's unit; less than 2^53 either way.
+            *values: Of the attributes, in the order in which they are declared.
+        """
+        try:
+            if -MOST < amount < MOST:
+                cell = self._came.get(values)
+                if cell is None:
+                    cell = self._find(values)
+                    if cell is None:
+                        return
+                with self._lock:
+                    cell.value += amount
+            else:
+                self._dropped(amount)
+        except Exception:
+            self._dropped(amount)
+
+    def _begin(self) -> None:
+        for values in self.declaration.initial:
+            self.add(0, *values)
+
+    def _make(self, meter: Meter, name: str) -> Any:
+        return meter.create_observable_up_down_counter(
+            name, [self._readings], self.declaration.unit, self.declaration.brief
+        )
+
+
+class GaugeHandle(Handle[Gauge]):
+    """Keeps the last reading; made by `gauge()`."""
+
+    def __init__(self, declaration: Gauge, scope: str) -> None:
+        # Neither NaN nor infinity is between two finite numbers.
+        self._least = max(declaration.minimum, -sys.float_info.max)
+        self._most = min(declaration.maximum, sys.float_info.max)
+        super().__init__(declaration, scope)
+
+    def set(self, value: float, *values: Label) -> None:
+        """Set the reading of the series of these attribute values.
+
+        Args:
+            value: In the instrument's unit, within its range.
+            *values: Of the attributes, in the order in which they are declared.
+        """
+        try:
+            # What comes is of any type, whatever the signature says: a Decimal, a number of numpy's.
+            if not isinstance(value, int | float):  # pyright: ignore[reportUnnecessaryIsInstance]
+                value = float(value)
+            if self._least <= value <= self._most:
+                cell = self._came.get(values)
+                if cell is None:
+                    cell = self._find(values)
+                    if cell is None:
+                        return
+                cell.value = value
+            else:
+                self._dropped(value)
+        except Exception:
+            self._dropped(value)
+
+    def remove(self, *values: Label) -> None:
+        """Say no more of the series of these attribute values: what it told of is gone."""
+        with self._lock:
+            cell = self._came.get(values)
+            if cell is not None:
+                cell.value = None
+
+    def _cell(self, attributes: Mapping[str, Any]) -> Cell:
+        return Cell(attributes, None)
+
+    def _make(self, meter: Meter, name: str) -> Any:
+        return meter.create_observable_gauge(
+            name, [self._readings], self.declaration.unit, self.declaration.brief
+        )
+
+
+class BoundCounter:
+    """A counter with its attribute values."""
+
+    __slots__ = ("_handle", "_values")
+
+    def __init__(self, handle: CounterHandle, values: tuple[Label, ...]) -> None:
+        self._handle = handle
+        self._values = values
+
+    def add(self, amount: float = 1) -> None:
+        """Add to the series."""
+        self._handle.add(amount, *self._values)
+
+
+class ObservedHandle(Handle["Instrument"]):
+    """Asks a callback at each collection; made by `observe()`."""
+
+    def __init__(
+        self, declaration: Instrument, callback: Callable[[], Iterable[Reading]], scope: str
+    ) -> None:
+        self._callback = callback
+        super().__init__(declaration, scope)
+
+    def _readings(self, options: CallbackOptions) -> Iterable[Observation]:
+        del options
+        readings: list[Observation] = []
+        try:
+            for value, *values in self._callback():
+                cell = self._came.get(tuple(values)) or self._find(tuple(values))
+                if cell is not None and math.isfinite(value):
+                    readings.append(Observation(value, cell.attributes))
+        except Exception:
+            self._dropped(None)
+        return readings
+
+    def _make(self, meter: Meter, name: str) -> Any:
+        declared = self.declaration
+        create = {
+            "counter": meter.create_observable_counter,
+            "updowncounter": meter.create_observable_up_down_counter,
+            "gauge": meter.create_observable_gauge,
+        }[declared.kind]
+        return create(name, [self._readings], declared.unit, declared.brief)
