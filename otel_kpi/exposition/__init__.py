@@ -48,13 +48,14 @@ def summary() -> Answer:
     Returns:
         200; 503 where nothing can be read, with `success` false and the reason.
     """
-    from otel_kpi.exposition import participation, summary
+    from otel_kpi.exposition import participation, summary_json
+    from otel_kpi.exposition.figures import figures_of
 
     try:
         totals = participation.totals()
     except LookupError as error:
-        return Answer(503, "application/json", summary.refused(str(error)))
-    return Answer(200, "application/json", summary.written(totals))
+        return Answer(503, "application/json", summary_json.refused(str(error)))
+    return Answer(200, "application/json", summary_json.written(figures_of(totals, participation.prefix())))
 
 
 def monitoring_page() -> Answer:
@@ -64,9 +65,11 @@ def monitoring_page() -> Answer:
         200, or 503 with a page that says why there is nothing to see.
     """
     from otel_kpi.exposition import page, participation
+    from otel_kpi.exposition.figures import figures_of
 
     try:
         totals = participation.totals()
     except LookupError as error:
-        return Answer(503, "text/html; charset=utf-8", page.refused(str(error)))
-    return Answer(200, "text/html; charset=utf-8", page.written(totals))
+        return Answer(503, page.HTML, page.refused(str(error)))
+    figures = figures_of(totals, participation.prefix())
+    return Answer(200, page.HTML, page.written(figures, totals))

@@ -22,6 +22,7 @@ from otel_kpi.exposition.folder import Folder
 from otel_kpi.exposition.source import OnDemandReader, Source
 from otel_kpi.exposition.totals import Member, Totals, add_up
 from otel_kpi.instance import private_folder
+from otel_kpi.model.prometheus import series_name
 from otel_kpi.sdk.drain import Bell
 
 if TYPE_CHECKING:
@@ -203,6 +204,13 @@ def totals() -> Totals:
     if participant is None:
         raise LookupError(_reason())
     return participant.totals()
+
+
+def prefix() -> str | None:
+    """That of the compatibility series as Prometheus has it, if there are any."""
+    configured = process_of_telemetry.configured()
+    given = configured.resolved.settings.chat_prefix if configured is not None else None
+    return series_name(given.lower(), "", "gauge") if given else None
 
 
 def _reason() -> str:

@@ -59,6 +59,7 @@ class Source:
 
     def ask(self) -> None:
         """Read everything, callbacks included."""
+        record.fold()
         data = _compat.read_metrics(self._provider, self._reader)
         if data is not None:
             self._exemplars.taken(data, self._labels)
@@ -71,7 +72,9 @@ class Source:
 
     def families(self) -> Families:
         """What was measured until now; what only callbacks of the application know is as old as `asked_at` says."""
-        tallied = record.tallied()
+        # opentelemetry-sdk has the names of instruments in small letters.
+        tallied = {(scope, name.lower()) for scope, name in record.tallied()}
+        record.fold()
         data = _compat.read_metrics(
             self._provider, self._reader, asked=lambda scope, name: (scope, name) in tallied
         )
