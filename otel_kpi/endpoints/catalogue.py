@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import logging
 from dataclasses import dataclass
-from importlib import import_module
 from typing import TYPE_CHECKING, Any, Final
 
-from otel_kpi import health
+from otel_kpi import exposition, health
 from otel_kpi.endpoints import schemas
 from otel_kpi.exposition.answer import Answer
+from otel_kpi.instrumentation.servers.excluded_urls import exclude_endpoint
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -57,17 +57,14 @@ class Endpoint:
 
 
 def _metrics(accept: str | None) -> Answer:
-    exposition: Any = import_module("otel_kpi.exposition")
     return exposition.metrics(accept)
 
 
 def _summary(_accept: str | None) -> Answer:
-    exposition: Any = import_module("otel_kpi.exposition")
     return exposition.summary()
 
 
 def _monitoring(_accept: str | None) -> Answer:
-    exposition: Any = import_module("otel_kpi.exposition")
     return exposition.monitoring_page()
 
 
@@ -89,7 +86,10 @@ ENDPOINTS: Final = (
         "What was measured, for Prometheus.",
         _metrics,
         quick=False,
-        responses={200: {"text/plain": None, "application/openmetrics-text": None}},
+        responses={
+            200: {"text/plain": None, "application/openmetrics-text": None},
+            503: {"text/plain": None},
+        },
     ),
     Endpoint(
         "summary",
@@ -97,7 +97,7 @@ ENDPOINTS: Final = (
         "The most asked-for figures.",
         _summary,
         quick=False,
-        responses={200: _json(schemas.SUMMARY)},
+        responses={200: _json(schemas.SUMMARY), 503: _json(schemas.REFUSED)},
     ),
     Endpoint(
         "monitoring",
@@ -105,7 +105,7 @@ ENDPOINTS: Final = (
         "A page that shows the summary.",
         _monitoring,
         quick=False,
-        responses={200: {"text/html": None}},
+        responses={200: {"text/html": None}, 503: {"text/html": None}},
     ),
     Endpoint(
         "health",
@@ -155,3 +155,16 @@ def placed(prefix: str, paths: Mapping[str, str | None]) -> tuple[tuple[Endpoint
     front = f"/{prefix.strip('/')}" if prefix.strip("/") else ""
     chosen = ((each, paths.get(each.name, each.path)) for each in ENDPOINTS)
     return tuple((each, f"{front}/{path.lstrip('/')}") for each, path in chosen if path is not None)
+
+
+def installed(prefix: str, paths: Mapping[str, str | None]) -> tuple[tuple[Endpoint, str], ...]:
+    """Give each endpoint with its path, for an application that is about to have them; see `placed`.
+
+    From now on requests for them leave no trace, and the workers of this service tell each other their figures.
+    """
+    found = placed(prefix, paths)
+    for _, path in found:
+        exclude_endpoint(path)
+    if any(not each.quick for each, _ in found):
+        exposition.activate()
+    return found

@@ -20,10 +20,9 @@ from opentelemetry import context
 
 from otel_kpi.endpoints import slow_requests
 from otel_kpi.endpoints.allow import Caller, allow_for
-from otel_kpi.endpoints.catalogue import NO_STORE, placed
+from otel_kpi.endpoints.catalogue import NO_STORE, installed
 from otel_kpi.endpoints.response_times import RESPONSE_TIME, SERVER_TIMING, response_time, server_timing
 from otel_kpi.instrumentation.servers.django_routes import readable
-from otel_kpi.instrumentation.servers.excluded_urls import exclude_endpoint
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
@@ -33,6 +32,7 @@ if TYPE_CHECKING:
 
 _logger: Final = logging.getLogger("otel_kpi.endpoints")
 
+_urlpatterns: list[URLPattern] | None = None
 _EVENT_STREAM: Final = "text/event-stream"
 _MOST_ROUTES: Final = 10_000
 
@@ -57,8 +57,7 @@ def endpoints(
             `Caller`, or one of these by name, `"*"` for the rest. Others get 403.
     """
     patterns: list[URLPattern] = []
-    for endpoint, path in placed(prefix, paths):
-        exclude_endpoint(path)
+    for endpoint, path in installed(prefix, paths):
         pattern: Any = django_path(
             path.lstrip("/"),
             _view(endpoint, allow_for(allow, endpoint.name)),
@@ -127,7 +126,14 @@ def _routes(resolver: Any, prefix: str) -> Iterator[tuple[str, URLPattern]]:
             yield route, pattern
 
 
-urlpatterns = endpoints()
+def __getattr__(name: str) -> Any:
+    """Make the patterns when `include()` asks for them, and not for who takes the middleware alone."""
+    global _urlpatterns
+    if name != "urlpatterns":
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    if _urlpatterns is None:
+        _urlpatterns = endpoints()
+    return _urlpatterns
 
 
 # --- response times

@@ -18,7 +18,7 @@ TAG: Final = "monitoring"
 _MEANINGS: Final = {
     200: "Answered.",
     403: "The caller is not among those who may ask.",
-    503: "Must not receive traffic.",
+    503: "Must not receive traffic, or has nothing to tell.",
 }
 
 

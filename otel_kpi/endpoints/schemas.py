@@ -96,11 +96,8 @@ INSTRUMENTATION: Final = _object(
     {"status": _OVERALL, "timestamp": _TIME}, {"metrics": {"type": "object"}, "version": _TEXT}
 )
 
-_COUNTS: Final[dict[str, Any]] = {"type": "object", "additionalProperties": _NUMBER}
-_MEAN: Final[dict[str, Any]] = {
-    "type": ["number", "null"],
-    "description": "Seconds; absent or null is unknown.",
-}
+_COUNTS: Final[dict[str, Any]] = {"type": ["object", "null"], "additionalProperties": _NUMBER}
+_FIGURE: Final[dict[str, Any]] = {"type": ["number", "null"], "description": "null is what nobody measured."}
 
 
 def _part(figures: dict[str, Any]) -> dict[str, Any]:
@@ -113,16 +110,18 @@ SUMMARY: Final = _object(
         "metrics": _part(
             {
                 "requests": _part(
-                    {"total": _NUMBER, "success": _NUMBER, "errors": _NUMBER, "avgDuration": _MEAN}
+                    {"total": _FIGURE, "success": _FIGURE, "errors": _FIGURE, "avgDuration": _FIGURE}
                 ),
-                "sessions": _part({"active": _NUMBER}),
-                "messages": _part({"total": _NUMBER, "byRole": _COUNTS, "byLanguage": _COUNTS}),
-                "ai": _part({"requests": _NUMBER, "avgDuration": _MEAN, "tokensUsed": _NUMBER}),
-                "database": _part({"connections": _NUMBER, "avgQueryDuration": _MEAN}),
-                "errors": _part({"total": _NUMBER, "byType": _COUNTS}),
+                "sessions": _part({"active": _FIGURE}),
+                "messages": _part({"total": _FIGURE, "byRole": _COUNTS, "byLanguage": _COUNTS}),
+                "ai": _part({"requests": _FIGURE, "avgDuration": _FIGURE, "tokensUsed": _FIGURE}),
+                "database": _part({"connections": _FIGURE, "avgQueryDuration": _FIGURE}),
+                "errors": _part({"total": _FIGURE, "byType": _COUNTS}),
             }
         ),
         "timestamp": _TIME,
     },
     more=True,
 )
+
+REFUSED: Final = _object({"success": {"type": "boolean", "const": False}}, more=True)

@@ -15,10 +15,9 @@ from starlette.routing import Host, Match, Mount, Route, WebSocketRoute
 
 from otel_kpi import _compat
 from otel_kpi.endpoints.allow import Caller, allow_for
-from otel_kpi.endpoints.catalogue import NO_STORE, placed
+from otel_kpi.endpoints.catalogue import NO_STORE, installed
 from otel_kpi.endpoints.openapi import TAG, responses
 from otel_kpi.endpoints.response_times import ResponseTimes
-from otel_kpi.instrumentation.servers.excluded_urls import exclude_endpoint
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping
@@ -66,8 +65,7 @@ def add_endpoints(  # noqa: PLR0913 - what a person may choose
     """
     try:
         own: list[Any] = []
-        for endpoint, path in placed(prefix, paths):
-            exclude_endpoint(path)
+        for endpoint, path in installed(prefix, paths):
             view = _view(endpoint, allow_for(allow, endpoint.name))
             own.append(_Route(app, path, view, endpoint.name))
             documented = _documented(app, endpoint, path) if in_schema else None
