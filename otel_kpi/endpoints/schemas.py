@@ -124,4 +124,4 @@ SUMMARY: Final = _object(
     more=True,
 )
 
-REFUSED: Final = _object({"success": {"type": "boolean", "const": False}}, more=True)
+REFUSED: Final = _object({"success": {"type": "boolean", "const": False}, "error": _TEXT, "timestamp": _TIME})

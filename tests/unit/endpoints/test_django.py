@@ -40,12 +40,12 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
 
 MIDDLEWARE = "otel_kpi.endpoints.django.ResponseTimeMiddleware"
-TOLD = 0.05
+TOLD = 0.15
 
 
 @pytest.fixture(autouse=True)
 def _limit(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    monkeypatch.setenv("OTEL_KPI_SLOW_REQUEST", "40")
+    monkeypatch.setenv("OTEL_KPI_SLOW_REQUEST", "120")
     yield
     clear_url_caches()
 
@@ -287,7 +287,7 @@ def test_a_stream_is_measured_to_its_last_byte(
 ) -> None:
     answer = getattr(Project(*VIEWS), server)(target)
     assert answer.body == b"ok"
-    assert float(answer.headers["x-response-time"].removesuffix("ms")) < 40
+    assert float(answer.headers["x-response-time"].removesuffix("ms")) < 120
     assert [line.route for line in lines(caplog, "otel_kpi.slow_requests")] == [target]
 
 

@@ -26,12 +26,12 @@ from otel_kpi.endpoints.starlette import add_endpoints
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
-TOLD = 0.05
+TOLD = 0.15
 
 
 @pytest.fixture(autouse=True)
 def _limit(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("OTEL_KPI_SLOW_REQUEST", "40")
+    monkeypatch.setenv("OTEL_KPI_SLOW_REQUEST", "120")
 
 
 async def quick(_request: Any) -> PlainTextResponse:
@@ -160,7 +160,7 @@ def test_a_request_without_a_route_has_none_in_its_line(caplog: pytest.LogCaptur
 def test_a_stream_is_measured_to_its_last_byte(caplog: pytest.LogCaptureFixture) -> None:
     answer = ask(application(), "/stream")
     assert answer.body == b"ok"
-    assert float(headers_of(answer)["x-response-time"][0].removesuffix("ms")) < 40
+    assert float(headers_of(answer)["x-response-time"][0].removesuffix("ms")) < 120
     assert [line.route for line in slow_lines(caplog)] == ["/stream"]
 
 
