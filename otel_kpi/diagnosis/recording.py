@@ -5,11 +5,12 @@ from __future__ import annotations
 import sys
 from typing import TYPE_CHECKING, Any
 
-from otel_kpi import record
+from otel_kpi.record import DROPPED_VALUES, OVERFLOWED_VALUES
+from otel_kpi.record.holdings import tallies as tallies_now
 
 if TYPE_CHECKING:
     from otel_kpi.model import Pack
-    from otel_kpi.record import Tally
+    from otel_kpi.record.holdings import Tally
 
 
 def instrumentation_health() -> dict[str, Any]:
@@ -22,10 +23,10 @@ def instrumentation_health() -> dict[str, Any]:
         signal and destination what was sent, waits and was lost, by reason.
     """
     try:
-        tallies = record.tallies()
+        tallies = tallies_now()
         exporters = _exporters()
-        dropped = _by_instrument(tallies, record.DROPPED_VALUES.name)
-        overflowed = _by_instrument(tallies, record.OVERFLOWED_VALUES.name)
+        dropped = _by_instrument(tallies, DROPPED_VALUES.name)
+        overflowed = _by_instrument(tallies, OVERFLOWED_VALUES.name)
     except Exception as error:
         return {"status": "degraded", "error": type(error).__name__}
     lost = dropped or overflowed or any(each["lost"] for each in exporters or ())

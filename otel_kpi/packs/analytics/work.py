@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import logging
 import time
-from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from opentelemetry import context, trace
@@ -24,7 +23,6 @@ from otel_kpi.packs.outcome import error_type, result_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from contextvars import Token
     from types import TracebackType
     from typing import Self
 
@@ -34,21 +32,28 @@ if TYPE_CHECKING:
 F = TypeVar("F", bound="Callable[..., Any]")
 
 _logger = logging.getLogger("otel_kpi.analytics")
-_innermost: Final[ContextVar[_Work | None]] = ContextVar("otel_kpi_analytics_innermost", default=None)
+_INNERMOST: Final = context.create_key("otel_kpi.analytics")
+
+
+def _innermost() -> _Work | None:
+    # In OpenTelemetry's context: whoever hands that on to a thread hands on where anomalies count, too.
+    found = context.get_value(_INNERMOST)
+    return found if isinstance(found, _Work) else None
 
 
 class _Work:
     """A piece of work with a time and, unless it is too short for one, a span."""
 
-    __slots__ = ("_attributes", "_began", "_noted", "_outer", "_span", "_token", "model")
+    __slots__ = ("_attributes", "_before", "_began", "_noted", "_outer", "_recorded", "_span", "model")
 
     def __init__(self, model: str) -> None:
         self.model = model
         self._attributes = {MODEL_NAME.name: model}
         self._span: Span = trace.INVALID_SPAN
-        self._token: Token[Context] | None = None
+        self._before: Context | None = None
         self._outer: _Work | None = None
         self._noted: dict[str, int] = {}
+        self._recorded: BaseException | None = None
         self._began = 0.0
 
     def _name(self) -> str | None:
@@ -106,7 +111,7 @@ class _Work:
         self._began = time.perf_counter()
         self._noted = {}
         try:
-            self._outer = _innermost.get()
+            self._outer = _innermost()
             self._on_begin()
             name = self._name()
             if name is not None:
@@ -117,15 +122,15 @@ class _Work:
     def enter(self) -> None:
         """Have its span be the current one."""
         if self._name() is not None:
-            self._token = context.attach(trace.set_span_in_context(self._span))
-            _innermost.set(self)
+            self._before = context.get_current()
+            context.attach(context.set_value(_INNERMOST, self, trace.set_span_in_context(self._span)))
 
     def leave(self) -> None:
         """Have the span before it be the current one."""
-        token, self._token = self._token, None
-        if token is not None:
-            context.detach(token)
-            _innermost.set(self._outer)
+        before, self._before = self._before, None
+        # Without a token: one of another task, or of a generator that is closed late, would bring back what is over.
+        if before is not None and _innermost() is self:
+            context.attach(before)
 
     def end(self, error: BaseException | None) -> None:
         """End the measurement and the span."""
@@ -137,12 +142,15 @@ class _Work:
                 ended = error_type(error)
                 if error is not None and ended is not None:
                     self._span.set_attribute(ERROR_TYPE.name, ended)
-                    self._span.record_exception(error)
+                    if error is not self._recorded:
+                        self._span.record_exception(error)
                     self._span.set_status(StatusCode.ERROR, str(error))
         except Exception:
             _logger.debug("the end of an analysis was not recorded", exc_info=True)
         finally:
             self._span.end()
+            if self._outer is not None:
+                self._outer._recorded = error  # noqa: SLF001 - the class's own: one exception is recorded once
 
     def _note(self, name: str, count: int) -> None:
         """Add to a number of this span and of those around it that speak of the same model."""
@@ -248,6 +256,6 @@ def algorithm(model: str, method: str) -> Algorithm:
 
 def note_anomalies(model: str, count: int) -> None:
     """Count anomalies on the current spans of their model."""
-    work = _innermost.get()
+    work = _innermost()
     if work is not None and work.model == model:
         work._note(FOUND.name, count)  # noqa: SLF001 - the module's own

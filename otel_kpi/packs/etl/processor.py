@@ -12,20 +12,12 @@ from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any, Final
 
 from otel_kpi.packs.etl import handles
+from otel_kpi.packs.etl.stage import stage_type
 from otel_kpi.packs.outcome import result_of
 
 if TYPE_CHECKING:
     from types import TracebackType
     from typing import Self
-
-_STAGE_TYPES: Final = {
-    "extraction": "extract",
-    "validation": "validate",
-    "transformation": "transform",
-    "loading": "load",
-    "storage": "store",
-}
-"""The documents' nouns for what a stage does; the pack's verbs are taken as they are."""
 
 _operation: Final[ContextVar[EndTimer | None]] = ContextVar("otel_kpi_etl_operation", default=None)
 
@@ -142,11 +134,6 @@ class ETLInstrumentation:
     def instrument_etl_processor() -> ETLProcessor:
         """Get what a processor says of itself."""
         return ETLProcessor()
-
-
-def stage_type(stage: Any) -> Any:
-    """The type of a stage for a noun of the documents; anything else as it is."""
-    return _STAGE_TYPES.get(stage.lower(), stage) if isinstance(stage, str) else stage
 
 
 def _stage(given: str | None) -> Any:

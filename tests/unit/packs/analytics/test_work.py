@@ -209,3 +209,30 @@ def test_wrong_values_never_reach_the_application(series: Measured) -> None:
     assert series.labels("kpi_analytics_data_points_processed_total") == set()
     trends = series.labels("kpi_analytics_trends_detected_total")
     assert trends == {(("kpi_analytics_trend_direction", "other"), ("model_name", "marketing"))}
+
+
+def test_exception_is_recorded_on_the_innermost_span_alone(spans: InMemorySpanExporter) -> None:
+    def analyse() -> None:
+        with analytics.analysis("marketing") as analysis, analysis.stage("statistical"):
+            raise ValueError("no")
+
+    with pytest.raises(ValueError, match="no"):
+        analyse()
+    assert len(_named(spans, "statistical marketing").events) == 1
+    assert len(_named(spans, "analyse marketing").events) == 0
+    assert not _named(spans, "analyse marketing").status.is_ok
+
+
+def test_stage_that_ends_in_another_task_leaves_the_context_of_that_task_alone(
+    spans: InMemorySpanExporter, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def main() -> None:
+        stage = analytics.stage("marketing", "trend")
+        await asyncio.create_task(asyncio.to_thread(stage.__enter__))
+        with analytics.analysis("sales") as other:
+            stage.__exit__(None, None, None)
+            assert trace.get_current_span() is other.span
+
+    asyncio.run(main())
+    assert len(spans.get_finished_spans()) == 2
+    assert not caplog.records

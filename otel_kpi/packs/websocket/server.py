@@ -1,0 +1,115 @@
+"""A WebSocket server in the words of the KPI system: clients that come and go, events that are published.
+
+For code that is written against those words. They count in the same series as the pack's own functions and as the
+instrumentors: a client whose connection is counted already is not counted again.
+"""
+
+from __future__ import annotations
+
+import inspect
+import time
+from typing import TYPE_CHECKING, Any, TypeVar, overload
+
+from otel_kpi.packs.websocket import connections, handles, levels
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Coroutine
+
+R = TypeVar("R")
+
+
+class WebSocketServer:
+    """What a server says of itself; made by `WebSocketInstrumentation.instrument_websocket_server()`."""
+
+    __slots__ = ()
+
+    def client_connected(self) -> None:
+        """A client is there: `kpi_websocket_active_connections`."""
+        connections.connected()
+
+    def client_disconnected(self) -> None:
+        """A client is gone."""
+        connections.disconnected()
+
+    def subscription_operation(self, operation: str) -> None:
+        """A client did something with its subscriptions: `"subscribe"` or `"unsubscribe"`."""
+        handles.subscriptions.add(1, operation)
+
+    def event_published(self, event_type: str, model_name: str) -> None:
+        """An event is published, whoever receives it: `kpi.websocket.events.published`.
+
+        Args:
+            event_type: Its kind; at most 30 distinct values.
+            model_name: The KPI model that it speaks of; at most 40.
+        """
+        handles.events_published.add(1, event_type, model_name)
+
+    def event_delivered(self, event_type: str, model_name: str, recipients: int = 1) -> None:
+        """An event has reached so many clients: `kpi.websocket.events.delivered`."""
+        handles.events_delivered.add(recipients, event_type, model_name)
+
+    def batch_sent(self, events: int) -> None:
+        """So many events were sent together: `kpi.websocket.batch.size`."""
+        handles.batch_size.record(events)
+
+    def set_buffer_size(self, events: int) -> None:
+        """So many events wait to be sent: `kpi.websocket.buffer.size`."""
+        levels.buffer(events)
+
+    def set_active_filters(self, filters: int) -> None:
+        """So many filters of clients are in force: `kpi.websocket.active_filters`."""
+        levels.filters(filters)
+
+
+class WebSocketInstrumentation:
+    """Where the words come from."""
+
+    @staticmethod
+    def instrument_websocket_server() -> WebSocketServer:
+        """Get what a server says of itself."""
+        return WebSocketServer()
+
+    @overload
+    @staticmethod
+    def measure_delivery_latency(
+        event_type: str, function: Callable[[], Coroutine[Any, Any, R]]
+    ) -> Coroutine[Any, Any, R]: ...
+
+    @overload
+    @staticmethod
+    def measure_delivery_latency(event_type: str, function: Callable[[], R]) -> R: ...
+
+    @staticmethod
+    def measure_delivery_latency(event_type: str, function: Callable[[], Any]) -> Any:
+        """Call a function that delivers an event, and measure how long that takes.
+
+        Args:
+            event_type: Its kind; at most 30 distinct values.
+            function: What delivers it, without arguments.
+
+        Returns:
+            What the function returns. If that is awaitable, so is this, and the time ends when it is done.
+
+        Exported as `kpi.websocket.delivery.duration`, also of a delivery that fails.
+        """
+        began = time.perf_counter()
+        try:
+            result = function()
+        except BaseException:
+            _delivered(event_type, began)
+            raise
+        if inspect.isawaitable(result):
+            return _awaited(event_type, began, result)
+        _delivered(event_type, began)
+        return result
+
+
+async def _awaited(event_type: str, began: float, delivery: Awaitable[Any]) -> Any:
+    try:
+        return await delivery
+    finally:
+        _delivered(event_type, began)
+
+
+def _delivered(event_type: str, began: float) -> None:
+    handles.delivery_duration.record(time.perf_counter() - began, event_type)
