@@ -133,6 +133,10 @@ def _jaeger(data: Path, number: Mapping[str, int], executable: Path) -> Service:
 
 
 def _prometheus(data: Path, number: Mapping[str, int], executable: Path) -> Service:
+    rules = data / "rules"
+    rules.mkdir(mode=0o700, exist_ok=True)
+    for each in shipped("deploy", "prometheus", "rules").iterdir():
+        _copy(rules / each.name, "deploy", "prometheus", "rules", each.name)
     return Service(
         name="prometheus",
         command=(
