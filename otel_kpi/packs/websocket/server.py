@@ -10,7 +10,7 @@ import inspect
 import time
 from typing import TYPE_CHECKING, Any, TypeVar, overload
 
-from otel_kpi.packs.websocket import connections, handles, levels
+from otel_kpi.packs.websocket import connections, events, levels
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Coroutine
@@ -33,7 +33,7 @@ class WebSocketServer:
 
     def subscription_operation(self, operation: str) -> None:
         """A client did something with its subscriptions: `"subscribe"` or `"unsubscribe"`."""
-        handles.subscriptions.add(1, operation)
+        events.subscription(operation)
 
     def event_published(self, event_type: str, model_name: str) -> None:
         """An event is published, whoever receives it: `kpi.websocket.events.published`.
@@ -42,19 +42,19 @@ class WebSocketServer:
             event_type: Its kind; at most 30 distinct values.
             model_name: The KPI model that it speaks of; at most 40.
         """
-        handles.events_published.add(1, event_type, model_name)
+        events.published(event_type, model_name)
 
     def event_delivered(self, event_type: str, model_name: str, recipients: int = 1) -> None:
         """An event has reached so many clients: `kpi.websocket.events.delivered`."""
-        handles.events_delivered.add(recipients, event_type, model_name)
+        events.delivered(event_type, model_name, recipients)
 
-    def batch_sent(self, events: int) -> None:
+    def batch_sent(self, size: int) -> None:
         """So many events were sent together: `kpi.websocket.batch.size`."""
-        handles.batch_size.record(events)
+        events.batch(size)
 
-    def set_buffer_size(self, events: int) -> None:
+    def set_buffer_size(self, size: int) -> None:
         """So many events wait to be sent: `kpi.websocket.buffer.size`."""
-        levels.buffer(events)
+        levels.buffer(size)
 
     def set_active_filters(self, filters: int) -> None:
         """So many filters of clients are in force: `kpi.websocket.active_filters`."""
@@ -112,4 +112,4 @@ async def _awaited(event_type: str, began: float, delivery: Awaitable[Any]) -> A
 
 
 def _delivered(event_type: str, began: float) -> None:
-    handles.delivery_duration.record(time.perf_counter() - began, event_type)
+    events.delivery_duration(event_type, time.perf_counter() - began)
