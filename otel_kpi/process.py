@@ -356,9 +356,11 @@ def _set_propagators(settings: Settings) -> None:
 
 
 def _begin_lifecycle(settings: Settings, pipeline: Pipeline) -> None:
+    from otel_kpi import endings
     from otel_kpi.lifecycle import Lifecycle
 
     lifecycle = Lifecycle(settings.exit_budget / 1000.0, pipeline)
+    lifecycle.before_end(endings.tell)
     lifecycle.add(pipeline)
     lifecycle.install()
     look = _who_asks(lifecycle)

@@ -10,6 +10,8 @@ from __future__ import annotations
 from typing import Final
 
 from otel_kpi.model import Attribute, Counter, Event, Gauge, Histogram, Pack, Span, UpDownCounter
+from otel_kpi.packs.attributes import ERROR_TYPE, MODEL_NAME
+from otel_kpi.packs.outcome import RESULTS
 
 _CICD: Final = "OpenTelemetry cicd.pipeline.*"
 _LINEAGE: Final = "OpenLineage"
@@ -26,13 +28,6 @@ SIZE_BUCKETS: Final = (
 
 # --- attributes of instruments
 
-MODEL_NAME: Final = Attribute(
-    name="model_name",
-    brief="The KPI model that the pipeline fills; the pipeline's name unless told otherwise.",
-    budget=40,
-    examples=("marketing", "sales"),
-    source="S0: the label of its alerts and dashboards",
-)
 STAGE_TYPE: Final = Attribute(
     name="kpi.etl.stage.type",
     brief="What the stage does.",
@@ -46,7 +41,7 @@ RECORD_STATUS: Final = Attribute(
 RESULT: Final = Attribute(
     name="kpi.etl.result",
     brief="How it ended: `failure` when data or a check were at fault, `error` when anything else was raised.",
-    members=("success", "failure", "error", "timeout", "cancellation", "skip"),
+    members=RESULTS,
     source=_CICD,
 )
 TRIGGER: Final = Attribute(
@@ -54,13 +49,6 @@ TRIGGER: Final = Attribute(
     brief="What started the run.",
     members=("schedule", "manual", "event", "backfill", "retry"),
     source="OpenTelemetry faas.trigger",
-)
-ERROR_TYPE: Final = Attribute(
-    name="error.type",
-    brief="The class of the exception that ended it.",
-    budget=50,
-    examples=("TimeoutError", "sqlalchemy.exc.OperationalError"),
-    source="OpenTelemetry error.type",
     required=False,
 )
 VALIDATION_ERROR_TYPE: Final = Attribute(
@@ -118,6 +106,16 @@ ACTIVE_PROCESSORS: Final = UpDownCounter(
     attributes=(MODEL_NAME,),
     source="B1: active processors",
     systems=("S0",),
+)
+RUN_ELAPSED: Final = Gauge(
+    name="kpi.etl.pipeline.run.elapsed",
+    unit="s",
+    brief="Time since the oldest run under way began: a run that hangs has no duration yet.",
+    attributes=(MODEL_NAME,),
+    source="B1: runs",
+    systems=("S0",),
+    minimum=0,
+    observable=True,
 )
 RETRIES: Final = Counter(
     name="kpi.etl.retries",
@@ -278,6 +276,9 @@ NOMINAL_START: Final = Attribute(
 NOMINAL_END: Final = Attribute(
     name="kpi.etl.run.nominal_end", brief="Its end.", required=False, source=f"{_LINEAGE} NominalTimeRunFacet"
 )
+RUN_ELAPSED_TIME: Final = Attribute(
+    name="kpi.etl.run.elapsed", brief="Seconds since the run began.", type="double"
+)
 INPUTS: Final = Attribute(
     name="kpi.etl.input.datasets", brief="What it reads.", type="string[]", required=False, source=_LINEAGE
 )
@@ -381,7 +382,7 @@ RUN_HEARTBEAT: Final = Event(
         PIPELINE_NAME,
         MODEL_NAME,
         RUN_ID,
-        Attribute(name="kpi.etl.run.elapsed", brief="Seconds since the run began.", type="double"),
+        RUN_ELAPSED_TIME,
         Attribute(name="kpi.etl.stage.name", brief="The stage that it is in.", required=False),
         *_VOLUME,
     ),
@@ -417,7 +418,7 @@ PACK: Final = Pack(
     brief="Which stage is slow, what was rejected and why, how good and how fresh the data are.",
     instruments=(
         RECORDS, STAGE_DURATION, QUALITY_SCORE, VALIDATION_ERRORS, BATCHES, BATCH_SIZE, DATA_POINTS, IO,
-        RUNS, RUN_DURATION, ACTIVE_RUNS, ACTIVE_PROCESSORS, RETRIES, FRESHNESS_LAG, FRESHNESS_TIME,
+        RUNS, RUN_DURATION, ACTIVE_RUNS, RUN_ELAPSED, ACTIVE_PROCESSORS, RETRIES, FRESHNESS_LAG, FRESHNESS_TIME,
         LAST_SUCCESS_TIME, LAST_RUN_TIME, LAST_RUN_DURATION, LAST_RUN_RECORDS,
     ),
     spans=(RUN_SPAN, STAGE_SPAN, BATCH_SPAN),

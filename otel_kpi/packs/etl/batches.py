@@ -1,0 +1,491 @@
+"""Batches of a source: an object to iterate over, which knows when a batch is over and never stays current.
+
+A generator that holds a span leaks it into whoever breaks out of the loop. This is no generator: a stage is current
+while the source is asked for the next batch, and within a `with` around the loop, and nowhere else. What the source
+took and what the loop took are two numbers.
+"""
+
+from __future__ import annotations
+
+import inspect
+import operator
+import time
+from collections.abc import AsyncIterable, Iterable
+from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar, cast, overload
+
+from opentelemetry import context
+from opentelemetry.trace import Status, StatusCode
+
+from otel_kpi.packs.etl import handles
+from otel_kpi.packs.etl import instruments as names
+from otel_kpi.packs.etl.decoration import Inside
+from otel_kpi.packs.etl.faults import failed
+from otel_kpi.packs.etl.outcome import SUCCESS, Outcome, outcome
+from otel_kpi.packs.etl.scope import Scope, facts, innermost, record_once, tracer
+from otel_kpi.packs.etl.slices import size_of, take, take_async, whole_slices
+from otel_kpi.packs.etl.stage import Stages
+from otel_kpi.packs.etl.tally import Tally, Volumes, lock
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Iterator, Mapping
+    from types import TracebackType
+    from typing import Self
+
+    from opentelemetry.context import Context
+
+T = TypeVar("T")
+
+FIRST: Final = 100
+"""Batches of a stage that have a span whatever happens; as many more may have one for being slow, or for failing."""
+_SIZE: Final = 1000
+"""Of a batch, where what was asked for is no size."""
+_SLOW_FACTOR: Final = 5.0
+_SLOW_LEAST: Final = 0.1
+_SLOW_AFTER: Final = 10
+"""Unless told, a batch is slow that takes five times as long as those before it, and 100 ms, after ten of them."""
+_ABANDONED: Final = Outcome("cancellation")
+
+
+class _Batch:
+    """A batch that was handed out."""
+
+    __slots__ = ("counts", "errors", "failure", "handed", "handed_at", "index", "size")
+
+    def __init__(self, index: int, size: int | None) -> None:
+        self.index = index
+        self.size = size
+        self.counts: dict[str, int] = {}
+        self.errors: dict[str, int] = {}
+        self.failure: Outcome | None = None
+        self.handed = time.perf_counter()
+        self.handed_at = time.time_ns()
+
+
+class Batches(Generic[T]):
+    """Iterates over batches, once; made by `batches()`. For `for` and `async for`, best within `with`."""
+
+    def __init__(self, source: Any, size: int | None, stages: Stages | None, slow: float | None) -> None:
+        self._source = source
+        self._size = size
+        self._stages = stages
+        self._slow = slow
+        self._iterator: Any = None
+        self._tally: Tally | None = None
+        self._within: Context | None = None
+        self._owned = False
+        self._entered = False
+        self._over = False
+        self._batch: _Batch | None = None
+        self._index = 0
+        self._spans = {"first": 0, "slow": 0, "failed": 0}
+        self._source_seconds = 0.0
+        self._work_seconds = 0.0
+
+    # --- for the application
+
+    @property
+    def stage(self) -> Tally:
+        """The stage that the batches belong to."""
+        return self._open()
+
+    def count(
+        self,
+        *,
+        valid: int | None = None,
+        invalid: int | None = None,
+        written: int | None = None,
+        rejected: int | None = None,
+        skipped: int | None = None,
+    ) -> None:
+        """Say what became of the records of this batch; what was read is known.
+
+        Args:
+            valid: Records that passed a check.
+            invalid: Records that did not.
+            written: Records that a target took.
+            rejected: Records that were refused otherwise.
+            skipped: Records that were left out on purpose.
+        """
+        tally, batch = self._open(), self._batch
+        told = (
+            ("valid", valid), ("invalid", invalid), ("written", written), ("rejected", rejected), ("skipped", skipped),
+        )  # fmt: skip
+        for status, records in told:
+            if records is None:
+                continue
+            count = tally._count(status, records)  # noqa: SLF001 - of the same pack
+            if batch is not None:
+                batch.counts[status] = batch.counts.get(status, 0) + count
+
+    def errors(self, types: Mapping[str, int] | Iterable[str] | str) -> None:
+        """Count errors of validation by type, `{"missing_email": 7}`."""
+        self._open().errors(types)
+
+    def failed(self, error: BaseException | str) -> None:
+        """Say that this batch went wrong, although the loop goes on.
+
+        Args:
+            error: What was raised and handled, or a word for it.
+        """
+        if self._batch is not None:
+            told = Outcome("failure", error) if isinstance(error, str) else outcome(error)
+            self._batch.failure = told if told.result != "success" else Outcome("failure")
+
+    def close(self) -> None:
+        """Close the source and end the stage, as leaving the `with` does."""
+        self._close(None)
+
+    async def aclose(self) -> None:
+        """Close the source and end the stage, as leaving the `async with` does."""
+        await self._close_async(None)
+
+    # --- iteration
+
+    def __enter__(self) -> Self:
+        self._open()
+        if self._owned and not self._entered and isinstance(self._tally, Scope):
+            self._tally.attach()
+        self._entered = True
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self._close(error)
+
+    async def __aenter__(self) -> Self:
+        return self.__enter__()
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        await self._close_async(error)
+
+    def __iter__(self) -> Iterator[T]:
+        if self._iterator is None and not isinstance(self._source, Iterable):
+            iter(self._source)  # raises what Python says of it
+        return self
+
+    def __aiter__(self) -> AsyncIterator[T]:
+        return self
+
+    def __next__(self) -> T:
+        if self._over:
+            raise StopIteration
+        self._settle(SUCCESS)
+        began = time.perf_counter()
+        pulled: list[Any] = []
+        try:
+            with Inside(self._context()):
+                found = self._pull(pulled)
+        except BaseException as error:
+            self._ran_dry(error, pulled)
+            raise
+        return self._hand(found, began)
+
+    async def __anext__(self) -> T:
+        if self._over:
+            raise StopAsyncIteration
+        self._settle(SUCCESS)
+        began = time.perf_counter()
+        pulled: list[Any] = []
+        try:
+            with Inside(self._context()):
+                found = await self._pull_async(pulled)
+        except StopIteration:
+            self._ran_dry(StopIteration(), pulled)
+            raise StopAsyncIteration from None
+        except BaseException as error:
+            self._ran_dry(error, pulled)
+            raise
+        return self._hand(found, began)
+
+    def __length_hint__(self) -> int:
+        try:
+            length = len(self._source)
+        except TypeError:
+            return 0
+        return length if self._size is None else -(-length // self._size)
+
+    def __del__(self) -> None:
+        try:
+            if self._tally is not None and not self._over:
+                batch = self._batch
+                told = batch is not None and (batch.counts or batch.errors)
+                # Dropped without a word: by `break`, or by an exception that is not seen from here.
+                self._settle(SUCCESS if told else _ABANDONED)
+                self._end(GeneratorExit())
+        except Exception as error:
+            failed("the end of abandoned batches", error)
+
+    # --- the source
+
+    def _pull(self, pulled: list[Any]) -> Any:
+        if self._iterator is None:
+            slices = None if self._size is None else whole_slices(self._source, self._size)
+            if slices is not None:
+                self._size = None
+            self._iterator = iter(self._source) if slices is None else slices
+        if self._size is None:
+            return next(self._iterator)
+        take(self._iterator, self._size, pulled)
+        if not pulled:
+            raise StopIteration
+        return pulled
+
+    async def _pull_async(self, pulled: list[Any]) -> Any:
+        if not isinstance(self._source, AsyncIterable):
+            return self._pull(pulled)
+        if self._iterator is None:
+            self._iterator = aiter(cast("AsyncIterable[Any]", self._source))
+        if self._size is None:
+            return await self._iterator.__anext__()
+        await take_async(self._iterator, self._size, pulled)
+        if not pulled:
+            raise StopAsyncIteration
+        return pulled
+
+    def _hand(self, found: Any, began: float) -> Any:
+        """Count what came, and remember it as the batch that is worked on."""
+        size = size_of(found)
+        tally = self._open()
+        if size is not None:
+            tally._count("read", size)  # noqa: SLF001 - of the same pack
+        with lock():
+            batch = _Batch(self._index, size)
+            self._index += 1
+            self._source_seconds += batch.handed - began
+            # Another worker may have taken one meanwhile.
+            before, self._batch = self._batch, batch
+        if before is not None:
+            self._account(before, SUCCESS)
+        return found
+
+    def _ran_dry(self, error: BaseException, pulled: list[Any]) -> None:
+        if pulled:
+            # The source gave these before it failed; nobody will see them.
+            self._open()._count("read", len(pulled))  # noqa: SLF001 - of the same pack
+        if not self._entered:
+            self._end(None if isinstance(error, (StopIteration, StopAsyncIteration)) else error)
+
+    def _close(self, error: BaseException | None) -> None:
+        if self._over:
+            return
+        self._open()
+        self._settle(SUCCESS if error is None else outcome(error))
+        try:
+            if inspect.isgenerator(self._iterator):
+                with Inside(self._context()):
+                    self._iterator.close()
+        except BaseException as raised:
+            error = raised
+            raise
+        finally:
+            self._end(error)
+
+    async def _close_async(self, error: BaseException | None) -> None:
+        if self._over:
+            return
+        self._open()
+        self._settle(SUCCESS if error is None else outcome(error))
+        try:
+            with Inside(self._context()):
+                if inspect.isasyncgen(self._iterator):
+                    await self._iterator.aclose()
+                elif inspect.isgenerator(self._iterator):
+                    self._iterator.close()
+        except BaseException as raised:
+            error = raised
+            raise
+        finally:
+            self._end(error)
+
+    # --- accounts
+
+    def _open(self) -> Tally:
+        """The stage that the batches belong to, begun if it is theirs."""
+        if self._tally is None:
+            around = innermost() if self._stages is None else None
+            if around is None:
+                around = (self._stages or Stages("batches", None, None, None, None)).begin()
+                self._owned = True
+            self._tally = around
+            self._within = around.context if isinstance(around, Scope) else context.get_current()
+        return self._tally
+
+    def _context(self) -> Context:
+        self._open()
+        return context.get_current() if self._within is None else self._within
+
+    def _settle(self, how: Outcome) -> None:
+        """Account for the batch that was handed out last, if that has not been done."""
+        with lock():
+            batch, self._batch = self._batch, None
+        if batch is not None:
+            self._account(batch, how)
+
+    def _account(self, batch: _Batch, how: Outcome) -> None:
+        try:
+            tally = self._open()
+            seconds = time.perf_counter() - batch.handed
+            if how.result == "success" and batch.failure is not None:
+                how = batch.failure
+            if batch.size is None and batch.counts:
+                batch.size = _told(batch.counts)
+                tally._count("read", batch.size)  # noqa: SLF001 - of the same pack
+            tally.report()
+            type_ = tally.stage_type or "other"
+            handles.batches.add(1, tally.model, type_, how.result)
+            if batch.size is not None:
+                handles.batch_size.record(batch.size, tally.model, type_)
+            with lock():
+                kind = self._kind(batch, seconds, how)
+                self._work_seconds += seconds
+                if kind is not None:
+                    self._spans[kind] += 1
+            if kind is not None:
+                self._span(batch, seconds, how)
+        except Exception as error:
+            failed("a batch", error)
+
+    def _kind(self, batch: _Batch, seconds: float, how: Outcome) -> str | None:
+        """Why a batch has a span; None when it has none."""
+        if self._spans["first"] < FIRST:
+            return "first"
+        slow = self._slow
+        if slow is None and batch.index >= _SLOW_AFTER:
+            slow = max(_SLOW_LEAST, _SLOW_FACTOR * self._work_seconds / batch.index)
+        kind = (
+            "failed"
+            if how.result not in ("success", "skip")
+            else "slow"
+            if slow is not None and seconds > slow
+            else None
+        )
+        return kind if kind is not None and self._spans[kind] < FIRST else None
+
+    def _span(self, batch: _Batch, seconds: float, how: Outcome) -> None:
+        tally = self._open()
+        attributes: dict[str, Any] = {
+            names.BATCH_INDEX.name: batch.index,
+            names.RESULT.name: how.result,
+            **facts(Volumes(batch.counts, {}, batch.errors), None),
+        }
+        if batch.size is not None:
+            attributes[names.BATCH_RECORDS.name] = batch.size
+        if how.error_type is not None:
+            attributes[names.ERROR_TYPE.name] = how.error_type
+        name = getattr(tally, "name", None) or tally.pipeline
+        span = tracer.start_span(
+            f"batch {name}" if name else "batch",
+            self._within,
+            attributes=attributes,
+            start_time=batch.handed_at,
+        )
+        if how.error_type is not None:
+            said = None if how.error is None else f"{type(how.error).__name__}: {how.error}"
+            span.set_status(Status(StatusCode.ERROR, said or how.error_type))
+        if how.error is not None:
+            record_once(span, how.error)
+        span.end(batch.handed_at + int(seconds * 1e9))
+
+    def _end(self, error: BaseException | None) -> None:
+        """End the stage if it is theirs, else leave their numbers on it."""
+        if self._over:
+            return
+        self._over = True
+        try:
+            said = {
+                names.BATCH_COUNT.name: self._index,
+                names.SOURCE_TIME.name: round(self._source_seconds, 6),
+                names.WORK_TIME.name: round(self._work_seconds, 6),
+            }
+            tally = self._open()
+            if self._owned and isinstance(tally, Scope):
+                tally.span.set_attributes(said)
+                tally.end(error)
+            elif isinstance(tally, Scope):
+                self._add_to(tally, said)
+        except Exception as fault:
+            failed("the end of batches", fault)
+
+    def _add_to(self, scope: Scope, said: dict[str, float]) -> None:
+        """Add the numbers to those of other loops in the same stage."""
+        extra: dict[str, Any] | None = getattr(scope, "extra", None)
+        if extra is not None:
+            with lock():
+                for name, value in said.items():
+                    extra[name] = extra.get(name, 0) + value
+
+
+def _told(counts: dict[str, int]) -> int:
+    """Records in a batch that has no length, from what became of them."""
+    checked = counts.get("valid", 0) + counts.get("invalid", 0)
+    return max(checked, counts.get("written", 0)) + counts.get("rejected", 0) + counts.get("skipped", 0)
+
+
+@overload
+def batches(
+    source: Iterable[T] | AsyncIterable[T],
+    /,
+    size: None = None,
+    *,
+    stage: str | None = None,
+    type: str | None = None,
+    pipeline: str | None = None,
+    model: str | None = None,
+    slow: float | None = None,
+) -> Batches[T]: ...
+@overload
+def batches(
+    source: Iterable[T] | AsyncIterable[T],
+    /,
+    size: int,
+    *,
+    stage: str | None = None,
+    type: str | None = None,
+    pipeline: str | None = None,
+    model: str | None = None,
+    slow: float | None = None,
+) -> Batches[list[T]]: ...
+def batches(  # noqa: PLR0913 - options with defaults, by name
+    source: Any,
+    /,
+    size: int | None = None,
+    *,
+    stage: str | None = None,
+    type: str | None = None,  # noqa: A002 - the word of the convention
+    pipeline: str | None = None,
+    model: str | None = None,
+    slow: float | None = None,
+) -> Any:
+    """The batches of a source, each counted: what was read, how long it took, how it ended.
+
+    Args:
+        source: Anything to iterate over, also asynchronously; a frame of pandas or polars, a table, an array.
+        size: Records in a batch. Without one, what the source gives are batches already.
+        stage: Name of a stage of their own; else they belong to the current one.
+        type: Of that stage, see `stage`.
+        pipeline: Of that stage; the current run's unless given.
+        model: Of that stage; the run's unless given.
+        slow: Seconds after which a batch is slow and has a span.
+
+    `for` and `async for`; within `with` or `async with` an exception in the loop is seen, what the loop calls stands
+    under the stage, and source and stage are closed at once, also by `break`. Telemetry never raises; the source's
+    own exceptions go on.
+    """
+    own = None if stage is None else Stages(str(stage), type, pipeline, model, None)
+    return Batches[Any](source, _size(size), own, slow)
+
+
+def _size(size: Any) -> int | None:
+    if size is None:
+        return None
+    try:
+        number = operator.index(size)
+    except TypeError:
+        number = 0
+    if number < 1:
+        failed("a size of batches", ValueError(f"{size!r} is no size; batches have {_SIZE} records"))
+        return _SIZE
+    return number
