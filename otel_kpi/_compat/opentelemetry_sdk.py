@@ -123,8 +123,8 @@ def holds_metric_lock(frame: FrameType | None) -> bool:
 class Followers(Protocol):
     """What follows from measurements; neither method raises."""
 
-    def follow(self, measurement: Any, consume: Callable[[Any], None]) -> None:
-        """Record what follows from a measurement; `consume` takes one into the series of its instrument."""
+    def follow(self, measurement: Any) -> None:
+        """Record what follows from a measurement that was recorded."""
         ...
 
     def derived(self, measurement: Any) -> Iterable[Any]:
@@ -158,7 +158,7 @@ def guard_measurements(
                     object.__setattr__(measurement, "attributes", admitted)
             consume(measurement)
             if followers is not None:
-                followers.follow(measurement, consume)
+                followers.follow(measurement)
         except Exception as error:
             failed(f"metric {measurement.instrument.name}", error)
 

@@ -20,6 +20,7 @@ from otel_kpi.record.handle import CHOICES, HANDLES, LOSSES, Cell, Handle
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from opentelemetry.context import Context
     from opentelemetry.metrics import Meter
 
     from otel_kpi.record.handle import Label
@@ -57,12 +58,13 @@ class HistogramHandle(Handle[Histogram]):
         self._bounds = declaration.buckets
         super().__init__(declaration, scope)
 
-    def record(self, value: float, *values: Label) -> None:
+    def record(self, value: float, *values: Label, context: Context | None = None) -> None:
         """Record one value in the series of these attribute values.
 
         Args:
             value: In the instrument's unit, within its range.
             *values: Of the attributes, in the order in which they are declared.
+            context: Where an exemplar leads; None is the current one.
         """
         try:
             # What comes is of any type, whatever the signature says: a Decimal, a number of numpy's.
@@ -87,7 +89,7 @@ class HistogramHandle(Handle[Histogram]):
                         cell.greatest = max(cell.greatest, value)
                         return
                     counts[bucket] = 0
-            cell.value(value, cell.attributes)
+            cell.value(value, cell.attributes, context)
         except Exception:
             self._dropped(value)
 

@@ -1,9 +1,8 @@
 """Series that follow from the measurements of other instruments, under the names that a document fixes.
 
 Whoever instruments a server records `http.server.request.duration`. A `Derivation` has each of its measurements
-recorded once more, with other labels, so that no instrumentor knows of it and no request is counted twice. A
-counter takes a tally of Python's for it; a histogram goes through opentelemetry-sdk a second time, in the context
-of the first, so that its exemplars lead to the same trace.
+recorded once more, with other labels, so that no instrumentor knows of it and no request is counted twice. It is
+added up by the handles of `otel_kpi.record`, and an exemplar leads to the same trace.
 
 What is derived is not followed itself: there are no chains and no circles. Observable instruments are followed when
 they are read. Nothing is imported and nothing made before the first measurement.
@@ -21,9 +20,8 @@ if TYPE_CHECKING:
 
     from otel_kpi.model import Derivation, Instrument
 
-    Consume = Callable[[Any], None]
-    Recorder = Callable[[Any, Consume], None]
-    """Takes a measurement and records what follows from it; what the SDK is to aggregate goes to the second."""
+    Recorder = Callable[[Any], Any]
+    """Takes a measurement and records what follows from it, or gives it as a measurement."""
 
 _SCOPE: Final = "otel_kpi.derived"
 _MOST_KNOWN: Final = 8_000
@@ -54,19 +52,14 @@ class Derivations:
         self._followed: dict[str, list[Derivation]] | None = None
         self._sources: dict[Any, _Source | None] = {}
 
-    def follow(self, measurement: Any, consume: Consume) -> None:
-        """Record what follows from a measurement of a synchronous instrument; never raises.
-
-        Args:
-            measurement: The SDK's.
-            consume: Takes a measurement into the series of its instrument.
-        """
+    def follow(self, measurement: Any) -> None:
+        """Record what follows from a measurement of a synchronous instrument; never raises."""
         try:
             source = self._sources[measurement.instrument]
         except KeyError:
             source = self._begin(measurement.instrument, observed=False)
         if source is not None:
-            self._record(source, measurement, consume)
+            self._recorded(source, measurement)
 
     def derived(self, measurement: Any) -> Sequence[Any]:
         """The measurements that follow from one of an observable instrument; never raises."""
@@ -74,21 +67,18 @@ class Derivations:
             source = self._sources[measurement.instrument]
         except KeyError:
             source = self._begin(measurement.instrument, observed=True)
-        found: list[Any] = []
-        if source is not None:
-            self._record(source, measurement, found.append)
-        return found
+        return () if source is None else self._recorded(source, measurement)
 
     def forget(self) -> None:
         """Begin anew in a forked child, where the budgets of the series are unused."""
         self._sources = {}
 
-    def _record(self, source: _Source, measurement: Any, consume: Consume) -> None:
+    def _recorded(self, source: _Source, measurement: Any) -> Sequence[Any]:
         try:
-            for recorder in source.recorders(measurement.attributes or {}):
-                recorder(measurement, consume)
+            return [recorder(measurement) for recorder in source.recorders(measurement.attributes or {})]
         except Exception as error:
             self._failed(f"derived from {measurement.instrument.name}", error)
+            return ()
 
     def _begin(self, instrument: Any, *, observed: bool) -> _Source | None:
         """What is known of an instrument from now on; None when nothing follows from it."""
@@ -99,7 +89,7 @@ class Derivations:
                 for each in self._load():
                     followed.setdefault(each.source, []).append(each)
             derivations = self._followed.get(instrument.name, ())
-            if derivations:
+            if derivations and instrument.instrumentation_scope.name != _SCOPE:
                 source = _Source([(each, _handle(each.target)) for each in derivations], observed=observed)
         except Exception as error:
             self._failed(f"derived from {instrument.name}", error)
@@ -177,24 +167,30 @@ def _recorder(
 ) -> Recorder | None:
     amount = _one if derivation.amount == "one" else _VALUE
     values = _values(derivation, attributes)
-    if observed or isinstance(handle, record.HistogramHandle):
-        return _aggregated(handle, values, amount)
+    if observed:
+        return _read(handle, values, amount)
+    if isinstance(handle, record.HistogramHandle):
+
+        def distribute(measurement: Any) -> None:
+            handle.record(amount(measurement), *values, context=measurement.context)
+
+        return distribute
     tally = handle.set if isinstance(handle, record.GaugeHandle) else handle.add
 
-    def count(measurement: Any, _consume: Consume) -> None:
+    def count(measurement: Any) -> None:
         tally(amount(measurement), *values)
 
     return count
 
 
-def _aggregated(handle: Any, values: tuple[Any, ...], amount: Callable[[Any], Any]) -> Recorder | None:
-    """What the SDK aggregates, of which it gets the measurement: a distribution, or a reading."""
+def _read(handle: Any, values: tuple[Any, ...], amount: Callable[[Any], Any]) -> Recorder | None:
+    """A reading of the target for a reading of the source, in the same collection."""
     series = handle.series(*values)
     if series is None:
         return None
     instrument, admitted = series
 
-    def pass_on(measurement: Any, consume: Consume) -> None:
-        consume(_compat.derived_measurement(measurement, amount(measurement), instrument, admitted))
+    def read(measurement: Any) -> Any:
+        return _compat.derived_measurement(measurement, amount(measurement), instrument, admitted)
 
-    return pass_on
+    return read
