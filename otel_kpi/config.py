@@ -317,6 +317,12 @@ class Settings:
         "Prefix of the fourteen series of a chat service: with `innatural_chatbot` there is "
         "`innatural_chatbot_messages_total`. Without it they are not recorded.",
     )
+    prometheus_client: bool = setting(
+        "OTEL_KPI_PROMETHEUS_CLIENT",
+        BOOLEAN,
+        False,
+        "Sends the metrics that the application keeps in prometheus_client, too, under the names that they have there.",
+    )
     host_metrics: bool = setting(
         "OTEL_KPI_HOST_METRICS",
         BOOLEAN,

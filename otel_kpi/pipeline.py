@@ -45,12 +45,13 @@ from otel_kpi.sdk.tracers import RememberingTracerProvider
 from otel_kpi.sdk.worker import ExportWorker, begin_drain_together
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from opentelemetry.sdk.resources import Resource
     from opentelemetry.sdk.trace import TracerProvider
 
     from otel_kpi.config import Settings
+    from otel_kpi.instrumentation.prometheus.bridge import Bridge
     from otel_kpi.model import Derivation
     from otel_kpi.parts import Outlet, Parts
     from otel_kpi.sdk.derivations import Derivations
@@ -73,6 +74,7 @@ class Pipeline:
     workers: tuple[ExportWorker, ...]
     guard: CardinalityGuard
     derivations: Derivations | None = None
+    bridge: Bridge | None = None
 
     def begin_drain(self, deadline: float, *, final: bool) -> Callable[[], bool]:
         """Have every destination's thread send what waits, side by side and by one deadline."""
@@ -103,6 +105,8 @@ class Pipeline:
         """Wait until the threads can be left behind."""
         for worker in self.workers:
             worker.before_fork()
+        if self.bridge is not None:
+            self.bridge.before_fork()
 
     def after_fork_in_child(self) -> None:
         """Begin anew in a forked child: no sums, an instance of its own, new threads."""
@@ -116,6 +120,9 @@ class Pipeline:
         if self.derivations is not None:
             self.derivations.forget()
         FAULTS.forget()
+        if self.bridge is not None:
+            self.bridge.after_fork_in_child()
+            _complete(self.meter_provider, self.readers)
         for reader in self.readers:
             _compat.empty_metric_state(self.meter_provider, reader)
         for worker in self.workers:
@@ -223,7 +230,28 @@ def create_pipeline(settings: Settings, parts: Parts | None = None) -> Pipeline:
         workers=workers,
         guard=guard,
         derivations=derivations,
+        bridge=_bridge(settings, meter_provider, own_readers),
     )
+
+
+def _bridge(settings: Settings, provider: MeterProvider, readers: Sequence[ChannelReader]) -> Bridge | None:
+    """Have what prometheus_client keeps go out too, where a setting asks for it."""
+    if not settings.prometheus_client:
+        return None
+    from otel_kpi.instrumentation.prometheus.bridge import SCOPE, Bridge
+    from otel_kpi.sdk import producers
+
+    bridge = Bridge(CardinalityGuard(budget(settings)).admit, FAULTS.failed)
+    producers.add(provider, SCOPE, bridge)
+    _complete(provider, readers)
+    return bridge
+
+
+def _complete(provider: MeterProvider, readers: Sequence[ChannelReader]) -> None:
+    from otel_kpi.sdk import producers
+
+    for reader in readers:
+        reader.complete = producers.completing(provider, deltas=not reader.cumulative)
 
 
 def _derivations(settings: Settings) -> Derivations | None:

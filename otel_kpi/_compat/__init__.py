@@ -19,6 +19,8 @@ from otel_kpi._compat.databases import (
     redis_queue,
     sqlalchemy_name_and_attributes,
     sqlalchemy_names,
+    sqlalchemy_overflow,
+    sqlalchemy_pool_of,
     unwrap_aiosqlite_calls,
     wrap_aiosqlite_calls,
 )
@@ -85,6 +87,7 @@ from otel_kpi._compat.opentelemetry_sdk import (
 )
 from otel_kpi._compat.processors import guarded_log_processors, guarded_span_processors, quiet_callbacks
 from otel_kpi._compat.prometheus_client import asks_a_function, prometheus_collectors
+from otel_kpi._compat.rate_limits import slowapi_check
 from otel_kpi._compat.regex import regex_loops
 from otel_kpi._compat.runtime import (
     abandon_pools,
@@ -179,9 +182,12 @@ __all__ = [
     "sentry_without_django",
     "set_default_log_format",
     "share_django_span",
+    "slowapi_check",
     "span_parts",
     "sqlalchemy_name_and_attributes",
     "sqlalchemy_names",
+    "sqlalchemy_overflow",
+    "sqlalchemy_pool_of",
     "suppressed",
     "suppressed_context",
     "thread_context",
