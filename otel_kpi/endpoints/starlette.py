@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 import anyio.to_thread
 from anyio import CapacityLimiter
 from anyio.lowlevel import RunVar
+from starlette.middleware.errors import ServerErrorMiddleware
 from starlette.responses import Response
 from starlette.routing import Host, Match, Mount, Route, WebSocketRoute
 
@@ -86,10 +87,33 @@ def _add_response_times(app: Any) -> None:
     build: Callable[[], Any] = app.build_middleware_stack
 
     # Not `add_middleware`: what makes a 500 of an error stands outside of those, and its response would have none.
-    def build_middleware_stack() -> ResponseTimes:
-        return ResponseTimes(build())
+    def build_middleware_stack() -> Any:
+        stack = build()
+        return (
+            _TimedErrors.around(stack) if isinstance(stack, ServerErrorMiddleware) else ResponseTimes(stack)
+        )
 
     app.build_middleware_stack = build_middleware_stack
+
+
+class _TimedErrors(ServerErrorMiddleware):
+    """Times what it makes of an error too.
+
+    It is of the class that upstream's FastAPI instrumentor wants to find outside, since it does without the
+    application otherwise. Upstream keeps what is inside of it alone, so the times are taken there as well.
+    """
+
+    @classmethod
+    def around(cls, stack: ServerErrorMiddleware) -> _TimedErrors:
+        """Take the place of one."""
+        return cls(ResponseTimes(stack.app), stack.handler, stack.debug)
+
+    def __init__(self, app: Any, handler: Any = None, debug: bool = False) -> None:  # noqa: FBT001, FBT002 - as it is
+        super().__init__(app, handler, debug)
+        self._timed = ResponseTimes(super().__call__)
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        await self._timed(scope, receive, send)
 
 
 def _view(endpoint: Endpoint, allow: Allow) -> Callable[[Request], Awaitable[Response]]:

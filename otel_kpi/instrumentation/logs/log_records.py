@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     from otel_kpi.instrumentation.boundary import Boundary
 
 _OWN: Final = ("opentelemetry", "otel_kpi")
+_OF_APPLICATION: Final = frozenset({"otel_kpi.slow_requests", "otel_kpi.health"})
+"""Loggers of ours that say what is wrong with the application and not with telemetry."""
 _MAX_SCOPES: Final = 1000
 _MAX_STACKTRACE: Final = 16_384
 """Characters; the end of a stack trace, where the error is, is kept."""
@@ -112,7 +114,7 @@ EMITTER: Final = Emitter()
 
 def is_ours(name: str) -> bool:
     """Say whether a logger speaks about telemetry itself."""
-    return name.partition(".")[0] in _OWN
+    return name.partition(".")[0] in _OWN and name not in _OF_APPLICATION
 
 
 @functools.lru_cache(maxsize=64)

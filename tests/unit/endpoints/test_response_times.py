@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from opentelemetry import trace
 from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.sdk.trace.export import SimpleSpanProcessor
+from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from support.web import ask, converse, scope_of
 
 pytest.importorskip("starlette")
@@ -269,6 +271,33 @@ def test_what_the_application_writes_wrongly_reaches_the_server(start: dict[str,
 
     asyncio.run(ResponseTimes(app)(scope_of("/"), send, send))
     assert sent[0]["type"] == "http.response.start"
+
+
+@pytest.mark.parametrize("order", ["before", "after"])
+def test_upstreams_own_instrumentation_of_an_application_finds_what_it_looks_for(
+    order: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    fastapi = pytest.importorskip("fastapi")
+    upstream: Any = pytest.importorskip("opentelemetry.instrumentation.fastapi")
+    exporter = InMemorySpanExporter()
+    provider = TracerProvider()
+    provider.add_span_processor(SimpleSpanProcessor(exporter))
+    app = fastapi.FastAPI()
+    app.router.routes.append(Route("/items/{number:int}", slow))
+    if order == "before":
+        add_endpoints(app)
+    upstream.FastAPIInstrumentor.instrument_app(
+        app, tracer_provider=provider, exclude_spans=["receive", "send"]
+    )
+    if order == "after":
+        add_endpoints(app)
+    headers = headers_of(ask(app, "/items/7"))
+    [span] = [each for each in exporter.get_finished_spans() if each.kind is trace.SpanKind.SERVER]
+    assert span.context is not None
+    assert len(headers["x-response-time"]) == 1
+    assert f"{span.context.trace_id:032x}-{span.context.span_id:016x}" in headers["server-timing"][0]
+    assert len(slow_lines(caplog)) == 1
+    assert "Skipping" not in caplog.text
 
 
 def test_browsers_are_told_the_trace() -> None:
