@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from functools import reduce
+from itertools import accumulate
 from typing import TYPE_CHECKING, Final
 
 from otel_kpi.exposition.exponential import Exponential
@@ -44,8 +45,11 @@ class Durations:
         return _finite(self.total / self.count) if self.count else None
 
     def quantile(self, share: float) -> float | None:
-        """Seconds within which this share was, as `histogram_quantile` estimates it; infinite above the last bound."""
-        if not self.count:
+        """Seconds within which this share was, as `histogram_quantile` estimates it; infinite above the last bound.
+
+        None when there are no buckets.
+        """
+        if not self.count or not self.buckets:
             return None
         rank = share * self.count
         lower, below = 0.0, 0
@@ -165,17 +169,20 @@ def _durations(
     ]
     if not values:
         return None
-    together = reduce(added, values)
-    if isinstance(together, Exponential):
-        return Durations(together.count(), together.total, tuple(together.buckets()))
-    if not isinstance(together, Distribution):
-        return None
-    below = 0
-    buckets: list[tuple[float, int]] = []
-    for bound, count in zip(together.bounds, together.counts, strict=False):
-        below += count
-        buckets.append((bound, below))
-    return Durations(together.count(), together.total, tuple(buckets))
+    count, total = sum(value.count() for value in values), sum(value.total for value in values)
+    buckets: tuple[tuple[float, int], ...] = ()
+    # While a deployment changes the aggregation there are both kinds, and no common buckets.
+    if len({type(value) for value in values}) == 1:
+        buckets = _buckets(reduce(added, values))
+    return Durations(count, total, buckets)
+
+
+def _buckets(value: Value) -> tuple[tuple[float, int], ...]:
+    if isinstance(value, Exponential):
+        return tuple(value.buckets())
+    if not isinstance(value, Distribution):
+        return ()
+    return tuple(zip(value.bounds, accumulate(value.counts), strict=False))
 
 
 def _requests(family: Family | None) -> tuple[int, int] | None:
