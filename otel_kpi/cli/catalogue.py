@@ -48,7 +48,6 @@ def main(args: argparse.Namespace) -> int:
 
 def _line(row: Entry) -> str:
     labels = ", ".join(f"{name} ≤{most}" for name, most in row.labels.items())
-    asked = " ".join(row.systems) or row.source
-    return (
-        f"  {row.prometheus:<58} {row.kind:<13} {row.unit:<16} ≤{row.series:<5} {asked:<12} {labels}".rstrip()
-    )
+    asked = " ".join(row.systems)
+    line = f"  {row.prometheus:<58} {row.kind:<13} {row.unit:<17} ≤{row.series:<5}{asked:<9} {labels}"
+    return line.rstrip()
