@@ -372,6 +372,20 @@ class Settings:
         "Generation of the convention names; the stable ones by default, because every rule hangs on them.",
     )
 
+    websocket_spans: str = setting(
+        "OTEL_KPI_WEBSOCKET_SPANS",
+        one_of("linked", "connection", "off"),
+        "linked",
+        "A WebSocket is one trace for its handshake and its end, and one for each message that does something "
+        "(`linked`), one span with all that happens below it (`connection`), or its handshake and its end alone "
+        "(`off`).",
+    )
+    websocket_spans_first: int = setting(
+        "OTEL_KPI_WEBSOCKET_SPANS_PER_CONNECTION",
+        whole("spans"),
+        100,
+        "So many messages of a WebSocket have a trace; after them one in ten seconds. The others are counted.",
+    )
     slow_request: int = setting(
         "OTEL_KPI_SLOW_REQUEST",
         whole("milliseconds"),

@@ -138,6 +138,7 @@ def _instrumentor_options(settings: Settings) -> dict[str, dict[str, Any]]:
         "sqlalchemy": {"driver_spans": settings.driver_spans},
         "structlog": {"correlation": settings.log_correlation, "exports": settings.log_records},
         "loguru": {"correlation": settings.log_correlation, "exports": settings.log_records},
+        "websocket": {"spans": settings.websocket_spans, "first": settings.websocket_spans_first},
         "system_metrics": {"host": settings.host_metrics, "has_recorded": _has_recorded},
     }
 

@@ -106,6 +106,12 @@ def _kafka(name: str, distribution: str, cls: str, specifier: str) -> Row:
     )
 
 
+def _security(name: str, target: str, distribution: str, specifier: str, of: str = "") -> Row:
+    """What tells the security pack who was refused, and why; `security/__init__.py` says how."""
+    module = of or f"{name.removesuffix('_security')}:Instrumentor"
+    return Row(name, target, f"otel_kpi.instrumentation.security.{module}", distribution, specifier)
+
+
 TABLE: Final = (
     Row(
         "fastapi",
@@ -284,6 +290,32 @@ TABLE: Final = (
             "OTEL_PYTHON_ASYNCIO_TO_THREAD_FUNCTION_NAMES_TO_TRACE",
         ),
         reason="it wraps every task of the process; OTEL_PYTHON_ASYNCIO_COROUTINE_NAMES_TO_TRACE asks for it",
+    ),
+    _security("django_security", "django.core.handlers.base", "django", ">=4.2,<7"),
+    _security("django_auth", "django.contrib.auth", "django", ">=4.2,<7", of="django_auth:Instrumentor"),
+    _security(
+        "djangorestframework",
+        "rest_framework.views",
+        "djangorestframework",
+        ">=3.14,<4",
+        of="rest_framework:Instrumentor",
+    ),
+    _security("starlette_security", "starlette.applications", "starlette", ">=0.37,<2"),
+    _security("fastapi_security", "fastapi.security", "fastapi", ">=0.115,<1"),
+    _security("pyjwt", "jwt", "pyjwt", ">=2.4,<3", of="tokens:PyJWT"),
+    _security("python_jose", "jose.jwt", "python-jose", ">=3.3,<4", of="tokens:PythonJose"),
+    _security("slowapi", "slowapi.extension", "slowapi", ">=0.1.9,<1", of="limits:SlowApi"),
+    _security(
+        "django_ratelimit", "django_ratelimit.core", "django-ratelimit", ">=4,<5", of="limits:DjangoRatelimit"
+    ),
+    # What an ASGI application does on a WebSocket, whichever row traces it. It patches nothing.
+    Row("websocket", "asyncio", "otel_kpi.instrumentation.websockets.choices:Instrumentor", when="now"),
+    Row(
+        "channels",
+        "channels.consumer",
+        "otel_kpi.instrumentation.websockets.channels:Instrumentor",
+        "channels",
+        ">=4,<5",
     ),
     Row("threading", "threading", "otel_kpi.instrumentation.runtime.threading:Instrumentor", when="now"),
     Row(

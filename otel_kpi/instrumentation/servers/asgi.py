@@ -1,4 +1,4 @@
-"""Any ASGI application as one SERVER span a request, and one a WebSocket connection.
+"""Any ASGI application as one SERVER span a request, and one the handshake of a WebSocket.
 
 Upstream's middleware makes two more spans for each message, ends its own before an error is known, and shares the
 size of a response between requests; what it knows about attributes and conventions is used here. What is begun
@@ -10,6 +10,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 from opentelemetry import context
+from opentelemetry.context import Context
 from opentelemetry.trace import Status, StatusCode
 
 from otel_kpi.instrumentation.boundary import Boundary
@@ -25,11 +26,12 @@ from otel_kpi.instrumentation.servers.server_request import (
     method_of,
     parent_context,
 )
+from otel_kpi.instrumentation.websockets.choices import CHOICES
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, MutableMapping
 
-    from opentelemetry.context import Context
+    from otel_kpi.instrumentation.websockets.conversation import Conversation
 
     Scope = MutableMapping[str, Any]
     App = Callable[[Scope, Any, Any], Awaitable[None]]
@@ -72,10 +74,10 @@ class Traced:
             self._boundary.failed(error)
             await self.app(scope, receive, send)
             return
-        if isinstance(begun, _Exchange):
-            await begun.run(self.app, scope, receive, send)
-        else:
+        if isinstance(begun, Context):
             await _within(begun, self.app, scope, receive, send)
+        else:
+            await begun.run(self.app, scope, receive, send)
 
     def _add_route(self, scope: Scope) -> None:
         request = scope[MARK]
@@ -91,7 +93,7 @@ class Traced:
             except Exception as error:
                 self._boundary.failed(error)
 
-    def _begin(self, scope: Scope) -> _Exchange | Context:
+    def _begin(self, scope: Scope) -> _Exchange | Conversation | Context:
         from opentelemetry.instrumentation import asgi
 
         clear = readable(scope)
@@ -107,7 +109,13 @@ class Traced:
         route = self._route(scope) if self._route is not None else None
         end = self._recorder.begin(request, attributes, parent, route)
         scope[MARK] = request
-        return _Exchange(request, end, parent, self._recorder.conventions, self._boundary)
+        exchange = _Exchange
+        if scope["type"] == "websocket" and CHOICES.enabled:
+            # Its pack is imported by a process that serves one.
+            from otel_kpi.instrumentation.websockets.conversation import Conversation
+
+            exchange = Conversation
+        return exchange(request, end, parent, self._boundary, self._recorder.conventions)
 
 
 def readable(scope: Scope) -> Scope:
@@ -143,8 +151,8 @@ class _Exchange:
         request: ServerRequest,
         end: Callable[[], None],
         parent: Context,
-        conventions: Any,
         boundary: Boundary,
+        conventions: Any,
     ) -> None:
         self._request = request
         self._end = end
@@ -238,13 +246,13 @@ class _Exchange:
     def _ended(self, scope: Scope) -> None:
         request = self._request
         if not request.attributes.get("http.route"):
-            route = _left_by_framework(scope)
+            route = left_by_framework(scope)
             if route:
                 request.set_route(route)
         self._end()
 
 
-def _left_by_framework(scope: Scope) -> str | None:
+def left_by_framework(scope: Scope) -> str | None:
     """Give the template that routing left in the scope: Litestar's, or a router's in Starlette's manner."""
     template = scope.get("path_template")
     if isinstance(template, str):

@@ -92,7 +92,9 @@ class _AsgiEntry:
 
         token = context.attach(context.Context())
         try:
-            await self._inner(scope, receive, send_within if self._speaks else send)
+            # What a WebSocket sends has the context of whoever sends it, and asking for it would be looking.
+            within = self._speaks and scope["type"] == "http"
+            await self._inner(scope, receive, send_within if within else send)
         except Exception:
             # What the server says of the error, and its access line, belong to the request. Its task ends then.
             begun = _context_of(scope)

@@ -11,20 +11,19 @@ nor a fork makes it wrong, and it never falls below zero.
 from __future__ import annotations
 
 import os
-import threading
 import time
 from typing import TYPE_CHECKING, Any, Final
 
 from opentelemetry import context, trace
 from opentelemetry.trace import SpanKind, Status, StatusCode
 
-from otel_kpi import record
+from otel_kpi import endings, record
 from otel_kpi.packs.outcome import error_type
 from otel_kpi.packs.websocket import handles, instruments
 from otel_kpi.packs.websocket.closing import By, close_class
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Iterable
     from types import TracebackType
 
     from opentelemetry.context import Context
@@ -38,7 +37,6 @@ INTERNAL_ERROR: Final = 1011
 GOING_AWAY: Final = 1001
 
 _open: Final[set[Connection]] = set()
-_lock = threading.Lock()
 _without_name: Final[list[Connection]] = []
 """Connections of `connected()`, whose end is told by a `disconnected()` that names none."""
 
@@ -59,7 +57,7 @@ class Connection:
     """
 
     __slots__ = (
-        "_ended",
+        "_lasted",
         "_since",
         "by",
         "code",
@@ -83,7 +81,7 @@ class Connection:
         self.code: int | None = None
         self.by: By | None = None
         self.error: BaseException | None = None
-        self._ended = False
+        self._lasted = 0.0
         self.opened = time.time_ns()
         self._since = time.perf_counter()
         handles.handshakes.add(1, "accepted")
@@ -141,29 +139,28 @@ class Connection:
         else:
             self._end(GOING_AWAY, "server")
 
-    def _end(self, code: int | None, by: By | None) -> bool:
-        with _lock:
-            if self._ended:
-                return False
-            self._ended = True
-            counted = self in _open
-            _open.discard(self)
+    def _end(self, code: int | None, by: By | None) -> None:
+        try:
+            _open.remove(self)  # one step: whoever takes it out is the one who ends it
+        except KeyError:
+            return
         self.code, self.by = code, by
-        if counted and code is not None:
-            said = close_class(code)
-            handles.closes.add(1, said, by)
-            # Its exemplar is the trace of the handshake, whatever happens to be current where the end was noticed.
-            token = context.attach(_linked(self.handshake))
-            try:
-                handles.connection_duration.record(time.perf_counter() - self._since, said)
-            finally:
-                context.detach(token)
-        return True
+        self._lasted = time.perf_counter() - self._since
+        if code is None:
+            return
+        said = close_class(code)
+        handles.closes.add(1, said, by)
+        # Its exemplar is the trace of the handshake, whatever happens to be current where the end was noticed.
+        token = context.attach(_linked(self.handshake))
+        try:
+            handles.connection_duration.record(self._lasted, said)
+        finally:
+            context.detach(token)
 
     def attributes(self) -> dict[str, Any]:
         """Give the attributes of its span."""
         found: dict[str, Any] = {
-            "kpi.websocket.duration": round(time.perf_counter() - self._since, 6),
+            "kpi.websocket.duration": round(self._lasted or time.perf_counter() - self._since, 6),
             "kpi.websocket.messages.received": self.received_messages,
             "kpi.websocket.messages.sent": self.sent_messages,
             "kpi.websocket.bytes.received": self.received_bytes,
@@ -247,8 +244,7 @@ def connected(route: str = "") -> Connection:
     if current is not None:
         return _Counted(current)
     connection = Connection(route, _valid(trace.get_current_span().get_span_context()))
-    with _lock:
-        _without_name.append(connection)
+    _without_name.append(connection)
     return connection
 
 
@@ -262,16 +258,14 @@ def disconnected(connection: Connection | None = None, code: int = NORMAL, by: B
         by: Who ended the connection.
     """
     if connection is not None:
-        with _lock:
-            if connection in _without_name:
-                _without_name.remove(connection)
+        if connection in _without_name:
+            _without_name.remove(connection)
         connection.closed(code, by)
-        return
-    if current_connection() is not None:
-        return
-    with _lock:
-        any_one = _without_name.pop() if _without_name else None
-    if any_one is not None:
+    elif current_connection() is None:
+        try:
+            any_one = _without_name.pop()
+        except IndexError:
+            return  # nobody was counted, so nobody is gone
         any_one._end(None, None)  # noqa: SLF001 - the module's own
 
 
@@ -375,18 +369,8 @@ def open_filters() -> int:
     return sum(each.held_filters for each in tuple(_open))
 
 
-_listeners: Final[list[Callable[[], None]]] = []
-
-
-def at_end_of_process(listener: Callable[[], None]) -> None:
-    """Have `listener` called when the process ends, before its connections are taken as ended."""
-    _listeners.append(listener)
-
-
-def end_all() -> None:
-    """End every connection: the process ends, and what it says last is that it has none."""
-    for listener in _listeners:
-        listener()
+def _end_all(_signal: int | None) -> None:
+    """The process ends, and what it says last is that it has no connections."""
     for each in tuple(_open):
         each.closed(GOING_AWAY, "server")
     _without_name.clear()
@@ -400,11 +384,10 @@ active_connections: Final = record.observe(instruments.ACTIVE_CONNECTIONS, _acti
 
 
 def _after_fork() -> None:
-    global _lock
-    _lock = threading.Lock()  # a thread of the parent may have held it
     _open.clear()
     _without_name.clear()
 
 
+endings.before_end(_end_all)
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_after_fork)
