@@ -593,6 +593,19 @@ def test_silence_for_drivers_is_no_silence_for_the_application() -> None:
 # --- databases
 
 
+def test_pool_of_sqlalchemy_says_how_far_it_goes_beyond_its_size() -> None:
+    sqlalchemy = pytest.importorskip("sqlalchemy")
+    from sqlalchemy.pool import QueuePool
+
+    engine = sqlalchemy.create_engine("sqlite://", poolclass=QueuePool, pool_size=2, max_overflow=3)
+    assert _compat.sqlalchemy_overflow(engine.pool) == 3
+    entries: list[Any] = []
+    sqlalchemy.event.listen(engine, "checkin", lambda _, entry: entries.append(entry))
+    engine.connect().close()
+    assert _compat.sqlalchemy_pool_of(entries[0]) is engine.pool
+    engine.dispose()
+
+
 def test_statement_has_upstreams_name_and_attributes() -> None:
     sqlalchemy = pytest.importorskip("sqlalchemy")
     assert _compat.database_schema_url().startswith("https://opentelemetry.io/schemas/")
@@ -1169,3 +1182,11 @@ def test_values_are_added_to_a_histogram_at_once_and_before_a_collection() -> No
         0.5,
         2.0,
     )
+
+
+# --- slowapi
+
+
+def test_slowapi_evaluates_limits_in_one_method() -> None:
+    owner, name = _compat.slowapi_check()
+    assert list(inspect.signature(getattr(owner, name)).parameters)[:3] == ["self", "request", "endpoint_func"]

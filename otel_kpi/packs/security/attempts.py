@@ -15,7 +15,7 @@ Outside of a request, and after its response has begun, each statement counts at
 from __future__ import annotations
 
 from contextvars import ContextVar
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Final
 
 from otel_kpi.packs.security.origin import NOWHERE, Moment, Origin, now
@@ -58,6 +58,11 @@ class Attempt:
     def failed(self) -> bool:
         """Whether a framework has refused it."""
         return self._judged is not None and self._judged.reason is not None
+
+    @property
+    def believed(self) -> bool:
+        """Whether a framework has believed it."""
+        return self._judged is not None and self._judged.reason is None
 
     def judge(self, scheme: str | None, reason: str | None) -> None:
         """A framework's word: the last one counts, but the first failure keeps its reason."""
@@ -162,13 +167,16 @@ def _open() -> Attempt | None:
     return None if attempt is None or attempt.settled else attempt
 
 
-def judged(scheme: str | None, reason: str | None) -> None:
-    """A framework says how an authentication ended; `reason` None is well."""
+def judged(scheme: str | None, reason: str | None, *, django: bool = False) -> None:
+    """A framework says how an authentication ended; `reason` None is well. `django`: it is Django that says so."""
     attempt = _open()
-    if attempt is None:
-        count_authentication(Verdict(scheme, reason), origin())
-    else:
+    if attempt is not None:
         attempt.judge(scheme, reason)
+        if django and not attempt.origin.django:
+            attempt.origin = replace(attempt.origin, django=True)
+        return
+    where = origin()
+    count_authentication(Verdict(scheme, reason), replace(where, django=True) if django else where)
 
 
 def tried(scheme: str, reason: str | None) -> None:

@@ -1,0 +1,114 @@
+"""Requests of Starlette and FastAPI: where one begins, and the status with which it is answered.
+
+A library deep inside says why it refuses a token; the pack gathers that until the response begins. A WebSocket's
+response begins when it is accepted or closed.
+"""
+
+from __future__ import annotations
+
+import functools
+from typing import TYPE_CHECKING, Any, Final
+
+from otel_kpi.instrumentation.boundary import Boundary
+from otel_kpi.packs.security import attempts
+from otel_kpi.packs.security.origin import Origin
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, MutableMapping
+
+    Scope = MutableMapping[str, Any]
+    Send = Callable[[Any], Awaitable[None]]
+
+_BOUNDARY: Final = Boundary("starlette_security")
+_REFUSED: Final = 403
+"""What a server answers for a WebSocket that is closed before it was accepted."""
+_ACCEPTED: Final = 101
+
+
+class Instrumentor:
+    """Watches every application of Starlette's and of its kin."""
+
+    is_instrumented_by_opentelemetry: Final = False
+
+    def __init__(self) -> None:
+        self._original: Any = None
+        self._placed: Any = None
+
+    def instrument(self, **_options: Any) -> None:
+        """Replace `Starlette.__call__`, for subclasses and existing applications too."""
+        from starlette.applications import Starlette
+
+        self._original = vars(Starlette)["__call__"]
+        self._placed = _watched(self._original)
+        Starlette.__call__ = self._placed
+
+    def uninstrument(self) -> None:
+        """Take it back, where nobody has wrapped it since."""
+        from starlette.applications import Starlette
+
+        if vars(Starlette)["__call__"] is self._placed:
+            Starlette.__call__ = self._original
+
+
+def _watched(original: Any) -> Any:
+    @functools.wraps(original)
+    async def call(self: Any, scope: Scope, receive: Any, send: Send) -> None:
+        begun = _begun(scope) if _BOUNDARY.open else None
+        if begun is None:
+            await original(self, scope, receive, send)
+            return
+        attempt, token = begun
+
+        async def sending(message: Any) -> None:
+            if not attempt.settled:
+                _answer(attempt, message)
+            await send(message)
+
+        try:
+            await original(self, scope, receive, sending)
+        finally:
+            _end(attempt, token)
+
+    return call
+
+
+def _begun(scope: Scope) -> Any:
+    try:
+        if scope["type"] not in {"http", "websocket"}:
+            return None
+        outer = attempts.current()
+        # An application that is mounted in another is in a request that has begun.
+        if outer is not None and not outer.settled:
+            return None
+        client = scope.get("client")
+        return attempts.begin(Origin(str(client[0]) if client else "", _forwarded(scope)))
+    except Exception as error:
+        _BOUNDARY.failed(error)
+        return None
+
+
+def _forwarded(scope: Scope) -> tuple[str, ...]:
+    for name, value in scope.get("headers", ()):
+        if name == b"x-forwarded-for":
+            return tuple(each.strip() for each in value.decode("latin-1").split(","))
+    return ()
+
+
+def _answer(attempt: attempts.Attempt, message: Any) -> None:
+    try:
+        kind = message["type"]
+        if kind in {"http.response.start", "websocket.http.response.start"}:
+            attempt.settle(int(message["status"]))
+        elif kind == "websocket.accept":
+            attempt.settle(_ACCEPTED)
+        elif kind == "websocket.close":
+            attempt.settle(_REFUSED)
+    except Exception as error:
+        _BOUNDARY.failed(error)
+
+
+def _end(attempt: attempts.Attempt, token: Any) -> None:
+    try:
+        attempts.end(attempt, token)
+    except Exception as error:
+        _BOUNDARY.failed(error)
