@@ -16,3 +16,34 @@ def test_starting_an_application_imports_no_exporter_and_no_library_that_it_does
     )
     ended = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert ended.stdout == "[]\n"
+
+
+def test_packs_run_with_opentelemetry_api_alone() -> None:
+    """A library may depend on the helpers without pulling an SDK into its users' environments."""
+    program = """
+import sys
+class Only:
+    def find_spec(self, name, path=None, target=None):
+        top = name.split(".")[0]
+        if top not in sys.stdlib_module_names and top not in ("otel_kpi", "opentelemetry", "typing_extensions"):
+            raise ModuleNotFoundError(name)
+        if name.startswith(("opentelemetry.sdk", "opentelemetry.instrumentation", "opentelemetry.semconv", "opentelemetry.exporter")):
+            raise ModuleNotFoundError(name)
+sys.meta_path.insert(0, Only())
+from otel_kpi import analytics, chat, etl, runtime, security, timed, websocket
+@etl.pipeline("marketing")
+def main():
+    with etl.stage("load") as stage:
+        stage.written(3)
+    with etl.batches(range(10), size=5, stage="validate") as batches:
+        for batch in batches:
+            batches.count(valid=len(batch))
+timed(main)()
+websocket.published("kpi", "marketing")
+chat.message("user", "ar")
+security.sanitized("html")
+analytics.data_points("marketing", 5)
+print("done")
+"""
+    ended = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
+    assert (ended.stdout, ended.stderr, ended.returncode) == ("done\n", "", 0)
