@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from opentelemetry import context
 
+from otel_kpi import _compat
 from otel_kpi.health.declaration import Known, Outcome
 from otel_kpi.health.result import INVALID, Result, judged
 
@@ -28,6 +29,9 @@ if TYPE_CHECKING:
 _logger: Final = logging.getLogger("otel_kpi.health")
 _LONGEST_NAME: Final = 100
 _IDLE: Final = 60.0
+
+_SILENT: Final = frozenset({"database", "cache"})
+"""Kinds of checks whose statements and connections are not measured either: they are not the application's."""
 
 UNHEALTHY: Final = Result("unhealthy")
 
@@ -247,6 +251,8 @@ class Runner:
 
             # What a check does leaves no trace, as with a probe's request; the thread ends, and its context with it.
             context.attach(excluded_context())
+            if state.declaration.check.kind in _SILENT:
+                context.attach(_compat.suppressed_context(flag=True))
             timeout = state.declaration.timeout
             returned = state.declaration.check.run(timeout)
             if inspect.isawaitable(returned):

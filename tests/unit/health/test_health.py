@@ -15,7 +15,9 @@ from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
+from otel_kpi import _compat
 from otel_kpi.health import answers
+from otel_kpi.health.checks.check import Check
 from otel_kpi.health.declaration import Declaration, Known, Outcome
 from otel_kpi.health.result import Result
 
@@ -375,9 +377,7 @@ def test_an_outcome_that_is_too_old_is_unknown_and_makes_nobody_unready() -> Non
     assert answers.ready(down, late).status == 503, "what was down is down until somebody says otherwise"
 
 
-def _never() -> Any:
-    from otel_kpi.health.checks.check import Check
-
+def _never() -> Check:
     return Check("function", lambda _timeout: None)
 
 
@@ -421,6 +421,22 @@ def test_the_answer_takes_less_than_a_millisecond_while_everything_hangs(health:
 
 
 # --- traces
+
+
+def test_statements_of_a_check_are_not_measured_as_the_applications(health: Health, known: Knows) -> None:
+    seen: dict[str, bool] = {}
+
+    def ask(name: str) -> Check:
+        return Check(
+            "database" if name == "database" else "function",
+            lambda _timeout: seen.update({name: _compat.suppressed()}),
+        )
+
+    health.check("database", ask("database"))
+    health.check("chat", ask("chat"))
+    known("database")
+    known("chat")
+    assert seen == {"database": True, "chat": False}, "another service has to be told that it is a probe"
 
 
 def test_what_a_check_does_leaves_no_trace(health: Health, known: Knows) -> None:
