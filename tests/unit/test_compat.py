@@ -12,6 +12,7 @@ import os
 import subprocess
 import sys
 import threading
+import weakref
 from pathlib import Path
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
@@ -210,6 +211,19 @@ def test_what_follows_from_a_measurement_is_recorded_in_another_instrument(
         "derived.too": 8,
     }
     assert followed == [3]
+
+
+def test_collectors_of_prometheus_client_are_asked_one_by_one() -> None:
+    from prometheus_client import CollectorRegistry, Counter, Gauge
+
+    registry = CollectorRegistry()
+    plain, asking = Counter("c", "C.", registry=registry), Gauge("g", "G.", ["x"], registry=registry)
+    asking.labels("1").set_function(lambda: 1.0)
+    assert _compat.prometheus_collectors(registry) == [plain, asking]
+    assert _compat.prometheus_collectors("another registry") == ["another registry"]
+    assert not _compat.asks_a_function(plain)
+    assert _compat.asks_a_function(asking)
+    assert not _compat.asks_a_function(object)
 
 
 def test_measurement_is_recorded_under_the_attributes_that_the_guard_gives(
@@ -695,6 +709,23 @@ def test_methods_of_asyncpg_are_where_they_were() -> None:
     statement = type("Statement", (), {"_connection": connection, "_query": "SELECT 1"})
     assert _compat.asyncpg_statement(statement) == (connection, "SELECT 1")
     assert "_query" in pytest.importorskip("asyncpg.prepared_stmt").PreparedStatement.__slots__
+
+
+def test_pool_of_asyncpg_has_something_that_can_be_held_weakly() -> None:
+    asyncpg = pytest.importorskip("asyncpg")
+
+    async def hold() -> None:
+        pool = asyncpg.create_pool(min_size=0, max_size=1)
+        assert _compat.asyncpg_pool_anchor(pool) is None
+        async with pool:
+            anchor = _compat.asyncpg_pool_anchor(pool)
+            assert weakref.ref(anchor)() is anchor
+            assert _compat.asyncpg_pool_of(anchor) is pool
+            assert inspect.iscoroutinefunction(getattr(pool, _compat.asyncpg_pool_method()))
+
+    asyncio.run(hold())
+    assert "_con" in asyncpg.pool.PoolConnectionProxy.__slots__
+    assert _compat.asyncpg_connection(SimpleNamespace(_con="connection")) == "connection"
 
 
 def test_djangos_transaction_on_sqlite_begins_where_it_did() -> None:
@@ -1189,4 +1220,8 @@ def test_values_are_added_to_a_histogram_at_once_and_before_a_collection() -> No
 
 def test_slowapi_evaluates_limits_in_one_method() -> None:
     owner, name = _compat.slowapi_check()
-    assert list(inspect.signature(getattr(owner, name)).parameters)[:3] == ["self", "request", "endpoint_func"]
+    assert list(inspect.signature(getattr(owner, name)).parameters)[:3] == [
+        "self",
+        "request",
+        "endpoint_func",
+    ]
