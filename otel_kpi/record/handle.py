@@ -107,6 +107,8 @@ class Handle(Generic[I_co]):
         self.name: str | None = None
         self._instrument: Any = None
         """That of opentelemetry-api; None when it is not recorded."""
+        # Those that count losses would count themselves without end.
+        self._counts_losses = declaration.name in {"otel_kpi.dropped_values", "otel_kpi.overflowed_values"}
         self._warned: set[tuple[str, str]] = set()
         self._empty()
         HANDLES.append(self)
@@ -208,7 +210,8 @@ class Handle(Generic[I_co]):
         return value
 
     def _overflowed(self, attribute: str, what: str, most: int, lines: list[str]) -> None:
-        LOSSES.overflowed(self.declaration.name, attribute or "otel.metric.overflow")
+        if not self._counts_losses:
+            LOSSES.overflowed(self.declaration.name, attribute or "otel.metric.overflow")
         if (attribute, what) not in self._warned:
             self._warned.add((attribute, what))
             where = (
@@ -219,7 +222,8 @@ class Handle(Generic[I_co]):
 
     def _dropped(self, value: Any) -> None:
         """Count a value that was not recorded."""
-        LOSSES.dropped(self.declaration.name, _reason(value))
+        if not self._counts_losses:
+            LOSSES.dropped(self.declaration.name, _reason(value))
 
     def _register(self) -> None:
         """Make the instrument of opentelemetry-api.

@@ -315,3 +315,14 @@ def test_clear_begins_anew_with_unused_budgets(series: Measured) -> None:
     RECORDS.add(1, "marketing", "valid")
     assert series.labels(RECORDS_TOTAL) == {(("kpi_test_status", "valid"), ("model_name", "marketing"))}
     assert series.value("kpi_test_attempts_total", kind="scan") == 0
+
+
+def test_the_counters_of_losses_do_not_count_themselves(series: Measured) -> None:
+    for number in range(1_000):
+        record.counter(
+            Counter(name=f"kpi.test.c{number}", unit="{thing}", brief="Things.", attributes=(STATUS,))
+        ).add(1, "weird")
+    del record.HANDLES[-1_000:]
+    points = series.points("otel_kpi_overflowed_values_total")
+    assert len(points) == 201
+    assert sum(point.value for point in points.values()) == 1_000
