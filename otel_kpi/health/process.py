@@ -97,13 +97,22 @@ def _text(attributes: Mapping[str, Any], name: str) -> str | None:
 
 
 def _instrumentation() -> Mapping[str, Any] | None:
-    try:
-        import otel_kpi
+    """Give what the instrumentation says of itself, without the addresses to which telemetry goes."""
+    import json
 
-        health: Any = getattr(otel_kpi, "get_instrumentation_health", None)
-        return health() if health is not None else None
+    import otel_kpi
+
+    try:
+        said = otel_kpi.get_instrumentation_health()
+        exporters = [
+            {name: value for name, value in each.items() if name != "destination"}
+            for each in said["exporters"]
+        ]
+        shown = {**said, "exporters": exporters}
+        json.dumps(shown, allow_nan=False)
     except Exception:
         return None
+    return shown
 
 
 _health: Final = Health(told=measure, identity=_identity, metrics=_instrumentation)

@@ -96,6 +96,7 @@ def test_endpoints_leave_no_trace_and_other_requests_say_theirs(receiver: Receiv
         status, headers, _ = ask(f"{base}/items/4711")
         assert status == 200
         whole = json.loads(ask(f"{base}/api/health")[2])
+        exporters = json.loads(ask(f"{base}/health")[2])["metrics"]["exporters"]
         until_measured(f"{base}/metrics")
         receiver.wait_for(lambda arrived: arrived.spans)
         receiver.wait_for(lambda arrived: any(durations(arrived).values()))
@@ -120,6 +121,8 @@ def test_endpoints_leave_no_trace_and_other_requests_say_theirs(receiver: Receiv
     assert (whole["version"], whole["environment"], whole["status"]) == ("1.2.3", "test", "healthy")
     assert whole["services"]["database"]["connected"] is True
     assert "is not affected" not in output, output
+    assert exporters
+    assert not any("destination" in each for each in exporters)
 
 
 def test_a_page_of_the_application_below_an_endpoint_is_traced(receiver: Receiver) -> None:

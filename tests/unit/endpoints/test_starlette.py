@@ -77,6 +77,14 @@ def test_health_follows_what_is_declared(make: Callable[[], Any]) -> None:
     assert set(json.loads(ask(app, "/health").body)) >= {"status", "timestamp"}
 
 
+def test_health_of_the_instrumentation_names_no_address() -> None:
+    app = Starlette()
+    add_endpoints(app)
+    said = json.loads(ask(app, "/health").body)
+    assert {"packs", "dropped_values", "exporters"} <= set(said["metrics"])
+    assert "http" not in json.dumps(said)
+
+
 def test_what_is_no_application_does_not_raise(caplog: pytest.LogCaptureFixture) -> None:
     not_one: Any = object()
     add_endpoints(not_one)
