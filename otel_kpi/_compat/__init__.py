@@ -7,7 +7,11 @@ every one of them on the installed versions, so that a change over there is seen
 from __future__ import annotations
 
 from otel_kpi._compat.databases import (
+    asyncpg_connection,
     asyncpg_cursor_starts,
+    asyncpg_pool_anchor,
+    asyncpg_pool_method,
+    asyncpg_pool_of,
     asyncpg_server,
     asyncpg_statement,
     asyncpg_transaction_methods,
@@ -117,7 +121,11 @@ __all__ = [
     "add_sentry_breadcrumb",
     "after_import",
     "asks_a_function",
+    "asyncpg_connection",
     "asyncpg_cursor_starts",
+    "asyncpg_pool_anchor",
+    "asyncpg_pool_method",
+    "asyncpg_pool_of",
     "asyncpg_server",
     "asyncpg_statement",
     "asyncpg_transaction_methods",

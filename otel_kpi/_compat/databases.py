@@ -70,6 +70,19 @@ def sqlalchemy_name_and_attributes(
     return name, attributes
 
 
+# --- SQLAlchemy: pools
+
+
+def sqlalchemy_overflow(pool: Any) -> int:
+    """Give how many connections a `QueuePool` opens beyond its size; -1 is without limit. `status()` is a text."""
+    return pool._max_overflow
+
+
+def sqlalchemy_pool_of(entry: Any) -> Any:
+    """Give the pool of a connection's entry, which its events have and the entry does not say."""
+    return getattr(entry, "_ConnectionRecord__pool", None)
+
+
 # --- drivers of databases
 
 
@@ -125,6 +138,27 @@ def asyncpg_server(connection: Any) -> tuple[Any, Any]:
 def asyncpg_statement(statement: Any) -> tuple[Any, Any]:
     """Give connection and text of a prepared statement or cursor; only the former's text is public."""
     return statement._connection, statement._query
+
+
+def asyncpg_pool_method() -> str:
+    """Name the coroutine function that gives a pool's connections, whoever asks; `acquire` only makes a context."""
+    return "_acquire"
+
+
+def asyncpg_pool_anchor(pool: Any) -> Any:
+    """Give what lives as long as a pool and can be held weakly, which the pool cannot; None before it is open."""
+    holders = pool._holders
+    return holders[0] if holders else None
+
+
+def asyncpg_pool_of(anchor: Any) -> Any:
+    """Give the pool of an anchor."""
+    return anchor._pool
+
+
+def asyncpg_connection(proxy: Any) -> Any:
+    """Give the connection behind what a pool gives out; None when it was given back."""
+    return getattr(proxy, "_con", None)
 
 
 def redis_queue(pipeline: Any) -> Any:

@@ -614,7 +614,11 @@ def test_pool_of_sqlalchemy_says_how_far_it_goes_beyond_its_size() -> None:
     engine = sqlalchemy.create_engine("sqlite://", poolclass=QueuePool, pool_size=2, max_overflow=3)
     assert _compat.sqlalchemy_overflow(engine.pool) == 3
     entries: list[Any] = []
-    sqlalchemy.event.listen(engine, "checkin", lambda _, entry: entries.append(entry))
+
+    def given_back(_: Any, entry: Any) -> None:
+        entries.append(entry)
+
+    sqlalchemy.event.listen(engine, "checkin", given_back)
     engine.connect().close()
     assert _compat.sqlalchemy_pool_of(entries[0]) is engine.pool
     engine.dispose()

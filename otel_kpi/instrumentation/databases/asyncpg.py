@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from otel_kpi import _compat
 from otel_kpi.instrumentation.databases import calls, sql
+from otel_kpi.instrumentation.databases.asyncpg_pools import AsyncpgPools
 from otel_kpi.instrumentation.databases.database import Database, Statement
 from otel_kpi.instrumentation.databases.psycopg import failure
 from otel_kpi.instrumentation.databases.silence import in_silence_async
@@ -29,10 +30,11 @@ _servers: Final[weakref.WeakKeyDictionary[Any, dict[str, AttributeValue]]] = wea
 
 
 class Instrumentor:
-    """Wraps the methods of asyncpg's connections, prepared statements and cursors."""
+    """Wraps the methods of asyncpg's connections, prepared statements, cursors and pools."""
 
     def __init__(self) -> None:
         self._methods = calls.Methods()
+        self._pools = AsyncpgPools(DATABASE.boundary)
 
     @property
     def is_instrumented_by_opentelemetry(self) -> bool:
@@ -67,10 +69,12 @@ class Instrumentor:
         wrap(BaseCursor, _compat.asyncpg_cursor_starts(), calls.coroutine(DATABASE, _prepared))
         wrap(Connection, ("reset",), in_silence_async)
         wrap(Transaction, _compat.asyncpg_transaction_methods(), in_silence_async)
+        self._pools.instrument()
 
     def uninstrument(self) -> None:
         """Unwrap them."""
         DATABASE.active = False
+        self._pools.uninstrument()
         self._methods.unwrap()
 
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from otel_kpi.instrumentation.databases import calls, sql
 from otel_kpi.instrumentation.databases.database import Database, Failure, Statement, first_line
+from otel_kpi.instrumentation.databases.psycopg_pools import PsycopgPools
 
 if TYPE_CHECKING:
     from opentelemetry.util.types import AttributeValue
@@ -32,10 +33,11 @@ _servers: Final[weakref.WeakKeyDictionary[Any, dict[str, AttributeValue]]] = wea
 
 
 class Instrumentor:
-    """Wraps the methods of psycopg's cursors."""
+    """Wraps the methods of psycopg's cursors, and those of its pools that give a connection and take it back."""
 
     def __init__(self) -> None:
         self._methods = calls.Methods()
+        self._pools = PsycopgPools(DATABASE.boundary)
 
     @property
     def is_instrumented_by_opentelemetry(self) -> bool:
@@ -60,10 +62,12 @@ class Instrumentor:
             wrap(cursor, ("executemany",), calls.coroutine(DATABASE, _executemany))
             wrap(cursor, ("stream",), calls.async_generator(DATABASE, _execute))
             wrap(cursor, ("copy",), calls.async_context_manager(DATABASE, _execute))
+        self._pools.instrument()
 
     def uninstrument(self) -> None:
         """Unwrap them."""
         DATABASE.active = False
+        self._pools.uninstrument()
         self._methods.unwrap()
 
 

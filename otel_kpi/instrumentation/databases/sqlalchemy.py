@@ -26,6 +26,7 @@ from otel_kpi.instrumentation.databases.database import (
     first_line,
 )
 from otel_kpi.instrumentation.databases.silence import release_drivers, silence_drivers
+from otel_kpi.instrumentation.databases.sqlalchemy_pools import SqlalchemyPools
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -121,6 +122,7 @@ class Instrumentor:
         self._tracer: trace.Tracer = trace.NoOpTracer()
         self._duration: Histogram | None = None
         self._driver_spans = False
+        self._pools = SqlalchemyPools(self._boundary)
 
     @property
     def is_instrumented_by_opentelemetry(self) -> bool:
@@ -147,6 +149,7 @@ class Instrumentor:
         ]
         for name, listener in self._listeners:
             event.listen(Engine, name, listener)
+        self._pools.instrument()
         silence_drivers()
 
     def uninstrument(self) -> None:
@@ -155,6 +158,7 @@ class Instrumentor:
         from sqlalchemy.engine import Engine
 
         release_drivers()
+        self._pools.uninstrument()
         for name, listener in self._listeners:
             event.remove(Engine, name, listener)
         self._listeners = []
