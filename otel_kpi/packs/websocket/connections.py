@@ -151,11 +151,7 @@ class Connection:
         said = close_class(code)
         handles.closes.add(1, said, by)
         # Its exemplar is the trace of the handshake, whatever happens to be current where the end was noticed.
-        token = context.attach(_linked(self.handshake))
-        try:
-            handles.connection_duration.record(self._lasted, said)
-        finally:
-            context.detach(token)
+        handles.connection_duration.record(self._lasted, said, context=_linked(self.handshake))
 
     def attributes(self) -> dict[str, Any]:
         """Give the attributes of its span."""

@@ -42,6 +42,10 @@ class Unit(Protocol):
         """Take on what the application knows of a message; False when it is none that is being handled."""
         ...
 
+    def failed(self, error: BaseException) -> None:
+        """Note an error that was raised in it, once."""
+        ...
+
 
 def in_unit(unit: Unit, where: Context | None = None) -> Context:
     """Give a context in which `unit` is what is being done."""
@@ -97,7 +101,7 @@ class message:  # noqa: N801 - a context manager, used as `with message(...)`
     histogram `kpi_websocket_message_duration_seconds`.
     """
 
-    __slots__ = ("_event_type", "_payload", "_span", "_start", "_token")
+    __slots__ = ("_event_type", "_payload", "_span", "_start", "_token", "_unit")
 
     def __init__(self, event_type: str, payload: object = None) -> None:
         self._event_type = event_type
@@ -106,6 +110,7 @@ class message:  # noqa: N801 - a context manager, used as `with message(...)`
     def __enter__(self) -> trace.Span:
         """Begin."""
         self._span: trace.Span | None = None
+        self._unit: Unit | None = None
         self._token: Any = None
         try:
             self._begin()
@@ -118,6 +123,7 @@ class message:  # noqa: N801 - a context manager, used as `with message(...)`
         sender = sender_of(self._payload)
         unit = current_unit()
         if unit is not None and unit.describe(str(self._event_type), sender):
+            self._unit = unit
             return
         attributes = {EVENT_TYPE: str(self._event_type)}
         connection = current_connection()
@@ -141,6 +147,11 @@ class message:  # noqa: N801 - a context manager, used as `with message(...)`
             context.detach(self._token)
         if self._span is not None:
             end_with(self._span, error)
+        elif self._unit is not None and error is not None:
+            try:
+                self._unit.failed(error)
+            except Exception:
+                _logger.debug("an error of a message was not noted", exc_info=True)
 
     async def __aenter__(self) -> trace.Span:
         """Begin."""

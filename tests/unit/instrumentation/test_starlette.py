@@ -193,7 +193,7 @@ def test_user_says_which_paths_are_not_traced(captured: Captured, monkeypatch: p
     ]
 
 
-def test_websocket_is_one_span_from_its_handshake_to_its_close(captured: Captured) -> None:
+def test_websocket_is_a_handshake_and_a_connection_with_its_close_code(captured: Captured) -> None:
     messages = [{"type": "websocket.receive", "text": "hello"}] * 3
     end = {"type": "websocket.disconnect", "code": 4001}
     converse(
@@ -201,12 +201,14 @@ def test_websocket_is_one_span_from_its_handshake_to_its_close(captured: Capture
         scope_of("/rooms/blue", kind="websocket"),
         [{"type": "websocket.connect"}, *messages, end],
     )
-    [span] = captured.spans()
-    assert (span.kind, span.name) == (SpanKind.SERVER, "/rooms/{room}")
-    assert span.attributes is not None
-    assert span.attributes["http.response.status_code"] == 101
-    assert span.attributes["websocket.close_code"] == 4001
-    assert span.status.status_code is StatusCode.UNSET
+    handshake, connection = captured.spans()
+    assert (handshake.kind, handshake.name) == (SpanKind.SERVER, "/rooms/{room}")
+    assert handshake.attributes is not None
+    assert connection.attributes is not None
+    assert handshake.attributes["http.response.status_code"] == 101
+    assert (connection.name, connection.parent) == ("connection /rooms/{room}", handshake.context)
+    assert connection.attributes["websocket.close_code"] == 4001
+    assert {span.status.status_code for span in (handshake, connection)} == {StatusCode.UNSET}
 
 
 def test_websocket_that_is_refused_is_a_403(captured: Captured) -> None:
