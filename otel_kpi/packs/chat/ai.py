@@ -39,10 +39,10 @@ def track_ai_request(  # noqa: PLR0913 - S2's five, in its order
     ``<prefix>_ai_tokens_total{model,type}``, as they do for a library that is instrumented.
     """
     try:
+        failure = None if success else error_type or "_OTHER"
         duration = (time.time() if start > _EPOCH else time.perf_counter()) - start
     except Exception:
-        duration = float("nan")  # not a number: dropped, and counted
-    failure = None if success else error_type or "_OTHER"
+        failure, duration = None, float("nan")  # not a number: dropped, and counted
     handles.operation_duration.record(duration, "chat", provider, model, failure)
     if prompt_tokens is not None:
         handles.token_usage.record(prompt_tokens, "chat", provider, model, "input")

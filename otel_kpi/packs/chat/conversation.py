@@ -27,7 +27,7 @@ def message(role: str, language: str | None = None) -> None:
     Exported as the counter ``kpi_chat_messages_total``, and as ``<prefix>_messages_total{role,language}``.
     """
     # What comes is of any type, whatever the signature says; the handle judges what is no text.
-    if isinstance(language, str) and len(language) <= _LONGEST_TAG:
+    if type(language) is str and len(language) <= _LONGEST_TAG:
         language = _language(language)
     handles.messages.add(1, role, language)
     handles.chat_messages.add(1, role, language)

@@ -6,6 +6,8 @@ status; nothing else adds to the errors, so that none is counted twice.
 
 from __future__ import annotations
 
+from typing import Any
+
 from otel_kpi.packs.chat import handles
 
 
@@ -40,13 +42,14 @@ def error(type: str | BaseException, severity: str = "error") -> None:  # noqa: 
 
     Exported as ``kpi_chat_errors_total``, and as ``<prefix>_errors_total{type,severity}``.
     """
-    name = type if isinstance(type, str) else _class_name(type)
+    name = _name_of(type)
     handles.errors.add(1, name, severity)
     handles.chat_errors.add(1, name, severity)
 
 
-def _class_name(error: BaseException) -> str | None:
+def _name_of(given: str | BaseException) -> Any:
+    """The class of an exception; anything else is for the handle to judge."""
     try:
-        return error.__class__.__name__
+        return given.__class__.__name__ if isinstance(given, BaseException) else given
     except Exception:
         return None

@@ -219,6 +219,13 @@ _OPERATION_NAME: Final = Attribute(
 _TYPE: Final = Attribute(
     name="type", brief=ERROR_TYPE.brief, budget=50, examples=("ValidationError",), source=_LABEL
 )
+_INVALID: Final = Attribute(
+    name="type",
+    brief=VALIDATION_TYPE.brief,
+    budget=30,
+    examples=VALIDATION_TYPE.examples,
+    source=_LABEL,
+)
 _RATING: Final = Attribute(
     name="rating", brief=RATING.brief, budget=10, examples=RATING.examples, source=_LABEL
 )
@@ -363,7 +370,7 @@ CHAT_VALIDATION_ERRORS: Final = Counter(
     name="{chat}.validation_errors",
     unit="{error}",
     brief=VALIDATION_ERRORS.brief,
-    attributes=(_TYPE,),
+    attributes=(_INVALID,),
     source="B7",
     systems=("S2",),
     exempt=_FIXED,
