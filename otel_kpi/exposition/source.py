@@ -14,17 +14,17 @@ import math
 import time
 from typing import TYPE_CHECKING, Any
 
-from opentelemetry.sdk.metrics.export import MetricReader
+from opentelemetry.sdk.metrics.export import MetricReader, MetricsData
 
 from otel_kpi import _compat, record
 from otel_kpi.exposition.exemplars import Exemplars
 from otel_kpi.exposition.families import Families, Family, translate
 from otel_kpi.exposition.labels import Labels
 from otel_kpi.exposition.totals import Identity
+from otel_kpi.sdk import producers
 
 if TYPE_CHECKING:
     from opentelemetry.sdk.metrics import MeterProvider
-    from opentelemetry.sdk.metrics.export import MetricsData
     from opentelemetry.sdk.resources import Resource
 
 
@@ -63,7 +63,7 @@ class Source:
         data = _compat.read_metrics(self._provider, self._reader)
         if data is not None:
             self._exemplars.taken(data, self._labels)
-        self._keep(data)
+        self._keep(producers.completed(self._provider, data or MetricsData([])))
 
     def exporting(self, data: MetricsData) -> None:
         """See what is about to be sent, all of it freshly collected."""
