@@ -73,7 +73,7 @@ def examine_process(*, send: bool = True, timeout: float = TIMEOUT) -> Report:
         return replace(report, subject=subject, pid=os.getpid(), findings=(finding, *report.findings))
     findings = [*_foreign_providers(state), *imported_early(state.imported_before)]
     libraries = loaded_libraries(findings)
-    report = Report(subject, os.getpid(), {}, tuple(findings), libraries=libraries, counts=counts_of(state))
+    report = Report(subject, os.getpid(), {}, tuple(findings), libraries=libraries, counts=_counts(state))
     report = replace(report, findings=(*report.findings, *_losses(report.counts)))
     return _completed(report, state.resolved, state.declared, state.parts, send=send, timeout=timeout)
 
@@ -221,8 +221,7 @@ def _foreign_providers(state: Configured) -> list[Finding]:
     ]
 
 
-def counts_of(state: Configured) -> tuple[Count, ...]:
-    """What became of what a process handed over, by signal and destination."""
+def _counts(state: Configured) -> tuple[Count, ...]:
     if state.pipeline is None:
         return ()
     return tuple(

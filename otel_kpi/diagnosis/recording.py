@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from operator import itemgetter
 from typing import TYPE_CHECKING, Any
 
 from otel_kpi.record import DROPPED_VALUES, OVERFLOWED_VALUES
@@ -17,21 +18,23 @@ def instrumentation_health() -> dict[str, Any]:
     """How telemetry itself is doing, in what JSON can say; never raises, asks nobody, takes no measurement.
 
     Returns:
-        `status`: `healthy`; `degraded` when something was lost or stands in line for too long; `unconfigured` when
-        nothing of this process goes anywhere. `packs`: for each that was imported, how many of its instruments have
-        recorded and in how many series. `dropped_values` and `overflowed_values` by instrument. `exporters`: for each
-        signal and destination what was sent, waits and was lost, by reason.
+        `status`: `healthy`; `degraded` when a value or an item was lost, or a destination takes nothing;
+        `unconfigured` when nothing of this process goes anywhere. `packs`: for each that was imported, how many of
+        its instruments have recorded and in how many series. `dropped_values` and `overflowed_values` by instrument.
+        `exporters`: for each signal and destination what was sent, waits and was lost, and whether it is failing.
     """
     try:
-        tallies = tallies_now()
-        exporters = _exporters()
-        dropped = _by_instrument(tallies, DROPPED_VALUES.name)
-        overflowed = _by_instrument(tallies, OVERFLOWED_VALUES.name)
+        return _health(tallies_now(), _exporters())
     except Exception as error:
         return {"status": "degraded", "error": type(error).__name__}
-    lost = dropped or overflowed or any(each["lost"] for each in exporters or ())
+
+
+def _health(tallies: list[Tally], exporters: list[dict[str, Any]] | None) -> dict[str, Any]:
+    dropped = _by_instrument(tallies, DROPPED_VALUES.name)
+    overflowed = _by_instrument(tallies, OVERFLOWED_VALUES.name)
+    degraded = dropped or overflowed or any(each["lost"] or each["failing"] for each in exporters or ())
     return {
-        "status": "unconfigured" if exporters is None else "degraded" if lost else "healthy",
+        "status": "unconfigured" if exporters is None else "degraded" if degraded else "healthy",
         "packs": {pack.name: _of_pack(pack, tallies) for pack in _imported_packs()},
         "series": sum(tally.series for tally in tallies),
         "dropped_values": dropped,
@@ -42,11 +45,14 @@ def instrumentation_health() -> dict[str, Any]:
 
 def _imported_packs() -> list[Pack]:
     """The packs whose instruments this process has; to look at the others would import them."""
-    names = sorted(name for name in sys.modules if name.startswith("otel_kpi.packs."))
-    modules = [sys.modules[name] for name in names if name.endswith(".instruments")]
-    return [
-        module.PACK for module in modules if hasattr(module, "PACK")
-    ]  # another thread may be importing it
+    # Copied at once: another thread may be importing, and have a module half made.
+    modules = sorted(sys.modules.copy().items(), key=itemgetter(0))
+    instruments = (
+        module
+        for name, module in modules
+        if name.startswith("otel_kpi.packs.") and name.endswith(".instruments")
+    )
+    return [module.PACK for module in instruments if hasattr(module, "PACK")]
 
 
 def _of_pack(pack: Pack, tallies: list[Tally]) -> dict[str, Any]:
@@ -77,15 +83,15 @@ def _exporters() -> list[dict[str, Any]] | None:
     state = process.configured() if process is not None else None
     if state is None or state.pipeline is None:
         return None
-    from otel_kpi.diagnosis.examination import counts_of
-
     return [
         {
-            "signal": count.signal,
-            "destination": count.destination,
-            "sent": count.sent,
-            "waiting": count.waiting,
-            "lost": dict(count.lost),
+            "signal": channel.signal,
+            "destination": channel.exporter.destination,
+            "sent": channel.tally.sent,
+            "waiting": channel.waiting(),
+            "lost": dict(channel.tally.lost),
+            "failing": channel.failing,
         }
-        for count in counts_of(state)
+        for worker in state.pipeline.workers
+        for channel in worker.channels
     ]

@@ -118,6 +118,7 @@ class Condition(Protocol):
     def answered(self, channel: Channel) -> None: ...  # noqa: D102 - the same
     def failed(self, channel: Channel, delivery: Delivery) -> None: ...  # noqa: D102 - the same
     def refused(self, channel: Channel, reason: str, count: int) -> None: ...  # noqa: D102 - the same
+    def is_failing(self, signal: str) -> bool: ...  # noqa: D102 - the same
 
 
 class Channel:
@@ -225,6 +226,11 @@ class Channel:
         self._pending = None
         self.tally.lose("exit", waiting)
         return waiting
+
+    @property
+    def failing(self) -> bool:
+        """Whether the destination did not take the last batch, which will be sent again or has been let go."""
+        return self._condition.is_failing(self.signal)
 
     def waiting(self) -> int:
         """Items that were taken and neither sent nor lost yet."""

@@ -79,6 +79,10 @@ class DestinationCondition:
         )
         _logger.warning("%s takes telemetry again; %s", self._destination, meanwhile)
 
+    def is_failing(self, signal: str) -> bool:
+        """Whether the last attempt of a signal failed."""
+        return signal in self._failing
+
     def failed(self, channel: Channel, delivery: Delivery) -> None:
         """An attempt failed and will be repeated."""
         with self._lock:
