@@ -19,15 +19,13 @@ from opentelemetry import context, metrics, trace
 from otel_kpi import _compat
 from otel_kpi._version import __version__
 from otel_kpi.instrumentation.boundary import Boundary
+from otel_kpi.packs.database.instruments import OPERATION_DURATION
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from opentelemetry.metrics import Histogram
     from opentelemetry.util.types import AttributeValue
-
-BUCKETS: Final = (0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1.0, 5.0, 10.0)
-"""Seconds; the boundaries that the database conventions recommend."""
 
 METRIC_KEYS: Final = (
     "db.system.name", "db.namespace", "db.collection.name", "db.operation.name", "server.address", "server.port",
@@ -270,8 +268,8 @@ def duration_histogram(scope: str) -> Histogram:
     """Give `db.client.operation.duration` of the database conventions, in seconds."""
     meter = metrics.get_meter(scope, __version__, schema_url=_compat.database_schema_url())
     return meter.create_histogram(
-        "db.client.operation.duration",
-        unit="s",
-        description="Duration of database client operations.",
-        explicit_bucket_boundaries_advisory=BUCKETS,
+        OPERATION_DURATION.name,
+        unit=OPERATION_DURATION.unit,
+        description=OPERATION_DURATION.brief,
+        explicit_bucket_boundaries_advisory=OPERATION_DURATION.buckets,
     )
