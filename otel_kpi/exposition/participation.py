@@ -38,6 +38,8 @@ _logger = logging.getLogger("otel_kpi.exposition")
 
 _EVERY: Final = 1.0
 """Seconds between two snapshots, at least; also between two questions to callbacks when somebody wants to see them."""
+_SHARE: Final = 0.01
+"""Of a processor, at most, for snapshots: with thousands of series they come less often."""
 _PATIENCE: Final = 0.2
 """Seconds that an answer waits for callbacks of the application; then it says what they said last."""
 _INTERVAL: Final = 10.0
@@ -96,8 +98,9 @@ class Participant:
             for wish in wishes:
                 wish.ring()
         if now >= self._due:
-            self._due = now + _EVERY
+            before = time.thread_time()
             self.write()
+            self._due = now + max(_EVERY, (time.thread_time() - before) / _SHARE)
 
     def write(self) -> None:
         """Leave a snapshot, if something was counted since the last one, and fold what ended processes have left."""
