@@ -10,6 +10,7 @@ nor a fork makes it wrong, and it never falls below zero.
 
 from __future__ import annotations
 
+import logging
 import os
 import time
 from typing import TYPE_CHECKING, Any, Final
@@ -28,6 +29,8 @@ if TYPE_CHECKING:
 
     from opentelemetry.context import Context
     from opentelemetry.trace import SpanContext
+
+_logger = logging.getLogger("otel_kpi.websocket")
 
 _KEY: Final = context.create_key("otel_kpi.websocket.connection")
 CLOSE_CODE: Final = "websocket.close_code"
@@ -287,15 +290,7 @@ class connection:  # noqa: N801 - a context manager, used as `with connection(..
         if current is not None:
             self._connection: Connection = _Counted(current)
             return self._connection
-        span = trace.get_current_span()
-        if not span.get_span_context().is_valid:
-            attributes = {"http.response.status_code": 101} | (
-                {"http.route": self._route} if self._route else {}
-            )
-            name = self._route or "websocket"
-            span = _tracer().start_span(name, context.Context(), SpanKind.SERVER, attributes)
-            span.end()
-        self._connection = Connection(self._route, _valid(span.get_span_context()))
+        self._connection = Connection(self._route, _handshake(self._route))
         self._token = context.attach(in_connection(self._connection))
         return self._connection
 
@@ -324,6 +319,21 @@ class connection:  # noqa: N801 - a context manager, used as `with connection(..
         self.__exit__(kind, error, traceback)
 
 
+def _handshake(route: str) -> SpanContext | None:
+    """Give the span that messages are linked to: the current one, or one that is made here and ends at once."""
+    try:
+        span = trace.get_current_span()
+        if not span.get_span_context().is_valid:
+            attributes = {"http.response.status_code": 101} | ({"http.route": route} if route else {})
+            name = route or "websocket"
+            span = handles.tracer.start_span(name, context.Context(), SpanKind.SERVER, attributes)
+            span.end()
+        return _valid(span.get_span_context())
+    except Exception:
+        _logger.debug("a connection has no span", exc_info=True)
+        return None
+
+
 def end_span(connection: Connection, error: BaseException | None = None, *, recorded: bool = False) -> None:
     """Make the span of a connection that has ended: from its acceptance to now, below its handshake.
 
@@ -332,25 +342,24 @@ def end_span(connection: Connection, error: BaseException | None = None, *, reco
         error: What ended it.
         recorded: Whether a span of a message has the error as its event already.
     """
-    name = f"connection {connection.route}".strip()
-    span = _tracer().start_span(
-        name,
-        _linked(connection.handshake),
-        SpanKind.INTERNAL,
-        connection.attributes(),
-        start_time=connection.opened,
-    )
-    if isinstance(error, Exception):
-        if not recorded:
-            span.record_exception(error)
-        span.set_status(Status(StatusCode.ERROR, f"{type(error).__name__}: {error}"))
-    elif connection.code == INTERNAL_ERROR:
-        span.set_status(Status(StatusCode.ERROR))
-    span.end()
-
-
-def _tracer() -> trace.Tracer:
-    return trace.get_tracer(handles.SCOPE)
+    try:
+        name = f"connection {connection.route}".strip()
+        span = handles.tracer.start_span(
+            name,
+            _linked(connection.handshake),
+            SpanKind.INTERNAL,
+            connection.attributes(),
+            start_time=connection.opened,
+        )
+        if isinstance(error, Exception):
+            if not recorded:
+                span.record_exception(error)
+            span.set_status(Status(StatusCode.ERROR, f"{type(error).__name__}: {error}"))
+        elif connection.code == INTERNAL_ERROR:
+            span.set_status(Status(StatusCode.ERROR))
+        span.end()
+    except Exception:
+        _logger.debug("a connection's end has no span", exc_info=True)
 
 
 def _valid(found: SpanContext) -> SpanContext | None:

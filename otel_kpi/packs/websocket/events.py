@@ -100,7 +100,7 @@ class delivery:  # noqa: N801 - a context manager, used as `with delivery(...)`
         self._token: Any = None
         try:
             if trace.get_current_span().is_recording():
-                self._span = trace.get_tracer(handles.SCOPE).start_span(
+                self._span = handles.tracer.start_span(
                     f"deliver {self._event_type}",
                     kind=SpanKind.PRODUCER,
                     attributes={EVENT_TYPE: str(self._event_type)},

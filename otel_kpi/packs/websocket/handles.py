@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from typing import Final
 
+from opentelemetry import trace
+
 from otel_kpi import record
 from otel_kpi.packs.websocket import instruments
 
 SCOPE: Final = "otel_kpi.websocket"
 """Instrumentation scope of the pack's spans and series. What is observed is in `connections` and `levels`."""
 
+tracer: Final = trace.get_tracer(SCOPE)
 handshakes: Final = record.counter(instruments.HANDSHAKES, SCOPE)
 connection_duration: Final = record.histogram(instruments.CONNECTION_DURATION, SCOPE)
 closes: Final = record.counter(instruments.CLOSES, SCOPE)

@@ -133,7 +133,7 @@ class message:  # noqa: N801 - a context manager, used as `with message(...)`
                 links.append(Link(connection.handshake, {"kpi.websocket.link": "handshake"}))
             if connection.route:
                 attributes["http.route"] = connection.route
-        self._span = trace.get_tracer(handles.SCOPE).start_span(
+        self._span = handles.tracer.start_span(
             f"{UNNAMED} {self._event_type}", Context(), SpanKind.CONSUMER, attributes, links
         )
         self._token = context.attach(trace.set_span_in_context(self._span))
