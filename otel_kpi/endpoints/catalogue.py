@@ -6,6 +6,7 @@ import logging
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
+import otel_kpi
 from otel_kpi import exposition, health
 from otel_kpi.endpoints import schemas
 from otel_kpi.exposition.answer import Answer
@@ -165,6 +166,8 @@ def installed(prefix: str, paths: Mapping[str, str | None]) -> tuple[tuple[Endpo
     found = placed(prefix, paths)
     for _, path in found:
         exclude_endpoint(path)
+    # What it imports, 20 ms of it, is imported before somebody waits for an answer.
+    otel_kpi.get_instrumentation_health()
     if any(not each.quick for each, _ in found):
         exposition.activate()
     return found

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import json
+import os
 from typing import TYPE_CHECKING, Any, Final
 
 from otel_kpi.health.declaration import INTERVAL, TIMEOUT
 from otel_kpi.health.measurement import measure, observe
 from otel_kpi.health.registry import Health, Which, follow_forks
+from otel_kpi.process import configured
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -75,14 +78,10 @@ def clear() -> None:
 def _identity() -> tuple[str | None, str | None]:
     """Give version and environment: as the pipeline says them, or as they are set where there is none."""
     try:
-        from otel_kpi.process import configured
-
         here = configured()
         if here is not None and here.pipeline is not None:
             attributes: Mapping[str, Any] = here.pipeline.tracer_provider.resource.attributes
             return _text(attributes, "service.version"), _text(attributes, "deployment.environment.name")
-        import os
-
         settings = here.resolved.settings if here is not None else None
         if settings is not None:
             return settings.version, settings.environment
@@ -98,8 +97,6 @@ def _text(attributes: Mapping[str, Any], name: str) -> str | None:
 
 def _instrumentation() -> Mapping[str, Any] | None:
     """Give what the instrumentation says of itself, without the addresses to which telemetry goes."""
-    import json
-
     import otel_kpi
 
     try:
