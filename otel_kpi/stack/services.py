@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import socket
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
@@ -90,6 +91,7 @@ def _collector(data: Path, number: Mapping[str, int], executable: Path) -> Servi
         "OTELCOL_HTTP_ENDPOINT": _address(number["otlp_http"]),
         "OTELCOL_GRPC_ENDPOINT": _address(number["otlp_grpc"]),
         "OTELCOL_HEALTH_ENDPOINT": _address(number["collector_health"]),
+        "OTELCOL_HOST_NAME": socket.gethostname(),
         "OTELCOL_METRICS_HOST": ports.HOST,
         "OTELCOL_METRICS_PORT": str(number["collector_metrics"]),
         "JAEGER_OTLP_ENDPOINT": _address(number["jaeger_otlp"]),
