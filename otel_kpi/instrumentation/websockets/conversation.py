@@ -25,7 +25,7 @@ from otel_kpi._version import __version__
 from otel_kpi.instrumentation.servers.asgi import captured_headers, left_by_framework
 from otel_kpi.instrumentation.servers.server_request import in_context
 from otel_kpi.instrumentation.websockets.choices import CHOICES
-from otel_kpi.instrumentation.websockets.units import LINK, Budget, Floating, StandIn, Unit, unsampled
+from otel_kpi.instrumentation.websockets.units import LINK, Budget, Floating, Unit, unsampled
 from otel_kpi.packs.outcome import error_type
 from otel_kpi.packs.websocket import handles
 from otel_kpi.packs.websocket.closing import reported_by
@@ -142,7 +142,8 @@ class Conversation:
                 boundary.failed(error)
             return message
 
-        inside = in_context(self._request, self.context_of(self._floating, self._parent))
+        inside = in_connection(self, in_context(self._request, self._parent))
+        inside = self.context_of(self._floating, inside)
         token = context.attach(inside)
         try:
             await app(scope, watched_receive, watched_send)
@@ -287,10 +288,9 @@ class Conversation:
         self.handling = Unit(self, name, kind, attributes, links)
         return self.handling
 
-    def context_of(self, stand_in: StandIn, where: Context | None = None) -> Context:
-        """Give a context in which a stand-in is the current span, and this the current connection."""
-        there = in_unit(stand_in, trace.set_span_in_context(stand_in, where))  # pyright: ignore[reportArgumentType] - both have `describe`
-        return there if self.connection is None else in_connection(self.connection, there)
+    def context_of(self, stand_in: Unit | Floating, where: Context | None = None) -> Context:
+        """Give a context in which a stand-in is the current span."""
+        return in_unit(stand_in, trace.set_span_in_context(stand_in, where))
 
     # --- spans
 

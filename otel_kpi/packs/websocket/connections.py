@@ -13,7 +13,7 @@ from __future__ import annotations
 import logging
 import os
 import time
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Protocol, cast
 
 from opentelemetry import context, trace
 from opentelemetry.trace import SpanKind, Status, StatusCode
@@ -89,6 +89,11 @@ class Connection:
         self._since = time.perf_counter()
         handles.handshakes.add(1, "accepted")
         _open.add(self)
+
+    @property
+    def connection(self) -> Connection:
+        """Itself: it is served where it is current."""
+        return self
 
     @property
     def is_open(self) -> bool:
@@ -178,18 +183,27 @@ class Connection:
         return found
 
 
+class Served(Protocol):
+    """Who serves a connection, from its handshake on."""
+
+    @property
+    def connection(self) -> Connection | None:
+        """What is counted of it; None before it is accepted."""
+        ...
+
+
 class _Counted(Connection):
     """What the application gets inside of a connection that an instrumentor counts: filters alone are news."""
 
-    __slots__ = ("_of",)
+    __slots__ = ("_by",)
 
-    def __init__(self, of: Connection) -> None:  # pyright: ignore[reportMissingSuperCall] - it is no further one
-        self._of = of
-        self.route, self.handshake = of.route, of.handshake
+    def __init__(self, by: Served) -> None:  # pyright: ignore[reportMissingSuperCall] - it is no further one
+        self._by = by
+        self.route, self.handshake = "", None
 
     @property
     def is_open(self) -> bool:
-        return self._of.is_open
+        return self._by.connection is not None and self._by.connection.is_open
 
     def received(self, size: int = 0) -> None:
         del size
@@ -198,7 +212,8 @@ class _Counted(Connection):
         del size
 
     def filters(self, count: int) -> None:
-        self._of.filters(count)
+        if self._by.connection is not None:
+            self._by.connection.filters(count)
 
     def closed(self, code: int = NORMAL, by: By = "client") -> None:
         del code, by
@@ -216,22 +231,28 @@ def _linked(handshake: SpanContext | None) -> Context:
 # --- the connection that is current
 
 
-def in_connection(connection: Connection, where: Context | None = None) -> Context:
+def in_connection(served: Served, where: Context | None = None) -> Context:
     """Give a context in which a connection is current."""
-    return context.set_value(_KEY, connection, where)
+    return context.set_value(_KEY, served, where)
+
+
+def current_server() -> Served | None:
+    """Give who serves a connection here, before its acceptance and after its end, too."""
+    return cast("Served | None", context.get_value(_KEY))
 
 
 def current_connection() -> Connection | None:
-    """Give the connection that is being served here; None outside of one, and after its end."""
-    found = context.get_value(_KEY)
-    return found if isinstance(found, Connection) and found.is_open else None
+    """Give the connection that is being served here; None outside of one, before it is accepted and after its end."""
+    served = current_server()
+    found = None if served is None else served.connection
+    return found if found is not None and found.is_open else None
 
 
 # --- what an application says itself
 
 
 def connected(route: str = "") -> Connection:
-    """Count a client that connected.
+    """Count a client that connected, unless its connection is counted already.
 
     Args:
         route: The template of its path, for its spans.
@@ -239,9 +260,9 @@ def connected(route: str = "") -> Connection:
     Returns:
         The connection, for `disconnected(connection)`.
     """
-    current = current_connection()
-    if current is not None:
-        return _Counted(current)
+    served = current_server()
+    if served is not None:
+        return _Counted(served)
     connection = Connection(route, _valid(trace.get_current_span().get_span_context()))
     _without_name.append(connection)
     return connection
@@ -260,7 +281,7 @@ def disconnected(connection: Connection | None = None, code: int = NORMAL, by: B
         if connection in _without_name:
             _without_name.remove(connection)
         connection.closed(code, by)
-    elif current_connection() is None:
+    elif current_server() is None:
         try:
             any_one = _without_name.pop()
         except IndexError:
@@ -286,9 +307,9 @@ class connection:  # noqa: N801 - a context manager, used as `with connection(..
     def __enter__(self) -> Connection:
         """Count it, and make it current."""
         self._token: Any = None
-        current = current_connection()
-        if current is not None:
-            self._connection: Connection = _Counted(current)
+        served = current_server()
+        if served is not None:
+            self._connection: Connection = _Counted(served)
             return self._connection
         self._connection = Connection(self._route, _handshake(self._route))
         self._token = context.attach(in_connection(self._connection))

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from otel_kpi import record
 from otel_kpi.packs.websocket import handles, instruments
-from otel_kpi.packs.websocket.connections import current_connection, open_filters
+from otel_kpi.packs.websocket.connections import current_connection, current_server, open_filters
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -33,11 +33,12 @@ def filters(count: int) -> None:
     if not _makes_sense(count):
         active_filters._dropped(count)  # noqa: SLF001 - handles count what they drop, and these readings come later
         return
+    if current_server() is None:
+        _filters = count
+        return
     connection = current_connection()
     if connection is not None:
         connection.filters(count)
-    else:
-        _filters = count
 
 
 def buffer(size: float, name: str | None = None) -> None:

@@ -552,7 +552,7 @@ def websocket_open() -> set[Any]:
 def test_application_that_counts_too_is_not_counted_twice(series: Measured) -> None:
     seen: list[Any] = []
 
-    def handle(_text: str) -> None:
+    def count() -> None:
         websocket.connected()
         with websocket.connection("/rooms/{room}") as connection:
             connection.received(10)
@@ -561,11 +561,21 @@ def test_application_that_counts_too_is_not_counted_twice(series: Measured) -> N
         websocket.disconnected()
         seen.append((series.value(ACTIVE), series.value("kpi_websocket_active_filters")))
 
-    serve(echo(handle), message("x"), gone())
-    assert seen == [(1, 3), (1, 3)]
+    async def app(_scope: Any, receive: Any, send: Any) -> None:
+        count()
+        await accept(receive, send)
+        count()
+        await receive()
+        count()
+        await receive()
+        count()
+
+    elsewhere = websocket.connected()
+    serve(app, message("x"), gone())
+    assert seen == [(1, None)] * 2 + [(2, 3)] * 4 + [(1, None)] * 2
     assert series.value("kpi_websocket_messages_total", network_io_direction="receive") == 1
-    assert series.value(ACTIVE) == 0
-    assert series.value("kpi_websocket_active_filters") is None, "they are gone with their client"
+    assert series.value("kpi_websocket_handshakes_total", kpi_websocket_handshake_result="accepted") == 2
+    websocket.disconnected(elsewhere)
 
 
 @pytest.mark.parametrize(
