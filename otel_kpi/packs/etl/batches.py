@@ -14,17 +14,16 @@ from collections.abc import AsyncIterable, Iterable
 from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar, cast, overload
 
 from opentelemetry import context
-from opentelemetry.trace import Status, StatusCode
 
 from otel_kpi.packs.etl import handles
 from otel_kpi.packs.etl import instruments as names
-from otel_kpi.packs.etl.decoration import Inside
+from otel_kpi.packs.etl.batch import Batch, Budget, told, write_span
 from otel_kpi.packs.etl.faults import failed
 from otel_kpi.packs.etl.outcome import SUCCESS, Outcome, outcome
-from otel_kpi.packs.etl.scope import Scope, facts, innermost, record_once, tracer
+from otel_kpi.packs.etl.scope import Inside, Scope, innermost
 from otel_kpi.packs.etl.slices import size_of, take, take_async, whole_slices
 from otel_kpi.packs.etl.stage import Stages
-from otel_kpi.packs.etl.tally import Tally, Volumes, lock
+from otel_kpi.packs.etl.tally import Tally, lock
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator, Mapping
@@ -35,30 +34,9 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-FIRST: Final = 100
-"""Batches of a stage that have a span whatever happens; as many more may have one for being slow, or for failing."""
 _SIZE: Final = 1000
-"""Of a batch, where what was asked for is no size."""
-_SLOW_FACTOR: Final = 5.0
-_SLOW_LEAST: Final = 0.1
-_SLOW_AFTER: Final = 10
-"""Unless told, a batch is slow that takes five times as long as those before it, and 100 ms, after ten of them."""
+"""Records of a batch, where what was asked for is no size."""
 _ABANDONED: Final = Outcome("cancellation")
-
-
-class _Batch:
-    """A batch that was handed out."""
-
-    __slots__ = ("counts", "errors", "failure", "handed", "handed_at", "index", "size")
-
-    def __init__(self, index: int, size: int | None) -> None:
-        self.index = index
-        self.size = size
-        self.counts: dict[str, int] = {}
-        self.errors: dict[str, int] = {}
-        self.failure: Outcome | None = None
-        self.handed = time.perf_counter()
-        self.handed_at = time.time_ns()
 
 
 class Batches(Generic[T]):
@@ -68,16 +46,15 @@ class Batches(Generic[T]):
         self._source = source
         self._size = size
         self._stages = stages
-        self._slow = slow
         self._iterator: Any = None
         self._tally: Tally | None = None
         self._within: Context | None = None
         self._owned = False
         self._entered = False
         self._over = False
-        self._batch: _Batch | None = None
+        self._batch: Batch | None = None
         self._index = 0
-        self._spans = {"first": 0, "slow": 0, "failed": 0}
+        self._spans = Budget(slow)
         self._source_seconds = 0.0
         self._work_seconds = 0.0
 
@@ -107,10 +84,10 @@ class Batches(Generic[T]):
             skipped: Records that were left out on purpose.
         """
         tally, batch = self._open(), self._batch
-        told = (
+        given = (
             ("valid", valid), ("invalid", invalid), ("written", written), ("rejected", rejected), ("skipped", skipped),
         )  # fmt: skip
-        for status, records in told:
+        for status, records in given:
             if records is None:
                 continue
             count = tally._count(status, records)  # noqa: SLF001 - of the same pack
@@ -128,8 +105,8 @@ class Batches(Generic[T]):
             error: What was raised and handled, or a word for it.
         """
         if self._batch is not None:
-            told = Outcome("failure", error) if isinstance(error, str) else outcome(error)
-            self._batch.failure = told if told.result != "success" else Outcome("failure")
+            how = Outcome("failure", error) if isinstance(error, str) else outcome(error)
+            self._batch.failure = how if how.result != "success" else Outcome("failure")
 
     def close(self) -> None:
         """Close the source and end the stage, as leaving the `with` does."""
@@ -192,9 +169,6 @@ class Batches(Generic[T]):
         try:
             with Inside(self._context()):
                 found = await self._pull_async(pulled)
-        except StopIteration:
-            self._ran_dry(StopIteration(), pulled)
-            raise StopAsyncIteration from None
         except BaseException as error:
             self._ran_dry(error, pulled)
             raise
@@ -211,9 +185,9 @@ class Batches(Generic[T]):
         try:
             if self._tally is not None and not self._over:
                 batch = self._batch
-                told = batch is not None and (batch.counts or batch.errors)
+                counted = batch is not None and batch.counts
                 # Dropped without a word: by `break`, or by an exception that is not seen from here.
-                self._settle(SUCCESS if told else _ABANDONED)
+                self._settle(SUCCESS if counted else _ABANDONED)
                 self._end(GeneratorExit())
         except Exception as error:
             failed("the end of abandoned batches", error)
@@ -235,7 +209,10 @@ class Batches(Generic[T]):
 
     async def _pull_async(self, pulled: list[Any]) -> Any:
         if not isinstance(self._source, AsyncIterable):
-            return self._pull(pulled)
+            try:
+                return self._pull(pulled)
+            except StopIteration:
+                raise StopAsyncIteration from None
         if self._iterator is None:
             self._iterator = aiter(cast("AsyncIterable[Any]", self._source))
         if self._size is None:
@@ -252,7 +229,7 @@ class Batches(Generic[T]):
         if size is not None:
             tally._count("read", size)  # noqa: SLF001 - of the same pack
         with lock():
-            batch = _Batch(self._index, size)
+            batch = Batch(self._index, size)
             self._index += 1
             self._source_seconds += batch.handed - began
             # Another worker may have taken one meanwhile.
@@ -324,14 +301,14 @@ class Batches(Generic[T]):
         if batch is not None:
             self._account(batch, how)
 
-    def _account(self, batch: _Batch, how: Outcome) -> None:
+    def _account(self, batch: Batch, how: Outcome) -> None:
         try:
             tally = self._open()
             seconds = time.perf_counter() - batch.handed
             if how.result == "success" and batch.failure is not None:
                 how = batch.failure
             if batch.size is None and batch.counts:
-                batch.size = _told(batch.counts)
+                batch.size = told(batch.counts)
                 tally._count("read", batch.size)  # noqa: SLF001 - of the same pack
             tally.report()
             type_ = tally.stage_type or "other"
@@ -339,55 +316,13 @@ class Batches(Generic[T]):
             if batch.size is not None:
                 handles.batch_size.record(batch.size, tally.model, type_)
             with lock():
-                kind = self._kind(batch, seconds, how)
+                before = self._work_seconds
                 self._work_seconds += seconds
-                if kind is not None:
-                    self._spans[kind] += 1
-            if kind is not None:
-                self._span(batch, seconds, how)
+                spanned = self._spans.take(batch, seconds, how, before)
+            if spanned:
+                write_span(tally, self._within, batch, seconds, how)
         except Exception as error:
             failed("a batch", error)
-
-    def _kind(self, batch: _Batch, seconds: float, how: Outcome) -> str | None:
-        """Why a batch has a span; None when it has none."""
-        if self._spans["first"] < FIRST:
-            return "first"
-        slow = self._slow
-        if slow is None and batch.index >= _SLOW_AFTER:
-            slow = max(_SLOW_LEAST, _SLOW_FACTOR * self._work_seconds / batch.index)
-        kind = (
-            "failed"
-            if how.result not in ("success", "skip")
-            else "slow"
-            if slow is not None and seconds > slow
-            else None
-        )
-        return kind if kind is not None and self._spans[kind] < FIRST else None
-
-    def _span(self, batch: _Batch, seconds: float, how: Outcome) -> None:
-        tally = self._open()
-        attributes: dict[str, Any] = {
-            names.BATCH_INDEX.name: batch.index,
-            names.RESULT.name: how.result,
-            **facts(Volumes(batch.counts, {}, batch.errors), None),
-        }
-        if batch.size is not None:
-            attributes[names.BATCH_RECORDS.name] = batch.size
-        if how.error_type is not None:
-            attributes[names.ERROR_TYPE.name] = how.error_type
-        name = getattr(tally, "name", None) or tally.pipeline
-        span = tracer.start_span(
-            f"batch {name}" if name else "batch",
-            self._within,
-            attributes=attributes,
-            start_time=batch.handed_at,
-        )
-        if how.error_type is not None:
-            said = None if how.error is None else f"{type(how.error).__name__}: {how.error}"
-            span.set_status(Status(StatusCode.ERROR, said or how.error_type))
-        if how.error is not None:
-            record_once(span, how.error)
-        span.end(batch.handed_at + int(seconds * 1e9))
 
     def _end(self, error: BaseException | None) -> None:
         """End the stage if it is theirs, else leave their numbers on it."""
@@ -416,12 +351,6 @@ class Batches(Generic[T]):
             with lock():
                 for name, value in said.items():
                     extra[name] = extra.get(name, 0) + value
-
-
-def _told(counts: dict[str, int]) -> int:
-    """Records in a batch that has no length, from what became of them."""
-    checked = counts.get("valid", 0) + counts.get("invalid", 0)
-    return max(checked, counts.get("written", 0)) + counts.get("rejected", 0) + counts.get("skipped", 0)
 
 
 @overload

@@ -12,14 +12,11 @@ import inspect
 import logging
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar, cast
 
-from opentelemetry import context
-
 from otel_kpi.packs.etl.outcome import Skip
+from otel_kpi.packs.etl.scope import Inside
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable, Generator
-
-    from opentelemetry.context import Context
 
     from otel_kpi.packs.etl.scope import Scope
 
@@ -152,19 +149,3 @@ def _around_async_generator(definition: Begins, function: Callable[..., Any]) ->
                 raise
 
     return generate
-
-
-class Inside:
-    """A context is the current one for the time of a `with`, and nothing of it stays behind."""
-
-    __slots__ = ("_before", "_within")
-
-    def __init__(self, within: Context) -> None:
-        self._within = within
-
-    def __enter__(self) -> None:
-        self._before = context.get_current()
-        context.attach(self._within)
-
-    def __exit__(self, *_error: object) -> None:
-        context.attach(self._before)

@@ -9,7 +9,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from otel_kpi.packs.etl.decoration import decorated
-from otel_kpi.packs.etl.outcome import Skip
 from otel_kpi.packs.etl.scope import Scope, innermost
 
 if TYPE_CHECKING:
@@ -24,7 +23,7 @@ class Definition(Generic[S]):
     """Begins scopes: with `with`, `async with`, or at each call of a function that it decorates.
 
     Attributes:
-        swallows_skip: Whether `etl.Skip` ends here.
+        swallows_skip: Whether `etl.Skip` ends a decorated function quietly.
     """
 
     swallows_skip = False
@@ -47,11 +46,10 @@ class Definition(Generic[S]):
         kind: type[BaseException] | None,
         error: BaseException | None,
         traceback: TracebackType | None,
-    ) -> bool:
+    ) -> None:
         scope = self._leave()
         if scope is not None:
             scope.end(error)
-        return self.swallows_skip and isinstance(error, Skip)
 
     async def __aenter__(self) -> S:
         return self.__enter__()
@@ -61,8 +59,8 @@ class Definition(Generic[S]):
         kind: type[BaseException] | None,
         error: BaseException | None,
         traceback: TracebackType | None,
-    ) -> bool:
-        return self.__exit__(kind, error, traceback)
+    ) -> None:
+        self.__exit__(kind, error, traceback)
 
     def __call__(self, function: F) -> F:
         """Decorate a function, a coroutine function, a generator function or a method of these kinds."""
@@ -71,9 +69,11 @@ class Definition(Generic[S]):
     def _leave(self) -> S | None:
         """The scope whose `with` ends here: the one that is current, when several have been entered."""
         entered = self._entered
-        current: Any = innermost()
         try:
-            if len(entered) > 1 and current in entered:
+            if len(entered) == 1:
+                return entered.pop(0)
+            current: Any = innermost()
+            if current in entered:
                 entered.remove(current)
                 return current
             return entered.pop()

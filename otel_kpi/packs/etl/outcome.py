@@ -18,7 +18,10 @@ if TYPE_CHECKING:
 
 
 class Skip(Exception):  # noqa: N818 - it is no error
-    """Raise it where there is nothing to do. The stages around it and the run end as `skip`; the run ends quietly."""
+    """Raise it where there is nothing to do: the stages around it and the run end as `skip`.
+
+    A function that `etl.pipeline` decorates then returns None. Out of a `with` it goes on, as any exception does.
+    """
 
 
 class Failure(Exception):  # noqa: N818 - the word of the result

@@ -25,7 +25,7 @@ from otel_kpi.packs.etl.faults import failed
 from otel_kpi.packs.etl.heartbeat import HEARTBEAT
 from otel_kpi.packs.etl.links import Links, inbound, linked, span_contexts
 from otel_kpi.packs.etl.moments import iso
-from otel_kpi.packs.etl.scope import Scope, facts, innermost, tracer
+from otel_kpi.packs.etl.scope import Inside, Scope, facts, innermost, start_span
 from otel_kpi.packs.etl.tally import Volumes, lock, nothing
 
 if TYPE_CHECKING:
@@ -114,12 +114,8 @@ class Run(Scope):
         now = time.time()
         handles.active_runs.add(-1, self.model)
         handles.runs.add(1, self.model, self.trigger, how.result)
-        before = context.get_current()
-        context.attach(self.context)  # the exemplar of its duration is its own span
-        try:
+        with Inside(self.context):  # the exemplar of its duration is its own span
             handles.run_duration.record(seconds, self.model, how.result, how.error_type)
-        finally:
-            context.attach(before)
         handles.last_run_time.set(now, self.model)
         handles.last_run_duration.set(seconds, self.model)
         for status, count in self.totals().records.items():
@@ -213,7 +209,7 @@ class Runs(Definition[Run]):
             names.UNLINKED.name: links.omitted or None,
             **(given["attributes"] if isinstance(given["attributes"], dict) else {}),
         }
-        return tracer.start_span(
+        return start_span(
             f"run {run.pipeline}",
             parent or Context(),
             SpanKind.CONSUMER if given["kind"] == "consumer" else SpanKind.SERVER,
@@ -307,7 +303,8 @@ def run(  # noqa: PLR0913 - options with defaults, by name
         attributes: Further ones of its span.
 
     Each but the name may be a function, which is asked at the beginning of the run. For `with`, `async with`, and as
-    a decorator. Without an SDK it does nothing. Never raises; what the application raises goes on, but for `etl.Skip`.
+    a decorator, which returns None for `etl.Skip`. Without an SDK it does nothing. Never raises; what the application
+    raises goes on.
     """
     options = {
         "model": model, "trigger": trigger, "attempt": attempt, "nominal": nominal, "links": links,

@@ -28,7 +28,12 @@ if TYPE_CHECKING:
 _INNERMOST: Final = context.create_key("otel_kpi.etl")
 _RECORDED: Final = "_otel_kpi_etl_recorded"
 """Attribute of an exception: in which trace a span has recorded it."""
-tracer: Final = trace.get_tracer(SCOPE)
+_tracer = trace.get_tracer(SCOPE)
+
+
+def start_span(name: str, *where: Any, **options: Any) -> Span:
+    """Start a span of the pack, see `opentelemetry.trace.Tracer.start_span`."""
+    return _tracer.start_span(name, *where, **options)
 
 
 def innermost(within: Context | None = None) -> Tally | None:
@@ -40,6 +45,22 @@ def innermost(within: Context | None = None) -> Tally | None:
 def placed(tally: Tally, within: Context) -> Context:
     """A context in which `tally` is the innermost."""
     return context.set_value(_INNERMOST, tally, within)
+
+
+class Inside:
+    """A context is the current one for the time of a `with`, and nothing of it stays behind."""
+
+    __slots__ = ("_before", "_within")
+
+    def __init__(self, within: Context) -> None:
+        self._within = within
+
+    def __enter__(self) -> None:
+        self._before = context.get_current()
+        context.attach(self._within)
+
+    def __exit__(self, *_error: object) -> None:
+        context.attach(self._before)
 
 
 class Scope(Tally):
@@ -164,7 +185,7 @@ class Scope(Tally):
 
     def _facts(self) -> dict[str, Any]:
         """What its span says of its volume."""
-        return facts(self.volumes, self.quality)
+        return facts(self.volumes, self.quality) if self.quality is not None or any(self.volumes) else {}
 
     def _mark(self, how: Outcome) -> None:
         """Write on the span what went wrong: the exception itself on the innermost alone."""

@@ -12,7 +12,7 @@ from otel_kpi.packs.etl import instruments as names
 from otel_kpi.packs.etl.definition import Definition
 from otel_kpi.packs.etl.faults import failed
 from otel_kpi.packs.etl.heartbeat import HEARTBEAT
-from otel_kpi.packs.etl.scope import Scope, innermost, tracer
+from otel_kpi.packs.etl.scope import Inside, Scope, innermost, start_span
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -64,14 +64,13 @@ class Stage(Scope):
 
     def _record(self, seconds: float, how: Outcome) -> None:
         handles.active_processors.add(-1, self.model)
-        before = context.get_current()
-        # The exemplar of its duration is its own span, also where its end is noticed elsewhere.
-        context.attach(self.context)
-        try:
+        if context.get_current() is self.context:
             handles.stage_duration.record(seconds, self.model, self.stage_type, how.result)
-        finally:
-            context.attach(before)
-        if self.run is not None:
+        else:
+            # The exemplar of its duration is its own span, also where its end is noticed elsewhere.
+            with Inside(self.context):
+                handles.stage_duration.record(seconds, self.model, self.stage_type, how.result)
+        if self.run is not None and (self.quality is not None or any(self.volumes)):
             self.run.take(self)
 
     def _facts(self) -> dict[str, Any]:
@@ -110,7 +109,7 @@ class Stages(Definition[Stage]):
             if stage.pipeline:
                 attributes[names.PIPELINE_NAME.name] = stage.pipeline
                 title = f"{self.name} {stage.pipeline}"
-            span = tracer.start_span(title, attributes=attributes)
+            span = start_span(title, attributes=attributes)
             handles.active_processors.add(1, stage.model)
             HEARTBEAT.look()
         except Exception as error:

@@ -247,6 +247,8 @@ class Tally:
 
     def report(self) -> None:
         """Hand what is pending to the instruments."""
+        if not self._pending:
+            return
         with _one.lock:
             pending, self._pending = self._pending, {}
         for status, count in pending.items():
