@@ -1,0 +1,1 @@
+"""A chat service of a shop, observed under the names of the system that it replaces."""

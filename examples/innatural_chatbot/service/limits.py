@@ -1,0 +1,15 @@
+"""How often one sender may speak: counted in Redis for all workers together, or in this one."""
+
+from slowapi import Limiter
+from starlette.requests import Request
+
+from innatural_chatbot import settings
+
+PER_SENDER = "5/day"
+
+
+def _sender(request: Request) -> str:
+    return request.headers.get("x-sender", "") or (request.client.host if request.client else "")
+
+
+limiter = Limiter(key_func=_sender, storage_uri=settings.load().redis_url or "memory://")

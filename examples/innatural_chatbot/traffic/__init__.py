@@ -1,0 +1,1 @@
+"""The script of conversations, what each of them causes, and the driver that sends them."""
