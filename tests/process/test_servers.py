@@ -200,7 +200,9 @@ def test_access_lines_leave_once_readable_and_in_the_trace_of_their_request(
 
 @pytest.mark.parametrize("server", ["uvicorn", pytest.param("hypercorn", marks=pytest.mark.proof)])
 @pytest.mark.parametrize("application", ["starlette", pytest.param("asgi", marks=pytest.mark.proof)])
-def test_websocket_is_one_span_with_its_close_code(receiver: Receiver, server: str, application: str) -> None:
+def test_websocket_is_its_handshake_in_the_trace_that_came_in_and_its_end_with_the_close_code(
+    receiver: Receiver, server: str, application: str
+) -> None:
     from websockets.sync.client import connect
 
     port = free_port()
@@ -214,15 +216,21 @@ def test_websocket_is_one_span_with_its_close_code(receiver: Receiver, server: s
                 websocket.send("hello")
                 assert websocket.recv(timeout=10) == "hello"
             websocket.close(code=4001)
-        receiver.wait_for(lambda arrived: of_kind(arrived, SERVER_KIND))
+        receiver.wait_for(
+            lambda arrived: any("websocket.close_code" in span.attributes for span in arrived.spans)
+        )
         stop(process)
-    [connection] = of_kind(receiver, SERVER_KIND)
-    assert connection.item.name == ("/rooms/{room}" if application == "starlette" else "websocket")
-    assert trace_ids([connection]) == [f"{9:032x}"]
+    [handshake] = of_kind(receiver, SERVER_KIND)
+    [connection] = [span for span in receiver.spans if "websocket.close_code" in span.attributes]
+    assert handshake.item.name == ("/rooms/{room}" if application == "starlette" else "websocket")
+    assert trace_ids([handshake, connection]) == [f"{9:032x}"] * 2
     # hypercorn tells the application of every end that it was abnormal.
     assert connection.attributes["websocket.close_code"] == (1006 if server == "hypercorn" else 4001)
-    assert {span.item.parent_span_id for span in of_kind(receiver, CLIENT_KIND)} == {connection.item.span_id}
-    assert len(receiver.spans) == 4
+    messages = [span for span in receiver.spans if span.item.links]
+    assert {link.span_id for span in messages for link in span.item.links} == {handshake.item.span_id}
+    statements = of_kind(receiver, CLIENT_KIND)
+    assert {span.item.parent_span_id for span in statements} == {span.item.span_id for span in messages}
+    assert len(receiver.spans) == 8, "handshake and end, three messages with a statement each"
 
 
 def test_flask_in_fastapi_is_one_server_span_with_the_whole_route(receiver: Receiver) -> None:
