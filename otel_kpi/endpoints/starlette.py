@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import re
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final
 
@@ -17,7 +16,7 @@ from starlette.routing import Host, Match, Mount, Route, WebSocketRoute
 from otel_kpi import _compat
 from otel_kpi.endpoints.allow import Caller, allow_for
 from otel_kpi.endpoints.catalogue import NO_STORE, installed
-from otel_kpi.endpoints.openapi import TAG, responses
+from otel_kpi.endpoints.openapi import operation
 from otel_kpi.endpoints.response_times import ResponseTimes
 
 if TYPE_CHECKING:
@@ -35,7 +34,6 @@ _logger: Final = logging.getLogger("otel_kpi.endpoints")
 _AT_ONCE: Final = 2
 """Threads that collect metrics at a time: not those that the application's own functions run in."""
 
-_DOCUMENTS: Final = "otel_kpi_documents"
 _threads: Final[RunVar[CapacityLimiter]] = RunVar("otel_kpi_endpoints")
 
 
@@ -65,15 +63,15 @@ def add_endpoints(  # noqa: PLR0913 - what a person may choose
     Never raises.
     """
     try:
-        own: list[Any] = []
-        for endpoint, path in installed(prefix, paths):
-            view = _view(endpoint, allow_for(allow, endpoint.name))
-            own.append(_Route(app, path, view, endpoint.name))
-            documented = _documented(app, endpoint, path) if in_schema else None
-            if documented is not None:
-                own.append(documented)
+        own = [
+            _Route(app, path, endpoint, allow_for(allow, endpoint.name))
+            for endpoint, path in installed(prefix, paths)
+            if not any(isinstance(each, _Route) and each.path == path for each in app.router.routes)
+        ]
         # In front of what takes every path; `_Route` lets those that take the same one go first.
         app.router.routes[:0] = own
+        if in_schema:
+            _add_to_schema(app, own)
         if response_times:
             _add_response_times(app)
     except Exception:
@@ -147,20 +145,31 @@ def _response(answer: Answer) -> Response:
 class _Route(Route):
     """Answers a path that no route of the application has."""
 
-    def __init__(self, app: Starlette, path: str, view: Any, name: str) -> None:
-        super().__init__(path, view, methods=["GET"], name=f"otel_kpi_{name}", include_in_schema=False)
+    def __init__(self, app: Starlette, path: str, endpoint: Endpoint, allow: Allow) -> None:
+        super().__init__(
+            path,
+            _view(endpoint, allow),
+            methods=["GET"],
+            name=f"otel_kpi_{endpoint.name}",
+            include_in_schema=False,
+        )
+        self.described = endpoint
         self._application = app
         self._looked_at = -1
         self._taken = False
 
     def matches(self, scope: Any) -> tuple[Match, Any]:
         """Match as any route does, unless the application has one."""
+        # Every request comes by: a comparison costs a tenth of a match.
+        if scope["type"] != "http" or not scope["path"].endswith(self.path):
+            return Match.NONE, {}
         match, child_scope = super().matches(scope)
-        if match is Match.NONE or self._is_taken():
+        if match is Match.NONE or self.is_taken():
             return Match.NONE, {}
         return match, child_scope
 
-    def _is_taken(self) -> bool:
+    def is_taken(self) -> bool:
+        """Say whether the application has a route with this path. The first time that it does, the log says so."""
         routes = self._application.router.routes
         if len(routes) != self._looked_at:
             taken = _has(routes, self.path)
@@ -174,7 +183,7 @@ def _has(routes: Any, path: str) -> bool:
     """Say whether routes of an application answer GET to just this path, or may."""
     for route in _compat.matchable_routes(routes):
         original = _compat.original_route(route)
-        if isinstance(original, (_Route, WebSocketRoute)) or hasattr(original, _DOCUMENTS):
+        if isinstance(original, (_Route, WebSocketRoute)):
             continue
         if isinstance(original, Host):
             if _has(original.routes or [], path):
@@ -204,28 +213,21 @@ def _mount_has(mount: Mount, path: str) -> bool:
     return _has(routes, inside) if routes else bool(mount.path)
 
 
-async def _described() -> None:
-    """Stand for an endpoint in a schema: FastAPI reads the parameters, and there are none."""
+def _add_to_schema(app: Any, own: list[_Route]) -> None:
+    """Have the schema of a FastAPI application describe the endpoints that answer.
 
+    In FastAPI's own way of extending it. A route that is there to be described would be matched at each request.
+    """
+    generate: Callable[[], dict[str, Any]] | None = getattr(app, "openapi", None)
+    if generate is None or not own:
+        return
 
-def _documented(app: Any, endpoint: Endpoint, path: str) -> Any:
-    """Give what describes an endpoint in the schema of a FastAPI application and answers nothing itself."""
-    if not any(cls.__module__ == "fastapi.applications" for cls in type(app).__mro__):
-        return None
-    from fastapi.routing import APIRoute
+    def openapi() -> dict[str, Any]:
+        schema = generate()
+        paths = schema.setdefault("paths", {})
+        for route in own:
+            if not route.is_taken():
+                paths.setdefault(route.path, {}).setdefault("get", operation(route.described))
+        return schema
 
-    route = APIRoute(
-        path,
-        _described,
-        methods=["GET"],
-        name=f"otel_kpi_{endpoint.name}_schema",
-        tags=[TAG],
-        summary=endpoint.summary,
-        description=endpoint.summary,
-        operation_id=f"otel_kpi_{endpoint.name}",
-        response_class=Response,
-        responses=responses(endpoint),
-    )
-    route.path_regex = re.compile("(?!)")
-    setattr(route, _DOCUMENTS, True)
-    return route
+    app.openapi = openapi

@@ -113,7 +113,8 @@ class _Processors:
         times = os.times()
         now = os.getpid(), time.monotonic(), times.user, times.system
         last, self._last = self._last, now
-        if last is None or last[0] != now[0]:
+        is_first = last is None or last[0] != now[0]
+        if last is None or is_first:
             # The first look: since the process began, which is when it had used no processor.
             from otel_kpi.health.uptime import seconds_up
 
@@ -125,8 +126,9 @@ class _Processors:
             "system": _percent(system),
             "total": _percent(user + system),
         }
-        busy = (user + system) / _processors()
-        return Result("degraded" if busy >= self._degraded else "healthy", details)
+        # A start is busy, and no sign of anything.
+        is_busy = not is_first and (user + system) / _processors() >= self._degraded
+        return Result("degraded" if is_busy else "healthy", details)
 
 
 def _processors() -> int:

@@ -85,6 +85,18 @@ def test_health_of_the_instrumentation_names_no_address() -> None:
     assert "http" not in json.dumps(said)
 
 
+@APPLICATIONS
+def test_a_second_call_adds_what_the_first_did_not(make: Callable[[], Any]) -> None:
+    app = make()
+    add_endpoints(app, paths={"metrics": None})
+    before = len(app.router.routes)
+    add_endpoints(app)
+    assert len(app.router.routes) == before + 1
+    answer = ask(app, "/metrics")
+    assert answer.status in {200, 503}
+    assert [name for name, _ in answer.sent[0]["headers"]].count(b"x-response-time") == 1
+
+
 def test_what_is_no_application_does_not_raise(caplog: pytest.LogCaptureFixture) -> None:
     not_one: Any = object()
     add_endpoints(not_one)
@@ -152,6 +164,17 @@ def test_a_route_of_a_mounted_application_wins_and_its_other_paths_are_ours(make
     assert ask(app, "/api/health").body == b"mine"
     assert json.loads(ask(app, "/api/health/live").body)["status"] == "ok"
     assert ask(app, "/api/items").body == b"mine"
+
+
+def test_a_schema_describes_what_answers() -> None:
+    app = FastAPI()
+    app.mount("/api", FastAPI())
+    app.mount("/legacy", opaque)
+    add_endpoints(app)
+    add_endpoints(app, paths={"live": "/legacy/live"})
+    described = json.loads(ask(app, "/openapi.json").body)["paths"]
+    assert "/api/health" in described
+    assert "/legacy/live" not in described
 
 
 def test_what_is_mounted_without_routes_keeps_everything_below_its_path() -> None:
