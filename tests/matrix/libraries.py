@@ -46,6 +46,8 @@ def _server(
 
 
 _STARLETTE = ("starlette", "websockets")
+_REFUSING = ("fastapi", "slowapi", "pyjwt", "python-jose", "httpx<1")
+_OFFICE = ("djangorestframework-simplejwt", "django-ratelimit", "httpx<1", "gunicorn", "uvicorn")
 
 LIBRARIES = (
     Library(("fastapi",), (f"{UNIT}/test_fastapi.py",), beside=("httpx>=0.27,<1", "websockets")),
@@ -97,6 +99,27 @@ LIBRARIES = (
     Library(("pika",), (f"{UNIT}/test_pika.py",)),
     Library(("botocore",), (f"{UNIT}/test_botocore.py",), beside=("boto3",)),
     Library(("aiobotocore",), (f"{UNIT}/test_aiobotocore.py",)),
+    Library(
+        ("django_security", "django_auth"), (f"{PROCESS}/test_security.py",),
+        beside=("djangorestframework", *_OFFICE), oldest=("djangorestframework<3.16",),
+    ),
+    Library(
+        ("djangorestframework",), (f"{PROCESS}/test_security.py",),
+        beside=("django", *_OFFICE), oldest=("django<5", "setuptools<81"),
+    ),
+    Library(
+        ("django_ratelimit",), (f"{PROCESS}/test_security.py",), beside=("django", "djangorestframework", *_OFFICE),
+    ),
+    Library(
+        ("channels",), (f"{PROCESS}/test_websockets.py", "-m", "proof or not proof", "-k", "channels"),
+        beside=("django", "daphne", "uvicorn", "websockets"), oldest=("setuptools<81",),
+    ),
+    Library(
+        ("fastapi_security", "starlette_security"), (f"{UNIT}/test_security_fastapi.py",), beside=_REFUSING,
+    ),
+    Library(("pyjwt",), (f"{UNIT}/test_security_fastapi.py",), beside=_REFUSING),
+    Library(("python_jose",), (f"{UNIT}/test_security_fastapi.py",), beside=_REFUSING),
+    Library(("slowapi",), (f"{UNIT}/test_security_fastapi.py",), beside=_REFUSING),
 )  # fmt: skip
 
 STANDARD_LIBRARY = {
@@ -106,6 +129,7 @@ STANDARD_LIBRARY = {
     "asyncio": f"{PROCESS}/test_asyncio.py",
     "wsgiref": f"{UNIT}/test_wsgi.py",
     "system_metrics": f"{PROCESS}/test_process_metrics.py",
+    "websocket": f"{UNIT}/test_websocket_conversation.py",
 }
 """Rows whose version is Python's, which the whole of our tests runs on."""
 

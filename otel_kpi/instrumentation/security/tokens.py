@@ -33,7 +33,8 @@ class PyJWT:
         import jwt
 
         _PYJWT.wrap(jwt.PyJWT, "decode_complete", _method)
-        _PYJWT.wrap(jwt, "decode_complete", _function)
+        if hasattr(jwt, "decode_complete"):  # since 2.5
+            _PYJWT.wrap(jwt, "decode_complete", _function)
 
     def uninstrument(self) -> None:
         """Take it back."""
