@@ -317,6 +317,12 @@ class Settings:
         "Prefix of the fourteen series of a chat service: with `innatural_chatbot` there is "
         "`innatural_chatbot_messages_total`. Without it they are not recorded.",
     )
+    etl_heartbeat_interval: int = setting(
+        "OTEL_KPI_ETL_HEARTBEAT_INTERVAL",
+        whole("milliseconds"),
+        60_000,
+        "Time between two signs of life of an ETL run that takes longer than that; 0 is none.",
+    )
     prometheus_client: bool = setting(
         "OTEL_KPI_PROMETHEUS_CLIENT",
         BOOLEAN,

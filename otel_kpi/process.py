@@ -264,6 +264,8 @@ def _configure(code: dict[str, Any]) -> None:
         compatibility=settings.compatibility_series,
         prefixes={"chat": settings.chat_prefix} if settings.chat_prefix else {},
     )
+    # The pack is imported when it is used, which may be later than this and is never from here.
+    os.environ["OTEL_KPI_ETL_HEARTBEAT_INTERVAL"] = str(settings.etl_heartbeat_interval)
     _configure_pipeline(settings, declared.parts_for(resolved, os.environ, code) if declared else None)
     if settings.sentry_dsn is not None:
         _start_sentry(settings)

@@ -41,7 +41,7 @@ class Heartbeat:
     """Beats for the runs of this process."""
 
     def __init__(self) -> None:
-        self.interval = interval()
+        self.interval = _DEFAULT
         self._lock = threading.Lock()
         self._thread: threading.Thread | None = None
         self._next_look = 0.0
@@ -51,8 +51,9 @@ class Heartbeat:
         now = time.perf_counter()
         if now < self._next_look or self._thread is not None:
             return
-        self._next_look = now + min(1.0, self.interval / 4)
         try:
+            self.interval = interval()
+            self._next_look = now + min(1.0, self.interval / 4)
             if any(now - each.began >= self.interval for each in self.runs()):
                 self._start()
         except Exception as error:
@@ -80,11 +81,10 @@ class Heartbeat:
         return [(now - began, model) for model, began in oldest.items()]
 
     def begin_anew(self) -> None:
-        """In a forked child, where threads and runs are the parent's; also to read the interval again."""
+        """In a forked child, where threads and runs are the parent's."""
         self._lock = threading.Lock()
         self._thread = None
         self._next_look = 0.0
-        self.interval = interval()
 
     def _start(self) -> None:
         with self._lock:
