@@ -1,0 +1,131 @@
+"""The processes of the system: the server, and the job that runs once."""
+
+import os
+import secrets
+import shutil
+import signal
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Generator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+VERSION = "1.0.0"
+SERVER, JOB = "kpi-system", "kpi-system-job"
+READY_WITHIN = 60.0  # seconds
+STOPPED_WITHIN = 30.0  # seconds
+
+
+@dataclass(frozen=True, slots=True)
+class System:
+    """What is to be started.
+
+    Attributes:
+        environment: Value of `deployment.environment.name`.
+        port: The server's.
+        data: Folder of the database and the logs.
+        key: What lets a client in; a new one for each start.
+        extra: Variables for every process, for example the Collector's address.
+    """
+
+    environment: str = "demo"
+    port: int = 8011
+    data: Path = Path("kpi-data")
+    key: str = field(default_factory=lambda: secrets.token_urlsafe(16))
+    extra: dict[str, str] = field(default_factory=dict[str, str])
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+    def variables(self, service: str) -> dict[str, str]:
+        """The environment of a service."""
+        return {
+            **os.environ,
+            "OTEL_SERVICE_NAME": service,
+            "OTEL_RESOURCE_ATTRIBUTES": f"service.version={VERSION},deployment.environment.name={self.environment}",
+            "KPI_DATA": str(self.data.resolve()),
+            "KPI_API_KEY": self.key,
+            "PYTHONPATH": os.pathsep.join(
+                each for each in (str(Path(__file__).parents[1]), os.environ.get("PYTHONPATH", "")) if each
+            ),
+            **self.extra,
+        }
+
+
+@contextmanager
+def running(system: System) -> Generator[subprocess.Popen[bytes]]:
+    """Run the server for the length of the block; at its end it gets SIGTERM and time to finish."""
+    system.data.mkdir(parents=True, exist_ok=True)
+    command = [
+        *launcher(),
+        sys.executable,
+        "-m",
+        "uvicorn",
+        "--host",
+        "127.0.0.1",
+        "--port",
+        str(system.port),
+    ]
+    log = system.data / "server.log"
+    with log.open("wb") as output:
+        process = subprocess.Popen(
+            [*command, "--no-access-log", "kpi_system.server:app"],
+            env=system.variables(SERVER),
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+    try:
+        _await_ready(system, process, log)
+        yield process
+    finally:
+        stop(process)
+
+
+def run_job(system: System) -> str:
+    """Run the job to its end, and return what it printed.
+
+    Raises:
+        subprocess.CalledProcessError: It ended with another status than 0.
+    """
+    command = [*launcher(), sys.executable, "-m", "kpi_system.job", "--data", str(system.data)]
+    ended = subprocess.run(command, env=system.variables(JOB), capture_output=True, text=True, check=True)
+    return ended.stdout
+
+
+def stop(process: subprocess.Popen[bytes]) -> int:
+    """Send SIGTERM and wait; what still runs after `STOPPED_WITHIN` is killed."""
+    if process.poll() is None:
+        process.send_signal(signal.SIGTERM)
+        try:
+            process.wait(STOPPED_WITHIN)
+        except subprocess.TimeoutExpired:
+            os.killpg(process.pid, signal.SIGKILL)
+    return process.wait()
+
+
+def launcher() -> tuple[str, ...]:
+    """Return what stands in front of each command, found beside this Python or on `PATH`."""
+    beside = Path(sys.executable).parent / "otel-kpi"
+    program = str(beside) if beside.exists() else shutil.which("otel-kpi")
+    if program is None:
+        raise SystemExit("otel-kpi is not installed in this environment")
+    return (program, "run")
+
+
+def _await_ready(system: System, process: subprocess.Popen[bytes], log: Path) -> None:
+    deadline = time.monotonic() + READY_WITHIN
+    while time.monotonic() < deadline:
+        if process.poll() is not None:
+            raise SystemExit(f"the server ended with status {process.returncode}:\n{log.read_text()[-2000:]}")
+        try:
+            with urllib.request.urlopen(f"{system.url}/api/health/live", timeout=5):
+                return
+        except (urllib.error.URLError, TimeoutError, ConnectionError):
+            time.sleep(0.1)  # asked again until READY_WITHIN is over
+    raise SystemExit(f"the server did not answer within {READY_WITHIN:.0f} s:\n{log.read_text()[-2000:]}")

@@ -1,0 +1,1 @@
+"""What is done to the system, what that causes, and doing it."""
