@@ -35,7 +35,7 @@ ROUTES = {
     "starlette": "/rooms/{room}",
     "fastapi": "/rooms/{room}",
     "quart": "/rooms/<room>",
-    "litestar": "/rooms/{room:str}",
+    "litestar": "/rooms/{room}",
 }
 
 
