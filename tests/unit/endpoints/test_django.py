@@ -9,11 +9,11 @@ import time
 import types
 from typing import TYPE_CHECKING, Any
 
-import jsonschema
 import pytest
 from support.web import environ_of, scope_of
 
 django = pytest.importorskip("django")
+jsonschema = pytest.importorskip("jsonschema")
 
 from django.conf import settings  # noqa: E402 - skipped above where it is missing
 

@@ -7,7 +7,6 @@ import re
 from pathlib import Path
 from typing import Any
 
-import jsonschema
 import pytest
 from support.web import ask
 
@@ -15,6 +14,7 @@ from otel_kpi import health
 from otel_kpi.endpoints import ENDPOINTS, openapi, schemas
 from otel_kpi.health import declaration, process
 
+jsonschema = pytest.importorskip("jsonschema")
 DOCS = Path(__file__).parents[3] / "docs"
 BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 
