@@ -13,7 +13,7 @@ from innatural_chatbot.traffic.plan import Labels, Plan, labels
 
 COMMON = ("app", "version", "environment", "instance", "job", "service_instance_id", "__name__")
 """Labels of every series: who speaks, not what of."""
-NOT_PLANNED = {"innatural_chatbot_redis_operations_total": ("EVALSHA", "EVAL", "SCRIPT")}
+NOT_PLANNED = {"innatural_chatbot_redis_operations_total": ("EVALSHA", "EVAL", "SCRIPT LOAD")}
 """How slowapi counts in Redis is its own affair."""
 
 _LINE = re.compile(r"([a-zA-Z_:][\w:]*)(?:\{(.*)\})? (\S+)(?: .*)?")

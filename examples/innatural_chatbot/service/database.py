@@ -6,8 +6,10 @@ from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 
 from sqlalchemy import DateTime, ForeignKey, event, insert
+from sqlalchemy.engine.interfaces import DBAPIConnection
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, create_async_engine
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+from sqlalchemy.pool import ConnectionPoolEntry
 
 from innatural_chatbot import catalogue
 from innatural_chatbot.settings import Settings
@@ -63,11 +65,15 @@ def create_tables(settings: Settings) -> None:
 async def _create(settings: Settings) -> None:
     engine = open_engine(settings)
     if engine.dialect.name == "sqlite":
-        # Readers do not wait for writers. The file remembers the mode, so the service need not set it.
-        event.listen(engine.sync_engine, "connect", lambda made, _: made.execute("PRAGMA journal_mode=WAL"))
+        event.listen(engine.sync_engine, "connect", _write_ahead)
     async with engine.begin() as connection:
         await connection.run_sync(Base.metadata.drop_all)
         await connection.run_sync(Base.metadata.create_all)
         rows = [{"id": each.id, "name": each.name, "price": each.price} for each in catalogue.PRODUCTS]
         await connection.execute(insert(Product), rows)
     await engine.dispose()
+
+
+def _write_ahead(connection: DBAPIConnection, _entry: ConnectionPoolEntry) -> None:
+    # Readers do not wait for writers. The file remembers the mode, so the service need not set it.
+    connection.execute("PRAGMA journal_mode=WAL")  # type: ignore[attr-defined] # sqlite3's own connection

@@ -6,7 +6,7 @@ from typing import Any
 
 import httpx
 
-from innatural_chatbot.traffic.script import FAILED, Conversation, Step
+from innatural_chatbot.traffic.script import CREATED, FAILED, Conversation, Step
 
 AT_ONCE = 16
 
@@ -50,4 +50,4 @@ async def _take(step: Step, client: httpx.AsyncClient, sender: str, session: str
         return session
     if answer.status_code != step.status:
         wrong[f"{step.method} {step.route}: {answer.status_code} in place of {step.status}"] += 1
-    return answer.json()["session_id"] if "session_id" in answer.text and step.body else session
+    return answer.json()["session_id"] if answer.status_code == CREATED else session

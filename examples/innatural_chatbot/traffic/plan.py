@@ -19,6 +19,7 @@ class Plan:
 
     def __init__(self) -> None:
         self.series: dict[str, Counter[Labels]] = defaultdict(Counter)
+        self.series[f"{PREFIX}_db_connections"][()] = 0  # none is in use when nobody asks
 
     def add(self, other: "Plan") -> Self:
         """Add what another plan has."""
