@@ -114,6 +114,7 @@ def use(
     compatibility: bool = _KEEP,
     prefixes: dict[str, str] = _KEEP,
     sums: Sums | None = _KEEP,
+    followed: frozenset[str] = _KEEP,
 ) -> None:
     """Choose what the handles record with; what is not given stays.
 
@@ -122,6 +123,7 @@ def use(
         compatibility: Whether compatibility series are recorded.
         prefixes: What stands for `{chat}` in names, by domain.
         sums: Takes many values of a histogram at once; who lends it calls `fold()` before each collection.
+        followed: Names of histograms of which each value goes through the API, since something follows from it.
     """
     if compatibility is not _KEEP:
         CHOICES.compatibility = compatibility
@@ -130,6 +132,9 @@ def use(
     if sums is not _KEEP:
         fold()
         CHOICES.sums = sums
+    if followed is not _KEEP:
+        fold()
+        CHOICES.followed = followed
     if provider is not _KEEP:
         CHOICES.provider = provider
         clear()

@@ -125,7 +125,9 @@ class HistogramHandle(Handle[Histogram]):
     def _buckets(self) -> int:
         """How many buckets are counted here; 0 where each value goes through the API."""
         sums = CHOICES.sums
-        return len(self._bounds) + 1 if sums is not None and sums.takes(self._instrument, self._bounds) else 0
+        if sums is None or self.declaration.name in CHOICES.followed:
+            return 0
+        return len(self._bounds) + 1 if sums.takes(self._instrument, self._bounds) else 0
 
     def _make(self, meter: Meter, name: str) -> Any:
         declared = self.declaration

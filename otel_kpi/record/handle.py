@@ -59,6 +59,7 @@ class Choices:
         self.compatibility = os.environ.get("OTEL_KPI_COMPATIBILITY_SERIES", "true").lower() != "false"
         self.prefixes: dict[str, str] = {}
         self.sums: Sums | None = None
+        self.followed: frozenset[str] = frozenset()
 
     def name_of(self, declaration: Instrument) -> str | None:
         """The name under which an instrument is recorded; None when it is not."""

@@ -88,6 +88,8 @@ class Derivations:
                 self._followed = followed = dict[str, list["Derivation"]]()
                 for each in self._load():
                     followed.setdefault(each.source, []).append(each)
+                # Our own handles add values up before the SDK sees them, and then nothing would follow.
+                record.use(followed=frozenset(followed))
             derivations = self._followed.get(instrument.name, ())
             if derivations and instrument.instrumentation_scope.name != _SCOPE:
                 source = _Source([(each, _handle(each.target)) for each in derivations], observed=observed)

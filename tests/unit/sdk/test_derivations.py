@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import sys
 import threading
+import time
 import timeit
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
@@ -19,6 +20,7 @@ from support.measured import Measured
 
 from otel_kpi import _compat, record
 from otel_kpi.model import Attribute, Counter, Derivation, Gauge, Histogram
+from otel_kpi.packs import chat
 from otel_kpi.packs.chat.instruments import PACK
 from otel_kpi.sdk.cardinality import Budget, CardinalityGuard
 from otel_kpi.sdk.derivations import Derivations
@@ -56,7 +58,7 @@ class Pipeline:
 def pipeline() -> Iterator[Pipeline]:
     made = Pipeline()
     yield made
-    record.use(provider=None, prefixes={}, sums=None)
+    record.use(provider=None, prefixes={}, sums=None, followed=frozenset())
     made.provider.shutdown()
 
 
@@ -153,6 +155,21 @@ def test_connections_in_use_are_the_sum_of_all_pools(pipeline: Pipeline, *, obse
             counter.add(value, attributes)
     assert pipeline.measured.value("innatural_chatbot_db_connections") == 4
     assert pipeline.measured.value("innatural_chatbot_db_connections") == 4, "read once more"
+
+
+def test_what_our_own_handles_add_up_is_followed_value_by_value(pipeline: Pipeline) -> None:
+    pipeline.follow(*PACK.derivations)
+    start = time.perf_counter() - 1.0
+    for _ in range(10):
+        chat.track_ai_request("gpt-4", start, True, 150, 300)
+    chat.track_ai_request("gpt-4", start, success=False)
+    measured = pipeline.measured
+    took = "innatural_chatbot_ai_request_duration_seconds"
+    assert measured.value(took, model="gpt-4", status="success") == (10, pytest.approx(10, abs=1))
+    assert measured.value(took, model="gpt-4", status="error")[0] == 1
+    assert measured.value("innatural_chatbot_ai_tokens_total", model="gpt-4", type="completion") == 3_000
+    stable = measured.points("gen_ai_client_operation_duration_seconds")
+    assert sum(point.count for point in stable.values()) == 11
 
 
 def test_an_exemplar_of_what_is_derived_leads_to_the_same_trace(pipeline: Pipeline) -> None:
