@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from otel_kpi.packs.security import attempts, events, handles
-from otel_kpi.packs.security.verdicts import Verdict, count_authentication, count_intrusion
+from otel_kpi.packs.security.verdicts import Verdict, count_authentication, count_intrusion, count_success
 from otel_kpi.packs.security.words import label, word
 
 
@@ -56,7 +56,10 @@ def authentication(
         attempt = attempts.current()
         if attempt is not None:
             attempt.speak()
-        verdict = Verdict(scheme, None if ok else reason or "unknown")
+        if ok:
+            count_success(scheme)
+            return
+        verdict = Verdict(scheme, reason or "unknown")
         count_authentication(verdict, attempts.origin().at(address), attributes)
     except Exception:
         handles.dropped_events.add(1, "security.authentication", "error")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from otel_kpi.packs.security import events, handles
 from otel_kpi.packs.security.origin import Moment, now
@@ -30,12 +30,20 @@ class Verdict:
     when: Moment = field(default_factory=now)
 
 
+_SCHEME: Final = "the scheme of an authentication"
+
+
+def count_success(scheme: object) -> None:
+    """Count an authentication that was believed."""
+    handles.auth_attempts.add(1, word(scheme, _SCHEME), "success", None)
+
+
 def count_authentication(verdict: Verdict, origin: Origin, further: Mapping[str, Any] | None = None) -> None:
     """Count an authentication; a failure is an event, too."""
-    scheme = word(verdict.scheme, "the scheme of an authentication")
     if verdict.reason is None:
-        handles.auth_attempts.add(1, scheme, "success", None)
+        count_success(verdict.scheme)
         return
+    scheme = word(verdict.scheme, _SCHEME)
     reason = word(verdict.reason, "the reason of an authentication")
     handles.auth_attempts.add(1, scheme, "failure", reason)
     if origin.django:

@@ -6,7 +6,10 @@ import logging
 import re
 from enum import Enum
 from functools import lru_cache
-from typing import Final
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 _logger: Final = logging.getLogger("otel_kpi.security")
 
@@ -29,39 +32,42 @@ def word(value: object, what: str) -> str | int | None:
         what: What it is, for the line in the log.
 
     Returns:
-        The label; `other` for what looks like an address, which no series may have. None stays None.
+        The label; `other` for what looks like an address, which no series may have. None stays None. Never raises.
     """
-    name = label(value, what)
-    return _word(name) if isinstance(name, str) else name
+    return _word(value, what) if type(value) is str else _foreign(value, what, _word)
 
 
 def label(value: object, what: str) -> str | int | None:
     """A name as the caller wrote it, `other` for what looks like an address. Never raises."""
+    return _label(value, what) if type(value) is str else _foreign(value, what, _label)
+
+
+def _foreign(value: object, what: str, of_text: Callable[[str, str], str]) -> str | int | None:
     if isinstance(value, Enum):
         value = value.value
     if value is None or isinstance(value, int):
         return value
-    # What comes may be of any type; what has no name of its own is no label.
-    if not isinstance(value, str):
-        _warn(what, "is no text")
+    if isinstance(value, str):
+        return of_text(str(value), what)
+    # What has no name of its own is no label.
+    _warn(what, "is no text")
+    return OTHER
+
+
+@lru_cache(maxsize=512)
+def _word(value: str, what: str) -> str:
+    return re.sub(r"[\s-]+", "_", _label(value, what).strip().lower())
+
+
+@lru_cache(maxsize=512)
+def _label(value: str, what: str) -> str:
+    if len(value) > _LONGEST:
+        _warn(what, f"is longer than {_LONGEST} characters")
         return OTHER
-    if len(value) > _LONGEST or _is_address(value):
-        _warn(
-            what,
-            f"is longer than {_LONGEST} characters" if len(value) > _LONGEST else "looks like an address",
-        )
+    if _ADDRESS.search(value) is not None:
+        _warn(what, "looks like an address")
         return OTHER
     return value
-
-
-@lru_cache(maxsize=512)
-def _word(value: str) -> str:
-    return re.sub(r"[\s-]+", "_", value.strip().lower())
-
-
-@lru_cache(maxsize=512)
-def _is_address(value: str) -> bool:
-    return _ADDRESS.search(value) is not None
 
 
 def _warn(what: str, why: str) -> None:
