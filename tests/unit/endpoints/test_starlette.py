@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from support.web import ask, converse, scope_of
 
-jsonschema = pytest.importorskip("jsonschema")
+pytest.importorskip("jsonschema")
 pytest.importorskip("starlette")
 pytest.importorskip("fastapi")
 
+import jsonschema
 from fastapi import APIRouter, Depends, FastAPI, HTTPException
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
