@@ -206,6 +206,9 @@ class Folder:
         descriptor = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
         with open(descriptor, "wb") as file:  # noqa: PTH123 - a descriptor
             file.write(body)
+            # The system's clock for files may stand still for ten milliseconds, and inodes are used again.
+            now = time.time_ns()
+            os.utime(descriptor, ns=(now, now))
         # Whoever reads has the old file or the new one. No fsync: the group does not outlive the machine.
         os.replace(new, self.path / name)  # noqa: PTH105 - each second
 

@@ -82,6 +82,7 @@ class Participant:
         self._due = 0.0
         self._writing = threading.Lock()
         self._failing = False
+        self._spent = 0.0
         self._begun = time.monotonic()
         self._wishes: deque[Bell] = deque()
 
@@ -100,7 +101,10 @@ class Participant:
         if now >= self._due:
             before = time.thread_time()
             self.write()
-            self._due = now + max(_EVERY, (time.thread_time() - before) / _SHARE)
+            spent = time.thread_time() - before
+            # The first takes its time for imports and for what others have left; that is not what they cost.
+            self._due = now + max(_EVERY, min(spent, self._spent) / _SHARE)
+            self._spent = spent
 
     def write(self) -> None:
         """Leave a snapshot, if something was counted since the last one, and fold what ended processes have left."""
