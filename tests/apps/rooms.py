@@ -71,5 +71,9 @@ def health(_request: Any) -> HttpResponse:
 urlpatterns = [path("health", health)]
 # Channels' stubs know no pattern of Django's.
 routes: Any = [path("<int:number>/", RoomConsumer.as_asgi())]
-outer: Any = [path("rooms/", URLRouter(routes)), re_path(r"^echo/(?P<name>\w+)/$", EchoConsumer.as_asgi())]
+# Channels 4.0 knows no path() before another router.
+outer: Any = [
+    re_path(r"^rooms/", URLRouter(routes)),
+    re_path(r"^echo/(?P<name>\w+)/$", EchoConsumer.as_asgi()),
+]
 application = ProtocolTypeRouter({"http": get_asgi_application(), "websocket": URLRouter(outer)})

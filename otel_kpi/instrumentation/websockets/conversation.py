@@ -304,12 +304,18 @@ class Conversation:
             return trace.INVALID_SPAN
         if self._finished:
             return trace.NonRecordingSpan(handshake.get_span_context())
+        unit = self.handled_here()
+        return self.push() if unit is None else unit.real()
+
+    def handled_here(self) -> Unit | None:
+        """Give the message that code handles which has not its context, if there is one.
+
+        Where the task that received it still runs, that one has it: who asks here is another.
+        """
         unit = self.handling
-        # Where the task that received the message still runs, it has the message's own context: who asks here is
-        # another one.
-        if unit is not None and not unit.ended and (unit.task is None or unit.task.done()):
-            return unit.real()
-        return self.push()
+        if unit is None or unit.ended or not (unit.task is None or unit.task.done()):
+            return None
+        return unit
 
     def push(self) -> trace.Span:
         """Give the span of what the connection does of itself."""

@@ -184,7 +184,10 @@ class Unit(StandIn):
             return span
 
     def describe(self, event_type: str, sender: SpanContext | None) -> bool:
-        """Take on what the application knows of the message; False where it is no message, or over."""
+        """Take on what the application knows of the message; False where it is no message, or over.
+
+        Whoever describes it wants to see it: its span is made, as far as the budget goes.
+        """
         if self.ended or self._kind is not SpanKind.CONSUMER:
             return False
         self._name = f"message {event_type}"
@@ -195,6 +198,7 @@ class Unit(StandIn):
                 self._attributes = {**(self._attributes or {}), **described}
                 if link is not None:
                     self._links = (*self._links, link)
+                self.real()
                 return True
         self._span.update_name(self._name)
         self._span.set_attributes(described)
@@ -257,12 +261,12 @@ class Floating(StandIn):
 
     def describe(self, event_type: str, sender: SpanContext | None) -> bool:
         """Tell the message that is being handled."""
-        handling = self.conversation.handling
+        handling = self.conversation.handled_here()
         return handling is not None and handling.describe(event_type, sender)
 
     def failed(self, error: BaseException) -> None:
         """Note an error in the message that is being handled."""
-        handling = self.conversation.handling
+        handling = self.conversation.handled_here()
         if handling is not None:
             handling.failed(error)
 
