@@ -48,5 +48,5 @@ async def _call(wrapped: Any, _instance: Any, args: Any, kwargs: Any) -> Any:
             attempts.judged(scheme, "invalid_credentials" if given else "missing_credentials")
         raise
     if found is not None:
-        attempts.offered(scheme or "unknown")
+        attempts.offered(scheme or "unknown", required=bool(getattr(args[0], "auto_error", True)))
     return found

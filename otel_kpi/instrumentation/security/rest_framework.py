@@ -44,7 +44,7 @@ def _init(wrapped: Any, _instance: Any, args: Any, kwargs: Any) -> None:
 def _authenticate(wrapped: Any, _instance: Any, args: Any, kwargs: Any) -> Any:
     from rest_framework.exceptions import APIException, PermissionDenied
 
-    scheme = scheme_of(type(wrapped.__self__))
+    scheme = scheme_of(type(getattr(wrapped, "__self__", None)))
     try:
         found = wrapped(*args, **kwargs)
     except PermissionDenied:
@@ -105,7 +105,7 @@ def _get_throttles(wrapped: Any, _instance: Any, args: Any, kwargs: Any) -> Any:
 def _allow_request(wrapped: Any, _instance: Any, args: Any, kwargs: Any) -> Any:
     from rest_framework.throttling import SimpleRateThrottle
 
-    throttle = wrapped.__self__
+    throttle = getattr(wrapped, "__self__", None)
     allowed = wrapped(*args, **kwargs)
     # One for anonymous clients lets everybody else pass without having looked.
     looked = not isinstance(throttle, SimpleRateThrottle) or bool(

@@ -7,7 +7,8 @@ no failure. So what layers say of a request is gathered, and decided when its re
 1. What the application itself says with `security.authentication()` counts as often as it says it, and nothing else.
 2. What a framework says counts before what a library says. It knows the scheme, the library knows the reason.
 3. Of several tokens that a library looked at, one that is good is enough.
-4. Where credentials came and nobody judged them, the status says: 401 and 403 are failures, below 400 is a success.
+4. Where credentials came and nobody judged them, the status says: 401 and 403 are failures. Below 300 is a success,
+   if there is no answer without credentials.
 
 Outside of a request, and after its response has begun, each statement counts at once.
 """
@@ -27,8 +28,8 @@ if TYPE_CHECKING:
 _UNSPECIFIC: Final = frozenset({"invalid_credentials", "invalid_token"})
 """Reasons of a framework that a library may know better."""
 _REFUSALS: Final = {401: "invalid_credentials", 403: "permission_denied"}
-_FAILED: Final = 400
-"""The first status that says that a request was not answered as it wished."""
+_ELSEWHERE: Final = 300
+"""The first status that does not say that a request was answered: it may lead to the login."""
 
 
 @dataclass(slots=True)
@@ -52,6 +53,7 @@ class Attempt:
     _accepted: Verdict | None = None
     _refused: Verdict | None = None
     _offered: str | None = None
+    _required: bool = False
     _attacks: dict[str, Moment] = field(default_factory=dict[str, Moment])
 
     @property
@@ -82,9 +84,9 @@ class Attempt:
         else:
             self._refused = self._refused or Verdict(scheme, reason)
 
-    def offer(self, scheme: str) -> None:
+    def offer(self, scheme: str, *, required: bool) -> None:
         """Credentials came; whether they are good somebody else says."""
-        self._offered = scheme
+        self._offered, self._required = scheme, required
 
     def attack(self, kind: str) -> None:
         """A framework takes the request for an attack: once for each kind, however many layers see the exception."""
@@ -120,7 +122,7 @@ class Attempt:
             return None
         if refused:
             return Verdict(self._offered, refused)
-        return Verdict(self._offered, None) if status < _FAILED else None
+        return Verdict(self._offered, None) if self._required and status < _ELSEWHERE else None
 
 
 def _combined(judged: Verdict, tried: Verdict | None) -> Verdict:
@@ -188,11 +190,11 @@ def tried(scheme: str, reason: str | None) -> None:
         attempt.try_(scheme, reason)
 
 
-def offered(scheme: str) -> None:
-    """A framework found credentials and cannot judge them."""
+def offered(scheme: str, *, required: bool) -> None:
+    """A framework found credentials and cannot judge them; `required`: without them there would be no answer."""
     attempt = _open()
     if attempt is not None:
-        attempt.offer(scheme)
+        attempt.offer(scheme, required=required)
 
 
 def attacked(kind: str) -> None:

@@ -154,8 +154,13 @@ def application() -> FastAPI:
     def broken(user: Annotated[str, Depends(key_of)]) -> None:
         raise HTTPException(503, user)
 
+    @app.get("/elsewhere")
+    def elsewhere(user: Annotated[str, Depends(api_key)]) -> None:
+        raise HTTPException(303, user, {"location": "/login"})
+
     assert forbidden
     assert broken
+    assert elsewhere
     return app
 
 
@@ -185,6 +190,8 @@ def application() -> FastAPI:
         (("/bearer", {}, 401), ("bearer", "failure", "missing_credentials")),
         (("/basic", {"authorization": "Basic !"}, 401), ("basic", "failure", "invalid_credentials")),
         (("/optional", {}, 200), None),
+        (("/optional", {"authorization": "Bearer of whom?"}, 200), None),
+        (("/elsewhere", {"x-key": "right"}, 303), None),
         (("/own", {}, 401), ("partner", "failure", "inactive")),
         (("/forbidden", {"authorization": f"Bearer {token()}"}, 403), ("jwt", "failure", "permission_denied")),
     ],
