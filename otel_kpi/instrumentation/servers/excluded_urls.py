@@ -17,7 +17,8 @@ if TYPE_CHECKING:
     from opentelemetry.context import Context
 
 DEFAULT: Final = (
-    r"^\w+://[^/]*/(?:-/)?(?:health(?:[_-]?check|z|y)?|livez|readyz|liveness|readiness|metrics)(?:/|$|\?)"
+    r"^\w+://[^/]*/(?:(?:-/)?(?:health(?:[_-]?check|z|y)?|livez|readyz|liveness|readiness|metrics)(?:/|$|\?)"
+    r"|api/(?:health(?:/(?:live|ready))?|metrics/summary)/?(?:$|\?))"
 )
 """One regular expression over the whole URL, without a comma, which would part it in two.
 
