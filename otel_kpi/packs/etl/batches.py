@@ -22,7 +22,7 @@ from otel_kpi.packs.etl.faults import failed
 from otel_kpi.packs.etl.outcome import SUCCESS, Outcome, outcome
 from otel_kpi.packs.etl.scope import Inside, Scope, innermost
 from otel_kpi.packs.etl.slices import size_of, take, take_async, whole_slices
-from otel_kpi.packs.etl.stage import Stages
+from otel_kpi.packs.etl.stage import Stage, Stages
 from otel_kpi.packs.etl.tally import Tally, lock
 
 if TYPE_CHECKING:
@@ -339,18 +339,18 @@ class Batches(Generic[T]):
             if self._owned and isinstance(tally, Scope):
                 tally.span.set_attributes(said)
                 tally.end(error)
-            elif isinstance(tally, Scope):
-                self._add_to(tally, said)
+            elif isinstance(tally, Stage):
+                _add_to(tally, said)
         except Exception as fault:
             failed("the end of batches", fault)
 
-    def _add_to(self, scope: Scope, said: dict[str, float]) -> None:
-        """Add the numbers to those of other loops in the same stage."""
-        extra: dict[str, Any] | None = getattr(scope, "extra", None)
-        if extra is not None:
-            with lock():
-                for name, value in said.items():
-                    extra[name] = extra.get(name, 0) + value
+
+def _add_to(stage: Stage, said: dict[str, float]) -> None:
+    """Add the numbers of a loop to those of others in the same stage."""
+    with lock():
+        extra = stage.extra = stage.extra or {}
+        for name, value in said.items():
+            extra[name] = extra.get(name, 0) + value
 
 
 @overload

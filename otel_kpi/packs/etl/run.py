@@ -107,6 +107,11 @@ class Run(Scope):
     def _dataset(self) -> str | None:
         return self.outputs[0] if self.outputs else super()._dataset()
 
+    @property
+    def is_empty(self) -> bool:
+        """Whether nothing was counted, by no stage either."""
+        return not self._stages and super().is_empty
+
     def _facts(self) -> dict[str, Any]:
         return facts(self.totals(), self.quality)
 

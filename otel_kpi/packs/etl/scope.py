@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from opentelemetry.trace import Span
 
 _INNERMOST: Final = context.create_key("otel_kpi.etl")
+_NOWHERE: Final = context.Context()
+_RESULT: Final = names.RESULT.name
 _RECORDED: Final = "_otel_kpi_etl_recorded"
 """Attribute of an exception: in which trace a span has recorded it."""
 _tracer = trace.get_tracer(SCOPE)
@@ -82,7 +84,7 @@ class Scope(Tally):
     ) -> None:
         super().__init__(model, pipeline, run_id, stage_type)
         self.span: Span = trace.INVALID_SPAN
-        self.context: Context = context.get_current()
+        self.context: Context = _NOWHERE
         self.began = time.perf_counter()
         self.inherited = False
         self.ended = False
@@ -114,7 +116,7 @@ class Scope(Tally):
     def begin(self, span: Span, outer: Context) -> Self:
         """Begin, not yet as the innermost: `attach` makes it that."""
         self.span = span
-        self.context = placed(self, trace.set_span_in_context(span, outer))
+        self.context = context.set_value(_INNERMOST, self, trace.set_span_in_context(span, outer))
         underway.remember(self)
         return self
 
@@ -130,9 +132,9 @@ class Scope(Tally):
         would leave a stage current that has ended.
         """
         outer = self.outer
-        if outer is None or innermost() is not self:
+        if outer is None or context.get_current().get(_INNERMOST) is not self:
             return
-        around = innermost(outer)
+        around = outer.get(_INNERMOST)
         # One that ended while we were current could not give its place back then.
         while isinstance(around, Scope) and around.ended and around.outer is not None:
             outer = around.outer
@@ -173,10 +175,15 @@ class Scope(Tally):
         try:
             self._record(time.perf_counter() - self.began, how)
         finally:
-            if self.span.is_recording():
-                self.span.set_attributes({names.RESULT.name: how.result, **self._facts()})
-                self._mark(how)
-            self.span.end()
+            span = self.span
+            if span.is_recording():
+                if self.is_empty:
+                    span.set_attribute(_RESULT, how.result)
+                else:
+                    span.set_attributes({_RESULT: how.result, **self._facts()})
+                if how is not SUCCESS:
+                    self._mark(how)
+            span.end()
         return True
 
     def _record(self, seconds: float, how: Outcome) -> None:
@@ -185,7 +192,7 @@ class Scope(Tally):
 
     def _facts(self) -> dict[str, Any]:
         """What its span says of its volume."""
-        return facts(self.volumes, self.quality) if self.quality is not None or any(self.volumes) else {}
+        return facts(self.volumes, self.quality)
 
     def _mark(self, how: Outcome) -> None:
         """Write on the span what went wrong: the exception itself on the innermost alone."""

@@ -22,6 +22,9 @@ if TYPE_CHECKING:
 
 F = TypeVar("F", bound="Callable[..., Any]")
 
+_NAME: Final = names.STAGE_NAME.name
+_TYPE: Final = names.STAGE_TYPE.name
+_PIPELINE: Final = names.PIPELINE_NAME.name
 TYPES: Final = frozenset(names.STAGE_TYPE.members)
 _WORDS: Final = {
     "validation": "validate", "transformation": "transform", "storage": "store", "extraction": "extract",
@@ -56,7 +59,7 @@ class Stage(Scope):
         super().__init__(model, pipeline, around.run_id if around is not None else None, definition.type)
         self.name = definition.name
         self.run: Run | None = getattr(around, "run", None)
-        self.extra: dict[str, Any] = {}
+        self.extra: dict[str, Any] | None = None
 
     def _dataset(self) -> str | None:
         run = self.run
@@ -70,11 +73,16 @@ class Stage(Scope):
             # The exemplar of its duration is its own span, also where its end is noticed elsewhere.
             with Inside(self.context):
                 handles.stage_duration.record(seconds, self.model, self.stage_type, how.result)
-        if self.run is not None and (self.quality is not None or any(self.volumes)):
+        if self.run is not None and not self.is_empty:
             self.run.take(self)
 
+    @property
+    def is_empty(self) -> bool:
+        """Whether nothing was counted."""
+        return not self.extra and super().is_empty
+
     def _facts(self) -> dict[str, Any]:
-        return {**super()._facts(), **self.extra} if self.extra else super()._facts()
+        return {**super()._facts(), **(self.extra or {})}
 
 
 class Stages(Definition[Stage]):
@@ -100,15 +108,13 @@ class Stages(Definition[Stage]):
         stage = Stage(self)
         span = INVALID_SPAN
         try:
-            attributes = {
-                names.STAGE_NAME.name: self.name,
-                names.STAGE_TYPE.name: self.type,
-                **(self.attributes or {}),
-            }
+            attributes = {_NAME: self.name, _TYPE: self.type}
             title = self.name
             if stage.pipeline:
-                attributes[names.PIPELINE_NAME.name] = stage.pipeline
+                attributes[_PIPELINE] = stage.pipeline
                 title = f"{self.name} {stage.pipeline}"
+            if self.attributes:
+                attributes.update(self.attributes)
             span = start_span(title, attributes=attributes)
             handles.active_processors.add(1, stage.model)
             HEARTBEAT.look()

@@ -92,7 +92,6 @@ class Tally:
         pipeline: The pipeline; None outside of one.
         run_id: Of the run; None outside of one.
         stage_type: `kpi.etl.stage.type` of its records; None lets each status say.
-        volumes: What was counted.
         quality: The last score; None when there is none.
         at_once: Whether what is counted goes out at once: nobody will end this tally.
     """
@@ -108,10 +107,22 @@ class Tally:
         self.pipeline = pipeline
         self.run_id = run_id
         self.stage_type = stage_type
-        self.volumes = nothing()
+        self._volumes: Volumes | None = None
         self.quality: float | None = None
         self.at_once = False
         self._pending: dict[str, int] = {}
+
+    @property
+    def volumes(self) -> Volumes:
+        """What was counted."""
+        if self._volumes is None:
+            self._volumes = nothing()
+        return self._volumes
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether nothing was counted."""
+        return self._volumes is None and self.quality is None
 
     # --- verbs
 
