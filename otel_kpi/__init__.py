@@ -15,6 +15,7 @@ from otel_kpi.sentry import add_breadcrumb, capture_exception, capture_message, 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from otel_kpi import health
     from otel_kpi.diagnosis import Report
     from otel_kpi.packs import analytics, chat, etl, runtime, security, websocket
     from otel_kpi.packs.analytics.engine import AnalyticsInstrumentation
@@ -39,6 +40,7 @@ __all__ = [
     "etl",
     "flush",
     "get_instrumentation_health",
+    "health",
     "runtime",
     "security",
     "set_user",
@@ -60,6 +62,8 @@ _LAZY = {
 def __getattr__(name: str) -> Any:
     if name in _PACKS:
         return importlib.import_module(f"otel_kpi.packs.{name}")
+    if name == "health":
+        return importlib.import_module("otel_kpi.health")
     module = _LAZY.get(name)
     if module is None:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
