@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from sqlalchemy.engine import Engine
     from sqlalchemy.ext.asyncio import AsyncEngine
 
+_POOL: Final = "health"
 _CONNECTED: Final = Result("healthy", MappingProxyType({"connected": True}))
 
 
@@ -37,7 +38,10 @@ def _separate(engine: Any) -> Any:
     """Give an engine with the same dialect and arguments and a pool of its own."""
     from sqlalchemy.engine import Engine
 
-    return Engine(engine.pool.recreate(), engine.dialect, engine.url)
+    pool = engine.pool.recreate()
+    # By which series of pools are named: what is measured of this one is not the application's.
+    pool.logging_name = _POOL
+    return Engine(pool, engine.dialect, engine.url)
 
 
 def _ask_engine(engine: Any) -> Result:
