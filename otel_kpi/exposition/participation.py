@@ -1,7 +1,7 @@
-"""This process as one of several: it leaves its figures for the others, and adds theirs up when it is asked.
+"""How this process comes to take part: bound to a MeterProvider, to a thread that looks in, to forks and to the end.
 
-The thread that exports does the work between requests, each second: if something was counted since, it writes a
-snapshot. Who has no such thread gets one. A process that ends writes a last one; a forked child begins anew.
+The thread is that which exports; where none does there is one of ours. A process that ends writes a last snapshot; a
+forked child begins anew.
 """
 
 from __future__ import annotations
@@ -11,17 +11,13 @@ import logging
 import os
 import threading
 import time
-from collections import deque
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from otel_kpi import _compat
 from otel_kpi import process as process_of_telemetry
-from otel_kpi.exposition import processes
-from otel_kpi.exposition.folder import Folder
-from otel_kpi.exposition.source import OnDemandReader, Source
-from otel_kpi.exposition.totals import Member, Totals, add_up
-from otel_kpi.instance import private_folder
+from otel_kpi.exposition.participant import EVERY, PATIENCE, Binding, Participant
+from otel_kpi.exposition.source import OnDemandReader
 from otel_kpi.model.prometheus import series_name
 from otel_kpi.sdk.drain import Bell
 
@@ -29,141 +25,12 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from opentelemetry.sdk.metrics import MeterProvider
-    from opentelemetry.sdk.metrics.export import MetricReader, MetricsData
+    from opentelemetry.sdk.metrics.export import MetricsData
 
-    from otel_kpi.exposition.families import Families
+    from otel_kpi.exposition.totals import Totals
     from otel_kpi.pipeline import Pipeline
 
 _logger = logging.getLogger("otel_kpi.exposition")
-
-_EVERY: Final = 1.0
-"""Seconds between two snapshots, at least; also between two questions to callbacks when somebody wants to see them."""
-_SHARE: Final = 0.01
-"""Of a processor, at most, for snapshots: with thousands of series they come less often."""
-_PATIENCE: Final = 0.2
-"""Seconds that an answer waits for callbacks of the application; then it says what they said last."""
-_INTERVAL: Final = 10.0
-"""Seconds between two questions to callbacks where nothing is exported."""
-
-
-@dataclass(frozen=True, slots=True)
-class Binding:
-    """Whose figures are told, for the life of the program.
-
-    Attributes:
-        provider: The MeterProvider.
-        reader: Whose sums are read.
-        service: `service.name`, and the stable part of `service.instance.id`.
-        exported: Whether the reader exports.
-        interval: Seconds after which callbacks are asked if no export has asked them.
-        wake: Has the thread look now.
-        has_recorded: Whether this process has anything to tell beside itself.
-    """
-
-    provider: MeterProvider
-    reader: MetricReader
-    service: tuple[str, str]
-    exported: bool = False
-    interval: float = _INTERVAL
-    wake: Callable[[], None] = lambda: None
-    has_recorded: Callable[[], bool] = lambda: True
-
-
-class Participant:
-    """One process; a forked child is another."""
-
-    def __init__(self, binding: Binding) -> None:
-        self.pid = os.getpid()
-        self._binding = binding
-        self._source = Source(binding.provider, binding.reader, exported=binding.exported)
-        self._folder: Folder | None = None
-        self._alone = False
-        self._written: Families = {}
-        self._due = 0.0
-        self._writing = threading.Lock()
-        self._failing = False
-        self._spent = 0.0
-        self._begun = time.monotonic()
-        self._wishes: deque[Bell] = deque()
-
-    def exporting(self, data: MetricsData) -> None:
-        """See what is about to be sent."""
-        self._source.exporting(data)
-
-    def look(self) -> None:
-        """What there is to do between requests; called about each second, and when somebody wants to see callbacks."""
-        now = time.monotonic()
-        wishes = [self._wishes.popleft() for _ in range(len(self._wishes))]
-        if wishes or now - max(self._source.asked_at, self._begun) >= self._binding.interval:
-            self._source.ask()
-            for wish in wishes:
-                wish.ring()
-        if now >= self._due:
-            before = time.thread_time()
-            self.write()
-            spent = time.thread_time() - before
-            # The first takes its time for imports and for what others have left; that is not what they cost.
-            self._due = now + max(_EVERY, min(spent, self._spent) / _SHARE)
-            self._spent = spent
-
-    def write(self) -> None:
-        """Leave a snapshot, if something was counted since the last one, and fold what ended processes have left."""
-        if not self._writing.acquire(timeout=_PATIENCE):
-            return
-        try:
-            folder = self._own_folder()
-            if folder is None:
-                return
-            families = self._source.families()
-            if families != self._written and (self._written or self._binding.has_recorded()):
-                folder.write(Member(self._source.identity(), families, time.time()))
-                self._written = families
-            folder.fold()
-            self._say(None)
-        except OSError as error:
-            self._say(error)
-        finally:
-            self._writing.release()
-
-    def totals(self) -> Totals:
-        """Add up what this process and its siblings have measured."""
-        self._ask()
-        own = Member(self._source.identity(), self._source.shown(), time.time())
-        folder = self._own_folder()
-        return add_up([own, *(folder.others() if folder is not None else ())])
-
-    def _ask(self) -> None:
-        """Have callbacks asked by their thread, and wait for a moment; what they said before will do otherwise."""
-        if time.monotonic() - self._source.asked_at < _EVERY:
-            return
-        wish = Bell()
-        self._wishes.append(wish)
-        self._binding.wake()
-        wish.wait(_PATIENCE)
-
-    def _own_folder(self) -> Folder | None:
-        if self._folder is None and not self._alone:
-            try:
-                self._folder = _folder_of(*self._binding.service)
-            except Exception as error:
-                # Windows, or a temporary directory that is somebody else's.
-                self._alone = True
-                _logger.warning("metrics of several workers are not added up: %s", error)
-        return self._folder
-
-    def _say(self, error: OSError | None) -> None:
-        if error is not None and not self._failing:
-            _logger.warning("metrics of this worker are missing from the answers of others: %s", error)
-        elif error is None and self._failing:
-            _logger.info("metrics of this worker are in the answers of others again")
-        self._failing = error is not None
-
-
-def _folder_of(service: str, base: str) -> Folder:
-    own, root = processes.process(os.getpid()), processes.root()
-    if own is None or root is None:
-        raise OSError("this system does not say which processes there are")
-    return Folder(private_folder(), service, base, root.key, own.key)
 
 
 @dataclass(slots=True)
@@ -270,7 +137,7 @@ def _bind_pipeline(pipeline: Pipeline, interval: float) -> Binding:
         _look()
 
     worker.look = look
-    worker.look_every = _EVERY
+    worker.look_every = EVERY
     worker.wake()
     return Binding(
         pipeline.meter_provider,
@@ -278,7 +145,7 @@ def _bind_pipeline(pipeline: Pipeline, interval: float) -> Binding:
         service,
         exported=reader is not None,
         # An export that is a little late should not be anticipated.
-        interval=interval + (_EVERY if reader is not None else 0.0),
+        interval=interval + (EVERY if reader is not None else 0.0),
         wake=worker.wake,
         has_recorded=pipeline.has_recorded,
     )
@@ -289,7 +156,7 @@ def _bind_foreign(provider: MeterProvider) -> Binding:
     reader = OnDemandReader()
     provider.add_metric_reader(reader)
     resource = _compat.resource_of_metrics(provider).attributes
-    atexit.register(_write_last)
+    atexit.register(lambda: _write_last(time.monotonic() + EVERY))
     service = (str(resource.get("service.name", "")), str(resource.get("service.instance.id", "")))
     return Binding(provider, reader, service, wake=_Ticker().wake)
 
@@ -320,11 +187,11 @@ def _look() -> None:
             _say_defect(error)
 
 
-def _write_last() -> None:
+def _write_last(deadline: float) -> None:
     participant = _participant()
     if participant is not None:
         try:
-            participant.write()
+            participant.write(max(PATIENCE, deadline - time.monotonic()))
         except Exception as error:
             _say_defect(error)
 
@@ -339,10 +206,10 @@ class _Last:
     """Leaves the last snapshot, and one at each flush."""
 
     def begin_drain(self, deadline: float, *, final: bool) -> Callable[[], bool]:
-        del deadline, final
+        del final
 
         def end() -> bool:
-            _write_last()
+            _write_last(deadline)
             return True
 
         return end
@@ -370,7 +237,7 @@ class _Ticker:
 
     def _run(self, bell: Bell) -> None:
         while True:
-            bell.wait(_EVERY)
+            bell.wait(EVERY)
             _look()
 
 
