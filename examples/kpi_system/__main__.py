@@ -13,6 +13,7 @@ from pathlib import Path
 from kpi_system import audit, services
 from kpi_system.services import System
 from kpi_system.traffic import driver, script
+from kpi_system.traffic.plan import Plan
 
 WITHIN = 30.0  # seconds for Prometheus
 
@@ -29,7 +30,7 @@ def main() -> int:
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     name = given.environment or (f"demo-{uuid.uuid4().hex[:6]}" if given.command == "demo" else "demo")
     system = System(name, given.port, given.data.resolve())
-    return serve(system) if given.command == "serve" else asyncio.run(demo(system, given.rounds))
+    return serve(system) if given.command == "serve" else demo(system, given.rounds)
 
 
 def serve(system: System) -> int:
@@ -43,23 +44,28 @@ def serve(system: System) -> int:
     return 0
 
 
-async def demo(system: System, rounds: int) -> int:
+def demo(system: System, rounds: int) -> int:
     """Play the script on the running stack, run the job, and compare; 1 when a number is wrong."""
     command = [*services.launcher()[:1], "stack", "urls", "--json"]
     urls = json.loads(subprocess.run(command, capture_output=True, check=True, text=True).stdout)
     system = replace(system, extra={"OTEL_EXPORTER_OTLP_ENDPOINT": urls["otlp_http"]})
     plan = script.plan(rounds)
     with services.running(system):
-        async with driver.played(system.url, system.key, rounds) as outcome:
-            lines = await asyncio.to_thread(audit.agree, plan, urls["prometheus"], system.environment, WITHIN)
+        lines = asyncio.run(_played(system, plan, rounds, urls["prometheus"]))
     print(services.run_job(system), end="")
-    if (outcome.answers, outcome.received) != (plan.answers, plan.received):
-        lines.append(f"answers: {outcome.answers}, events: {outcome.received}")
     print(f"{len(plan.counts)} series planned, {len(lines)} differ")
     print("\n".join(lines))
     print(f"metrics  {urls['prometheus']}/graph?g0.expr=kpi_etl_quality_score")
     print(f"traces   {urls['jaeger']}/api/traces?service={services.JOB}")
     return 1 if lines else 0
+
+
+async def _played(system: System, plan: Plan, rounds: int, prometheus: str) -> list[str]:
+    async with driver.played(system.url, system.key, rounds) as outcome:
+        lines = await asyncio.to_thread(audit.agree, plan, prometheus, system.environment, WITHIN)
+    if (outcome.answers, outcome.received) != (plan.answers, plan.received):
+        lines.append(f"answers: {outcome.answers}, events: {outcome.received}")
+    return lines
 
 
 if __name__ == "__main__":

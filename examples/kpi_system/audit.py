@@ -15,6 +15,8 @@ EVERYWHERE = ("app", "version", "environment", "instance")
 _ALSO = re.compile(r"__name__|job|otel_scope_.*|service_.*|deployment_.*")
 _LINE = re.compile(r"(?P<name>[a-zA-Z_:][\w:]*)(?:\{(?P<labels>.*)\})? (?P<value>\S+)(?: \d+)?$")
 _LABEL = re.compile(r'(\w+)="((?:[^"\\]|\\.)*)"')
+_ALL = '{{__name__=~"kpi_[a-z0-9_]+", environment="{}"}}'
+"""What recording rules make of them has a colon in its name."""
 PAUSE = 0.5  # seconds between two questions
 
 Found = dict[str, float]
@@ -23,7 +25,7 @@ Found = dict[str, float]
 
 def in_prometheus(url: str, environment: str) -> Found:
     """Return the series of one environment, whichever service they are of."""
-    query = f'{{__name__=~"kpi_.*", environment="{environment}"}}'
+    query = _ALL.format(environment)
     answer: Any = httpx.get(
         f"{url}/api/v1/query", params={"query": query}, timeout=30, trust_env=False
     ).json()
@@ -41,7 +43,7 @@ def in_text(text: str) -> Found:
 
 def lacking(url: str, environment: str) -> list[dict[str, str]]:
     """Return the series of an environment that have not all of the labels that every series has."""
-    query = f'{{__name__=~"kpi_.*", environment="{environment}"}}'
+    query = _ALL.format(environment)
     answer: Any = httpx.get(
         f"{url}/api/v1/query", params={"query": query}, timeout=30, trust_env=False
     ).json()

@@ -32,7 +32,7 @@ def run(made: Plan, model: str, trigger: str, *, broken: bool) -> None:
     if not broken:
         made.see("kpi_etl_pipeline_last_success_time_seconds", **name)
         for age in ("kpi_etl_freshness_lag_seconds", "kpi_etl_freshness_time_seconds"):
-            made.see(age, **name, kpi_etl_dataset="sqlite://facts.db/facts")
+            made.see(age, **name, kpi_etl_dataset_name="sqlite://facts.db/facts")
         if model == "sales":
             made.count("kpi_etl_retries_total", **name, error_type="database_locked")
 
@@ -42,7 +42,12 @@ def _volume(made: Plan, model: str, *, broken: bool) -> None:
     read, faults = len(feeds.records(model)), feeds.faults(model)
     invalid = faults.total()
     valid = read - invalid
-    counts = {("extract", "read"): read, ("validate", "valid"): valid, ("validate", "invalid"): invalid}
+    counts = {
+        ("extract", "read"): read,
+        ("validate", "read"): read,
+        ("validate", "valid"): valid,
+        ("validate", "invalid"): invalid,
+    }
     made.count("kpi_etl_io_bytes_total", len(feeds.text(model)), **name, kpi_etl_io_direction="read")
     if not broken:
         counts["store", "written"] = valid
