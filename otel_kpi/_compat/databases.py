@@ -147,13 +147,16 @@ def asyncpg_pool_method() -> str:
 
 def asyncpg_pool_anchor(pool: Any) -> Any:
     """Give what lives as long as a pool and can be held weakly, which the pool cannot; None before it is open."""
-    holders = pool._holders
-    return holders[0] if holders else None
+    return pool._queue
 
 
-def asyncpg_pool_of(anchor: Any) -> Any:
-    """Give the pool of an anchor."""
-    return anchor._pool
+def asyncpg_pool_usage(anchor: Any) -> tuple[int, int, int]:
+    """Give how many connections of a pool are in use, idle, and open at most, from its anchor.
+
+    The anchor is the queue of those places that nobody has, connected or not.
+    """
+    free = list(anchor._queue)
+    return anchor.maxsize - len(free), sum(place.is_connected() for place in free), anchor.maxsize
 
 
 def asyncpg_connection(proxy: Any) -> Any:

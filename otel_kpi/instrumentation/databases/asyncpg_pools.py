@@ -93,9 +93,8 @@ class AsyncpgPools:
 
 
 def _usage(anchor: Any, noted: Pool) -> Usage | None:
-    pool = _compat.asyncpg_pool_of(anchor)
-    size, idle, most = pool.get_size(), pool.get_idle_size(), pool.get_max_size()
-    return Usage(size - idle, idle, most, most, len(noted.waiting))
+    used, idle, most = _compat.asyncpg_pool_usage(anchor)
+    return Usage(used, idle, most, most, len(noted.waiting))
 
 
 def _name_of(connection: Any) -> str:

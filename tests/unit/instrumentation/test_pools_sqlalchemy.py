@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from sqlalchemy import create_engine, event, text
+from sqlalchemy.exc import NoSuchModuleError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import create_async_engine
 from sqlalchemy.pool import NullPool, QueuePool, StaticPool
@@ -132,6 +133,7 @@ def test_of_a_connection_that_all_share_nothing_is_counted(captured: Captured) -
     with engine.connect(), engine.connect():
         assert counts(captured, "shared") == {}
     assert value(captured, "db.client.connection.wait_time", "shared")[0] == 2
+    engine.dispose()
 
 
 def test_a_connection_that_fails_is_not_in_use(captured: Captured, tmp_path: Path) -> None:
@@ -182,10 +184,18 @@ def test_pools_of_one_name_add_up(captured: Captured, tmp_path: Path) -> None:
         engine.dispose()
 
 
+def engine_of(url: str) -> Any:
+    """An engine; SQLAlchemy 1.4 has no dialect for psycopg 3, and none that is asynchronous for it."""
+    try:
+        return create_engine(url)
+    except NoSuchModuleError:
+        pytest.skip("this SQLAlchemy has no dialect for psycopg")
+
+
 def test_name_says_server_and_database_and_nothing_of_the_user(
     captured: Captured, postgresql: Server
 ) -> None:
-    engine = create_engine(f"postgresql+psycopg://{postgresql.address}")
+    engine = engine_of(f"postgresql+psycopg://{postgresql.address}")
     name = f"{postgresql.host}:{postgresql.port}/{postgresql.database}"
     with engine.connect() as connection:
         connection.execute(text("SELECT 1"))
@@ -199,6 +209,8 @@ def test_name_says_server_and_database_and_nothing_of_the_user(
 @pytest.mark.parametrize("driver", ["asyncpg", "psycopg"])
 def test_an_asynchronous_engine_says_the_same(captured: Captured, postgresql: Server, driver: str) -> None:
     name = f"{postgresql.host}:{postgresql.port}/{postgresql.database}"
+    pytest.importorskip(driver)
+    engine_of(f"postgresql+{driver}://")
 
     async def work() -> None:
         engine = create_async_engine(
@@ -252,15 +264,15 @@ def test_a_checkout_costs_microseconds(captured: Captured, tmp_path: Path) -> No
     engine = create_engine(f"sqlite:///{tmp_path}/shop.db", poolclass=QueuePool)
 
     def each() -> float:
-        number = 1_000
+        number = 50
         begin = time.perf_counter()
         for _ in range(number):
             engine.raw_connection().close()
         return (time.perf_counter() - begin) / number
 
     each()
-    with_us = min(each() for _ in range(3))
+    with_us = min(each() for _ in range(40))  # the machine has other work too
     instrumentation.uninstall()
-    without = min(each() for _ in range(3))
+    without = min(each() for _ in range(40))
     engine.dispose()
     assert with_us - without < 75e-6, f"{(with_us - without) * 1e6:.1f} µs"

@@ -1,4 +1,4 @@
-"""Pools of psycopg and asyncpg on a real PostgreSQL say what they have, who waits and for how long."""
+"""Pools of psycopg on a real PostgreSQL say what they have, who waits and for how long."""
 
 from __future__ import annotations
 
@@ -9,8 +9,6 @@ import time
 import weakref
 from typing import TYPE_CHECKING, Any
 
-import asyncpg
-import psycopg_pool
 import pytest
 
 from otel_kpi.packs.database.pools import pools
@@ -20,6 +18,8 @@ if TYPE_CHECKING:
 
     from support.captured import Captured
     from support.servers import Server
+
+psycopg_pool = pytest.importorskip("psycopg_pool")
 
 COUNT = "db.client.connection.count"
 NAME, STATE = "db.client.connection.pool.name", "db.client.connection.state"
@@ -108,40 +108,12 @@ def test_psycopgs_asynchronous_pool(captured: Captured, url: str) -> None:
     assert value(captured, "timeouts", "async") == 1
 
 
-def test_asyncpgs_pool(captured: Captured, url: str, name: str) -> None:
-    before = {metric: value(captured, metric, name) for metric in ("wait_time", "use_time", "timeouts")}
-
-    async def work() -> None:
-        async with asyncpg.create_pool(url, min_size=1, max_size=2) as pool:
-            assert await pool.fetchval("SELECT 1") == 1
-            assert counts(captured, name) == {"used": 0, "idle": 1}
-            async with pool.acquire(), pool.acquire():
-                assert counts(captured, name) == {"used": 2, "idle": 0}
-                assert value(captured, "max", name) == 2
-                with pytest.raises(TimeoutError):
-                    await pool.acquire(timeout=0.05)
-        assert value(captured, "pending_requests", name) == 0
-
-    asyncio.run(work())
-    assert value(captured, "wait_time", name) == before["wait_time"] + 3
-    assert value(captured, "use_time", name) == before["use_time"] + 3
-    assert value(captured, "timeouts", name) == before["timeouts"] + 1
-
-
 def test_no_pool_is_kept_alive(captured: Captured, url: str) -> None:
     del captured
-
-    async def work() -> weakref.ref[Any]:
-        async with asyncpg.create_pool(url, min_size=1, max_size=1) as pool:
-            await pool.fetchval("SELECT 1")
-            return weakref.ref(pool._holders[0])
-
-    asyncpgs = asyncio.run(work())
     with psycopg_pool.ConnectionPool(url, min_size=1, max_size=1) as pool:
         with pool.connection():
             pass
-        psycopgs = weakref.ref(pool)
+        forgotten = weakref.ref(pool)
     del pool
     gc.collect()
-    assert asyncpgs() is None
-    assert psycopgs() is None
+    assert forgotten() is None
