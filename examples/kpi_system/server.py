@@ -10,6 +10,7 @@ from pydantic import BaseModel
 
 import otel_kpi
 from kpi_system import engine, feeds
+from kpi_system.archive import Archive
 from kpi_system.gate import Gate, without_tags
 from kpi_system.hub import Hub
 from kpi_system.processor import Processor
@@ -22,6 +23,7 @@ app = FastAPI(title="KPI system")
 add_endpoints(app)  # /metrics, /api/metrics/summary, /monitoring, /api/health and its kin
 gate = Gate(os.environ["KPI_API_KEY"])
 hub = Hub()
+archive = Archive()
 processor = Processor(DATA / "facts.db")
 
 
@@ -57,6 +59,18 @@ async def analysis(model: str, request: Request) -> dict[str, Any]:
         hub.publish("analysis_completed", model, anomalies=len(found))
         await hub.flush()
         return {"anomalies": len(found)}
+
+
+@app.post("/api/archive")
+async def begin_archive(request: Request) -> dict[str, str]:
+    with gate.secured("archive", request):
+        return {"archive": archive.begin()}
+
+
+@app.delete("/api/archive")
+async def end_archive(request: Request) -> dict[str, str]:
+    with gate.secured("archive", request):
+        return {"archive": await archive.end()}
 
 
 @app.get("/api/models")

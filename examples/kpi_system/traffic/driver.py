@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import AsyncGenerator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
+from itertools import chain
 from typing import Any
 
 import httpx
@@ -54,16 +55,17 @@ async def played(url: str, key: str, rounds: int) -> AsyncGenerator[Outcome]:
         planned = script.plan(rounds).received
         async with httpx.AsyncClient(base_url=url, timeout=WITHIN, trust_env=False) as http:
             listening = asyncio.gather(*map(_events, clients, planned))
-            for number in range(rounds):
-                for request in script.requests(number):
-                    answer = await _send(http, request, key)
-                    path = request.path.partition("?")[0]
-                    answers[f"{request.method} {path} {answer.status_code}"] += 1
+            rounds_of_requests = chain.from_iterable(map(script.requests, range(rounds)))
+            for request in (script.BEGIN_ARCHIVE, *rounds_of_requests):
+                answer = await _send(http, request, key)
+                path = request.path.partition("?")[0]
+                answers[f"{request.method} {path} {answer.status_code}"] += 1
             received = await asyncio.wait_for(listening, WITHIN)
-        for client, models in list(zip(clients, script.SUBSCRIPTIONS, strict=True))[script.OPEN :]:
-            await _say(client, "unsubscribe", models)
-            await client.close()
-        yield Outcome(answers, received)
+            for client, models in list(zip(clients, script.SUBSCRIPTIONS, strict=True))[script.OPEN :]:
+                await _say(client, "unsubscribe", models)
+                await client.close()
+            yield Outcome(answers, received)
+            await _send(http, script.END_ARCHIVE, key)
 
 
 async def _send(http: httpx.AsyncClient, request: script.Request, key: str) -> httpx.Response:

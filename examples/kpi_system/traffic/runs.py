@@ -1,6 +1,6 @@
 """What one run of the processor causes."""
 
-from kpi_system import feeds, processor
+from kpi_system import archive, feeds, processor
 from kpi_system.traffic.plan import Plan
 
 
@@ -72,3 +72,20 @@ def _batches(made: Plan, model: str) -> None:
             "kpi_etl_batches_processed_total", **validate, kpi_etl_result="failure" if bad else "success"
         )
         made.count("kpi_etl_batch_size_count", **validate)
+
+
+def lasting(made: Plan) -> None:
+    """Add the run of the archive while it lasts."""
+    made.put("kpi_etl_pipeline_run_active", 1, model_name=archive.MODEL)
+    made.see("kpi_etl_pipeline_run_elapsed_seconds", model_name=archive.MODEL)
+
+
+def ended(made: Plan) -> None:
+    """Add that it has ended."""
+    name = {"model_name": archive.MODEL}
+    made.put("kpi_etl_pipeline_run_active", 0, **name)
+    made.present = {each for each in made.present if not each.startswith("kpi_etl_pipeline_run_elapsed")}
+    made.count("kpi_etl_pipeline_runs_total", **name, kpi_etl_run_trigger="manual", kpi_etl_result="success")
+    made.count("kpi_etl_pipeline_run_duration_seconds_count", **name, kpi_etl_result="success")
+    for last in ("last_run_time", "last_run_duration", "last_success_time"):
+        made.see(f"kpi_etl_pipeline_{last}_seconds", **name)

@@ -9,7 +9,7 @@ from itertools import combinations
 
 from kpi_system import detectors, feeds, gate
 from kpi_system.traffic.plan import Plan
-from kpi_system.traffic.runs import run
+from kpi_system.traffic.runs import ended, lasting, run
 
 OPEN = 2
 """Clients that stay for as long as the figures are read."""
@@ -40,6 +40,10 @@ class Request:
     body: dict[str, str] | None = None
 
 
+BEGIN_ARCHIVE = Request("POST", "/api/archive")
+END_ARCHIVE = Request("DELETE", "/api/archive")
+
+
 def requests(number: int) -> list[Request]:
     """Return the requests of one round in the order in which they are sent, each after the answer to the one before."""
     return [
@@ -65,6 +69,9 @@ def plan(rounds: int) -> Plan:
     """Return everything that so many rounds cause, as long as the clients that stay are there."""
     made = Plan(received=[0] * len(SUBSCRIPTIONS))
     _connections(made)
+    _request(made, BEGIN_ARCHIVE)
+    made.answers["POST /api/archive 200"] += 1
+    lasting(made)
     for number in range(rounds):
         for request in requests(number):
             made.answers[f"{request.method} {request.path.partition('?')[0]} {request.status}"] += 1
@@ -75,12 +82,18 @@ def plan(rounds: int) -> Plan:
     return made
 
 
+def end(made: Plan) -> None:
+    """Add what happens when the clients that stay are no longer needed."""
+    _request(made, END_ARCHIVE)
+    ended(made)
+
+
 # --- requests
 
 
 def _request(made: Plan, request: Request) -> None:
     words = request.path.partition("?")[0].strip("/").split("/")
-    operation = {"models": "models", "notes": "notes", "reports": "report"}[words[1]]
+    operation = {"reports": "report"}.get(words[1], words[1])
     if len(words) == 4:  # noqa: PLR2004 - api, models, the model, what to do
         operation = words[3]
     result = {200: "allowed", 401: "denied", 429: "denied"}.get(request.status, "error")
