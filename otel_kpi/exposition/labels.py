@@ -15,7 +15,7 @@ from typing import Any, Final, cast
 
 from otel_kpi.model.prometheus import label_name
 
-TAKEN: Final = frozenset({"__name__", "job", "instance"})
+TAKEN: Final = frozenset({"job", "instance"})
 """Labels that Prometheus sets from the resource, whatever a measurement says."""
 _MOST_TEXTS: Final = 50_000
 _LABEL: Final = re.compile(r'([a-zA-Z_][a-zA-Z0-9_]*)="((?:[^"\\\n]|\\[\\n"])*)"')
@@ -50,7 +50,8 @@ def label_text(attributes: Mapping[str, Any], leave_out: frozenset[str] = TAKEN)
     labels: dict[str, str] = {}
     for attribute in sorted(attributes):
         name = _label_name(attribute)
-        if name.strip("_") == "" or name in leave_out:
+        # Names with two underscores are reserved: a reader of the text refuses all of it.
+        if name.startswith("__") or name == "_" or name in leave_out:
             continue
         value = value_text(attributes[attribute])
         labels[name] = f"{labels[name]};{value}" if name in labels else value

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 KEPT = frozenset({"counter", "histogram"})
 """Kinds that stay true of a process that has ended."""
 _NAMED = re.compile(r'(?:^|,)(?:app|environment|version)="')
-_IDENTIFYING = frozenset({"__name__", "service_namespace", "service_name", "service_instance_id"})
+_IDENTIFYING = frozenset({"service_namespace", "service_name", "service_instance_id"})
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,8 +24,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
-WITHIN = 3.0
-"""Seconds after the last request within which any worker must know of it; the figure is two."""
+WITHIN = 6.0
+"""Seconds after the last request within which any worker must know of it: three times the figure."""
 
 APP = """
 import os
