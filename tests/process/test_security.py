@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import httpx
+import jwt
 import pytest
 from support.children import RUN, environment, free_port, get, running, stop
 from support.receiver import Receiver, plain
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
 
 HERE = Path(__file__).parent
 CLIENT = "203.0.113.77"
+KEY = "a secret of at least thirty-two bytes"
 
 SERVERS: dict[str, Callable[[int], list[str]]] = {
     "gunicorn": lambda port: ["gunicorn", "--bind", f"127.0.0.1:{port}", "--threads", "2", "security_office"],
@@ -231,3 +233,50 @@ def test_each_refusal_of_a_django_project_is_counted_once_with_its_reason(
             ),
         ]
         assert [text for text in elsewhere if CLIENT in text] == []
+
+
+def test_refusals_of_a_fastapi_application_reach_the_receiver_with_whole_addresses(tmp_path: Path) -> None:
+    def token(key: str, **claims: Any) -> dict[str, str]:
+        made = jwt.encode({"sub": "ada"} | claims, key, "HS256")
+        return {"Authorization": f"Bearer {made}", "X-Forwarded-For": CLIENT}
+
+    port = free_port()
+    with Receiver() as receiver:
+        env = environment(receiver.url, OTEL_SERVICE_NAME="desk", PYTHONPATH=str(HERE))
+        command = [*RUN, "uvicorn", "--port", str(port), "security_desk:app"]
+        with (
+            running(command, env, tmp_path) as process,
+            httpx.Client(base_url=f"http://127.0.0.1:{port}") as client,
+        ):
+            assert get(f"http://127.0.0.1:{port}/login") == 200
+            for headers in (
+                token(KEY),
+                token("k" * 40),
+                token("k" * 40),
+                token(KEY, exp=1),
+                {"X-Forwarded-For": CLIENT},
+            ):
+                client.get("/orders", headers=headers)
+            for _ in range(3):
+                client.get("/login", headers={"X-Forwarded-For": CLIENT})
+            stop(process)
+        assert totals(receiver, "kpi.security.auth.attempts") == {
+            ("success", "jwt"): 1,
+            ("invalid_signature", "failure", "jwt"): 2,
+            ("expired", "failure", "jwt"): 1,
+            ("missing_credentials", "failure", "oauth2"): 1,
+        }
+        assert totals(receiver, "kpi.security.rate_limit.requests") == {
+            ("2 per 1 hour", "allowed"): 3,
+            ("2 per 1 hour", "limited"): 1,
+        }
+        assert totals(receiver, "django.auth.failures") == {}
+        events = [log for log in receiver.logs if log.item.event_name.startswith("security.")]
+        assert Counter(log.item.body.string_value for log in events) == {
+            f"Auth failure: jwt, invalid_signature from {CLIENT}": 2,
+            f"Auth failure: jwt, expired from {CLIENT}": 1,
+            f"Auth failure: oauth2, missing_credentials from {CLIENT}": 1,
+            f"Rate limit reached: 2 per 1 hour from {CLIENT}": 1,
+        }
+        servers = {span.item.trace_id: span.attributes.get("client.address") for span in receiver.spans}
+        assert {servers[log.item.trace_id] for log in events} == {"203.0.113.0"}
