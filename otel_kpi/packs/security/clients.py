@@ -48,10 +48,13 @@ class Clients:
         self._seen: dict[int, float] = {}
         self._lock = threading.Lock()
         self._warned = False
+        self.asked = False
+        """Whether anybody was ever found suspicious here."""
 
     def see(self, client: str) -> bool:
         """Note a client; False when there is no room for one more."""
         now, key = self._clock(), hash(client)
+        self.asked = True
         with self._lock:
             self._forget(now)
             # Taken out first: the order is that of the last sight.
@@ -77,7 +80,7 @@ class Clients:
         """Forget all of them; in a forked child, whose lock may be one that nobody gives back."""
         self._lock = threading.Lock()
         self._seen = {}
-        self._warned = False
+        self._warned = self.asked = False
 
     def _forget(self, now: float) -> None:
         while self._seen:
@@ -88,7 +91,14 @@ class Clients:
 
 
 _clients: Final = Clients()
-record.observe(instruments.SUSPICIOUS_CLIENTS, lambda: [(len(_clients),)], handles.SCOPE)
+
+
+def _readings() -> list[tuple[int]]:
+    # Where nobody ever looks for suspicious clients there are not 0 of them: it is not known.
+    return [(len(_clients),)] if _clients.asked else []
+
+
+record.observe(instruments.SUSPICIOUS_CLIENTS, _readings, handles.SCOPE)
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_clients.clear)
 

@@ -199,6 +199,7 @@ def test_hundred_thousand_suspicious_clients_are_counted_up_to_the_bound(
     series: Measured, caplog: pytest.LogCaptureFixture
 ) -> None:
     clients._clients.clear()
+    assert series.value("kpi_security_suspicious_clients") is None, "nobody looked: it is not known"
     addresses = ipaddress.ip_network("10.0.0.0/8")
     for number in range(MANY):
         security.suspicious(addresses[number], "honeypot")
