@@ -9,6 +9,7 @@ import logging
 import os
 import threading
 import time
+from collections import OrderedDict
 from typing import TYPE_CHECKING, Final
 
 from otel_kpi import record
@@ -34,6 +35,9 @@ class Clients:
         most: How many are told apart.
         seconds: How long one is remembered after it was last seen.
         clock: Seconds that only go up.
+
+    Attributes:
+        asked: Whether anybody was ever found suspicious here.
     """
 
     def __init__(
@@ -45,11 +49,10 @@ class Clients:
         self._most = most
         self._seconds = seconds
         self._clock = clock
-        self._seen: dict[int, float] = {}
+        self._seen: OrderedDict[int, float] = OrderedDict()  # a dict is slow at forgetting its first
         self._lock = threading.Lock()
         self._warned = False
         self.asked = False
-        """Whether anybody was ever found suspicious here."""
 
     def see(self, client: str) -> bool:
         """Note a client; False when there is no room for one more."""
@@ -79,7 +82,7 @@ class Clients:
     def clear(self) -> None:
         """Forget all of them; in a forked child, whose lock may be one that nobody gives back."""
         self._lock = threading.Lock()
-        self._seen = {}
+        self._seen = OrderedDict()
         self._warned = self.asked = False
 
     def _forget(self, now: float) -> None:
@@ -87,7 +90,7 @@ class Clients:
             first = next(iter(self._seen))
             if now - self._seen[first] < self._seconds:
                 return
-            del self._seen[first]
+            self._seen.popitem(last=False)
 
 
 _clients: Final = Clients()

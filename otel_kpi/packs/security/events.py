@@ -7,6 +7,7 @@ beyond is counted in `kpi.security.events.dropped`, and in the metrics in any ca
 from __future__ import annotations
 
 import logging
+import os
 import threading
 import time
 from typing import TYPE_CHECKING, Any, Final
@@ -65,10 +66,16 @@ class Allowance:
             self._left -= 1
             return True
 
+    def after_fork(self) -> None:
+        """Have a lock that nobody holds: one of the parent's threads may have held it."""
+        self._lock = threading.Lock()
+
 
 _allowance: Final = Allowance()
 _logger: Final = _logs.get_logger(handles.SCOPE)
 _exceeded = False
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_allowance.after_fork)
 
 
 def write(
