@@ -7,6 +7,8 @@ engine is bound to the application's event loop. Whether the pool is used up, th
 
 from __future__ import annotations
 
+import math
+import threading
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final
 
@@ -17,7 +19,9 @@ if TYPE_CHECKING:
     from sqlalchemy.engine import Engine
     from sqlalchemy.ext.asyncio import AsyncEngine
 
+_TIMED: Final = frozenset({"postgresql", "mysql", "mariadb"})
 _POOL: Final = "health"
+_asking = threading.local()
 _CONNECTED: Final = Result("healthy", MappingProxyType({"connected": True}))
 
 
@@ -30,7 +34,8 @@ def sqlalchemy(engine: Engine | AsyncEngine) -> Check:
     """
     synchronous: Any = getattr(engine, "sync_engine", None)
     if synchronous is None:
-        return Check("database", lambda _timeout: _ask_engine(engine), critical=True)
+        _connect_in_time_for_checks(engine)
+        return Check("database", lambda timeout: _ask_engine(engine, timeout), critical=True)
     return Check("database", lambda _timeout: _ask_async_engine(synchronous), critical=True)
 
 
@@ -44,16 +49,49 @@ def _separate(engine: Any) -> Any:
     return Engine(pool, engine.dialect, engine.url)
 
 
-def _ask_engine(engine: Any) -> Result:
+def _ask_engine(engine: Any, timeout: float) -> Result:
     from sqlalchemy import select
 
     own = _separate(engine)
+    _asking.limits = _limits(engine.dialect.name, timeout)
     try:
         with own.connect() as connection:
             connection.execute(select(1))
     finally:
+        _asking.limits = None
         own.dispose()
     return _CONNECTED
+
+
+def _connect_in_time_for_checks(engine: Any) -> None:
+    from sqlalchemy import event
+
+    # When it is declared, and not when it is asked: listeners may not change while another thread connects.
+    if not event.contains(engine, "do_connect", _connect_in_time):
+        event.listen(engine, "do_connect", _connect_in_time)
+
+
+def _connect_in_time(dialect: Any, record: Any, arguments: Any, options: dict[str, Any]) -> Any:
+    """Connect for a check with the driver's own time-out; None leaves it to SQLAlchemy, as for the application.
+
+    A server that takes a connection and says nothing would have the check hang for ever, and nobody would see that
+    the server is back. The options outlive the call in many versions (Azure/azure-sdk-for-python#48382), so that a copy
+    is what the application's own listeners get, which may add a password to it.
+    """
+    limits: dict[str, int] | None = getattr(_asking, "limits", None)
+    if not limits:
+        return None
+    given, copied = list(arguments), {**limits, **options}
+    for listener in tuple(dialect.dispatch.do_connect):
+        connection = listener(dialect, record, given, copied) if listener is not _connect_in_time else None
+        if connection is not None:
+            return connection
+    return dialect.connect(*given, **copied)
+
+
+def _limits(name: str, timeout: float) -> dict[str, int]:
+    """Give the options by which a database's drivers are given a time to connect: whole seconds, for PostgreSQL 2 at least."""
+    return {"connect_timeout": max(2, math.ceil(timeout))} if name in _TIMED else {}
 
 
 async def _ask_async_engine(engine: Any) -> Result:
@@ -75,14 +113,17 @@ def django_database(alias: str = "default") -> Check:
     Args:
         alias: Its key in `DATABASES`.
     """
-    return Check("database", lambda _timeout: _ask_django(alias), critical=True)
+    return Check("database", lambda timeout: _ask_django(alias, timeout), critical=True)
 
 
-def _ask_django(alias: str) -> Result:
+def _ask_django(alias: str, timeout: float) -> Result:
     from django.db import connections
 
     # Not `connections[alias]`: that one would stay open with this thread's locals.
-    connection = connections.create_connection(alias)
+    connection: Any = connections.create_connection(alias)
+    options = connection.get_connection_params
+    limits = _limits(connection.vendor, timeout)
+    connection.get_connection_params = lambda: {**limits, **options()}
     try:
         with connection.cursor() as cursor:
             cursor.execute(f"SELECT 1{connection.features.bare_select_suffix}")

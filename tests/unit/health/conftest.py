@@ -44,3 +44,9 @@ def known(health: Health) -> Callable[[str], Known]:
 def redis_server() -> Iterator[servers.Server]:
     with servers.redis() as server:
         yield server
+
+
+@pytest.fixture(scope="session")
+def postgresql() -> Iterator[servers.Server]:
+    with servers.postgresql() as server:
+        yield server

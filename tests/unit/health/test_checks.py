@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import socket
 import threading
+import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING, Any
 
@@ -73,6 +75,32 @@ def test_an_async_engine_is_asked_on_another_loop_and_stays_usable(
     assert found(known("database")) == ("healthy", {"connected": True}, None)
 
 
+@pytest.mark.parametrize("order", ["before", "after"])
+def test_a_password_that_the_application_adds_at_each_connection_is_added(
+    health: Health, known: Knows, order: str
+) -> None:
+    """As tokens of a cloud's databases are: by a listener, whenever it was registered."""
+    sqlalchemy = pytest.importorskip("sqlalchemy")
+    pytest.importorskip("psycopg")
+    engine = sqlalchemy.create_engine(f"postgresql+psycopg://clerk@127.0.0.1:{free_port()}/shop")
+    seen: list[dict[str, Any]] = []
+
+    def add_token(_dialect: Any, _record: Any, _arguments: Any, options: dict[str, Any]) -> None:
+        seen.append(dict(options))
+        options["password"] = "token"
+
+    if order == "before":
+        sqlalchemy.event.listen(engine, "do_connect", add_token)
+    health.check("database", engine)
+    if order == "after":
+        sqlalchemy.event.listen(engine, "do_connect", add_token)
+    known("database")
+    assert seen[-1]["connect_timeout"] == 2
+    with pytest.raises(sqlalchemy.exc.OperationalError):
+        engine.connect()
+    assert "connect_timeout" not in seen[-1], "the application connects as it did"
+
+
 def test_a_database_that_is_not_there_says_the_exceptions_type_alone(health: Health, known: Knows) -> None:
     sqlalchemy = pytest.importorskip("sqlalchemy")
     pytest.importorskip("psycopg")
@@ -83,6 +111,46 @@ def test_a_database_that_is_not_there_says_the_exceptions_type_alone(health: Hea
     assert found(known("database")) == ("unhealthy", {}, "OperationalError")
     assert b"hunter2" not in health.answer("full").body
     assert health.answer("ready").status == 503
+
+
+@pytest.mark.proof
+@pytest.mark.parametrize("driver", ["psycopg", "psycopg2"])
+def test_a_database_that_takes_connections_and_says_nothing_is_found_again(
+    health: Health, driver: str
+) -> None:
+    sqlalchemy = pytest.importorskip("sqlalchemy")
+    pytest.importorskip(driver)
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        port = silent.getsockname()[1]
+        engine = sqlalchemy.create_engine(f"postgresql+{driver}://clerk:hunter2@127.0.0.1:{port}/shop")
+        health.check("database", engine, timeout=0.2, interval=1000)
+        health.start()
+        deadline = time.monotonic() + 10
+        hung = False
+        while True:
+            known = next(each for each in health.known() if each.declaration.name == "database")
+            hung = hung or known.hanging_since is not None
+            if hung and known.hanging_since is None:
+                break
+            assert time.monotonic() < deadline, "it hangs for ever"
+            time.sleep(0.05)
+    assert known.status(time.monotonic()) == "unhealthy"
+
+
+@pytest.mark.proof
+@pytest.mark.parametrize("driver", ["psycopg", "psycopg2", "asyncpg", "psycopg async"])
+def test_a_real_database_is_asked_by_each_driver(
+    health: Health, known: Knows, postgresql: Server, driver: str
+) -> None:
+    pytest.importorskip("sqlalchemy")
+    name = driver.partition(" ")[0]
+    pytest.importorskip(name)
+    from sqlalchemy import create_engine
+    from sqlalchemy.ext.asyncio import create_async_engine
+
+    make = create_async_engine if driver in {"asyncpg", "psycopg async"} else create_engine
+    health.check("database", make(f"postgresql+{name}://{postgresql.address}"), timeout=10)
+    assert found(known("database")) == ("healthy", {"connected": True}, None)
 
 
 # --- Redis
@@ -109,8 +177,6 @@ def test_an_async_redis_is_asked_on_another_loop(health: Health, known: Knows, r
 
 def test_a_redis_that_does_not_answer_is_given_up(health: Health, known: Knows) -> None:
     redis = pytest.importorskip("redis")
-    import socket
-
     with socket.create_server(("127.0.0.1", 0)) as silent:
         health.check("redis", redis.Redis(port=silent.getsockname()[1]), timeout=0.2)
         status, _, error = found(known("redis"))
