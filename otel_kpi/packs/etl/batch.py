@@ -111,7 +111,7 @@ def write_span(tally: Tally, within: Context | None, batch: Batch, seconds: floa
         attributes[names.ERROR_TYPE.name] = how.error_type
     name = getattr(tally, "name", None) or tally.pipeline
     title = f"batch {name}" if name else "batch"
-    span = start_span(title, within, attributes=attributes, start_time=batch.handed_at)
+    span = start_span(title, attributes, within, start_time=batch.handed_at)
     if how.error_type is not None:
         said = None if how.error is None else f"{type(how.error).__name__}: {how.error}"
         span.set_status(Status(StatusCode.ERROR, said or how.error_type))

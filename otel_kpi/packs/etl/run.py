@@ -90,9 +90,9 @@ class Run(Scope):
     def report(self) -> None:
         """Hand what was told to the run itself to the instruments, unless a stage has told it."""
         with lock():
-            pending, self._pending = self._pending, {}
+            pending, self._pending = self._pending, None
             told = {status for volumes in self._stages.values() for status in volumes.records}
-        for status, count in pending.items():
+        for status, count in (pending or {}).items():
             if status not in told:
                 self._add(status, count)
 
@@ -216,9 +216,9 @@ class Runs(Definition[Run]):
         }
         return start_span(
             f"run {run.pipeline}",
+            {name: value for name, value in attributes.items() if value is not None},
             parent or Context(),
             SpanKind.CONSUMER if given["kind"] == "consumer" else SpanKind.SERVER,
-            {name: value for name, value in attributes.items() if value is not None},
             links.links,
         )
 

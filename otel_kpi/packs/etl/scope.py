@@ -10,7 +10,7 @@ import time
 from typing import TYPE_CHECKING, Any, Final, Self
 
 from opentelemetry import context, trace
-from opentelemetry.trace import Status, StatusCode
+from opentelemetry.trace import Link, SpanKind, Status, StatusCode
 
 from otel_kpi.packs.etl import instruments as names
 from otel_kpi.packs.etl import underway
@@ -33,9 +33,16 @@ _RECORDED: Final = "_otel_kpi_etl_recorded"
 _tracer = trace.get_tracer(SCOPE)
 
 
-def start_span(name: str, *where: Any, **options: Any) -> Span:
+def start_span(  # noqa: PLR0913, PLR0917 - as OpenTelemetry has them; by name they would cost more
+    name: str,
+    attributes: dict[str, Any],
+    within: Context | None = None,
+    kind: SpanKind = SpanKind.INTERNAL,
+    links: tuple[Link, ...] = (),
+    start_time: int | None = None,
+) -> Span:
     """Start a span of the pack, see `opentelemetry.trace.Tracer.start_span`."""
-    return _tracer.start_span(name, *where, **options)
+    return _tracer.start_span(name, within, kind, attributes, links, start_time)
 
 
 def innermost(within: Context | None = None) -> Tally | None:
@@ -78,18 +85,18 @@ class Scope(Tally):
     """
 
     what = "scope"
+    span: Span = trace.INVALID_SPAN
+    context: Context = _NOWHERE
+    inherited: bool = False
+    ended: bool = False
+    outer: Context | None = None
+    _result: str | None = None
 
     def __init__(
         self, model: str | None, pipeline: str | None, run_id: str | None, stage_type: str | None
     ) -> None:
         super().__init__(model, pipeline, run_id, stage_type)
-        self.span: Span = trace.INVALID_SPAN
-        self.context: Context = _NOWHERE
         self.began = time.perf_counter()
-        self.inherited = False
-        self.ended = False
-        self.outer: Context | None = None
-        self._result: str | None = None
 
     # --- for the application
 

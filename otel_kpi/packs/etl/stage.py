@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Final, TypeVar, overload
 
 from opentelemetry import context
@@ -33,19 +34,25 @@ _WORDS: Final = {
 """Other words for the types; S0 has the first three."""
 
 
+@lru_cache(256)
+def _type_of(word: str) -> str:
+    word = word.strip().lower()
+    return word if word in TYPES else _WORDS.get(word, "other")
+
+
 def stage_type(name: str) -> str:
     """The type of a stage from its name, or from a type in other words; `other` where neither says it."""
     try:
-        word = name.strip().lower()
+        return _type_of(name)
     except Exception:
         return "other"
-    return word if word in TYPES else _WORDS.get(word, "other")
 
 
 class Stage(Scope):
     """A stage that is under way; `with etl.stage(...) as stage`."""
 
     what = "stage"
+    extra: dict[str, Any] | None = None
 
     def __init__(self, definition: Stages) -> None:
         around = innermost()
@@ -59,7 +66,6 @@ class Stage(Scope):
         super().__init__(model, pipeline, around.run_id if around is not None else None, definition.type)
         self.name = definition.name
         self.run: Run | None = getattr(around, "run", None)
-        self.extra: dict[str, Any] | None = None
 
     def _dataset(self) -> str | None:
         run = self.run
@@ -115,7 +121,7 @@ class Stages(Definition[Stage]):
                 title = f"{self.name} {stage.pipeline}"
             if self.attributes:
                 attributes.update(self.attributes)
-            span = start_span(title, attributes=attributes)
+            span = start_span(title, attributes)
             handles.active_processors.add(1, stage.model)
             HEARTBEAT.look()
         except Exception as error:

@@ -96,6 +96,12 @@ class Tally:
         at_once: Whether what is counted goes out at once: nobody will end this tally.
     """
 
+    # Of the class until they differ: most stages count little, and a stage shall cost little.
+    quality: float | None = None
+    at_once: bool = False
+    _volumes: Volumes | None = None
+    _pending: dict[str, int] | None = None
+
     def __init__(
         self,
         model: str | None,
@@ -107,10 +113,6 @@ class Tally:
         self.pipeline = pipeline
         self.run_id = run_id
         self.stage_type = stage_type
-        self._volumes: Volumes | None = None
-        self.quality: float | None = None
-        self.at_once = False
-        self._pending: dict[str, int] = {}
 
     @property
     def volumes(self) -> Volumes:
@@ -261,13 +263,13 @@ class Tally:
         if not self._pending:
             return
         with _one.lock:
-            pending, self._pending = self._pending, {}
-        for status, count in pending.items():
+            pending, self._pending = self._pending, None
+        for status, count in (pending or {}).items():
             self._add(status, count)
 
     def forget_pending(self) -> None:
         """In a forked child: what was pending is the parent's to tell."""
-        self._pending = {}
+        self._pending = None
         self.at_once = True
 
     def _dataset(self) -> str | None:
@@ -284,6 +286,8 @@ class Tally:
         with _one.lock:
             counts = self.volumes.records
             counts[status] = counts.get(status, 0) + records
+            if self._pending is None:
+                self._pending = {}
             pending = self._pending.get(status, 0) + records
             if pending < DUE and not self.at_once:
                 self._pending[status] = pending

@@ -137,9 +137,14 @@ def test_errors_may_be_told_in_three_ways(telemetry: Telemetry) -> None:
     assert telemetry.attributes("validate marketing")["kpi.etl.validation.errors"] == ("a=4", "b=2", "c=1")
 
 
-def test_ids_as_labels_are_bounded_everywhere(telemetry: Telemetry, caplog: pytest.LogCaptureFixture) -> None:
+@pytest.mark.parametrize(
+    "ids", [2000, pytest.param(100_000, marks=pytest.mark.proof)]
+)  # the second takes long
+def test_ids_as_labels_are_bounded_everywhere(
+    telemetry: Telemetry, caplog: pytest.LogCaptureFixture, ids: int
+) -> None:
     caplog.set_level(logging.WARNING, "otel_kpi")
-    for number in range(2000):
+    for number in range(ids):
         with etl.stage(
             f"stage {number}", type=f"type {number}", pipeline="p", model=f"model {number}"
         ) as stage:
@@ -159,7 +164,7 @@ def test_ids_as_labels_are_bounded_everywhere(telemetry: Telemetry, caplog: pyte
     assert len(models) == 41
     assert (
         sum(point.value for point in telemetry.series.points("kpi_etl_records_processed_total").values())
-        == 4000
+        == 2 * ids
     )
     warned = [
         record.getMessage() for record in caplog.records if "kpi.etl.records.processed" in record.getMessage()
