@@ -19,7 +19,11 @@ if TYPE_CHECKING:
     from sqlalchemy.engine import Engine
     from sqlalchemy.ext.asyncio import AsyncEngine
 
-_TIMED: Final = frozenset({"postgresql", "mysql", "mariadb"})
+_TIMED: Final = frozenset(
+    {"psycopg", "psycopg2", "psycopg2cffi", "pymysql", "mysqldb", "postgresql", "mysql"}
+)
+"""Sync drivers of SQLAlchemy, and Django's two, that take the option `connect_timeout`; an async one is cancelled."""
+
 _POOL: Final = "health"
 _asking = threading.local()
 _CONNECTED: Final = Result("healthy", MappingProxyType({"connected": True}))
@@ -53,7 +57,7 @@ def _ask_engine(engine: Any, timeout: float) -> Result:
     from sqlalchemy import select
 
     own = _separate(engine)
-    _asking.limits = _limits(engine.dialect.name, timeout)
+    _asking.limits = _limits(engine.dialect.driver, timeout)
     try:
         with own.connect() as connection:
             connection.execute(select(1))
@@ -90,7 +94,7 @@ def _connect_in_time(dialect: Any, record: Any, arguments: Any, options: dict[st
 
 
 def _limits(name: str, timeout: float) -> dict[str, int]:
-    """Give the options by which a database's drivers are given a time to connect: whole seconds, for PostgreSQL 2 at least."""
+    """Give the options by which a driver gets a time to connect: whole seconds, two at least for libpq."""
     return {"connect_timeout": max(2, math.ceil(timeout))} if name in _TIMED else {}
 
 
