@@ -65,11 +65,11 @@ LIBRARIES = (
         ("django", "django_sqlite"), (f"{PROCESS}/test_django.py",), beside=("gunicorn", "uvicorn"),
     ),
     Library(
-        ("django_database",), (f"{UNIT}/test_django_database.py",),
+        ("django_database",), (f"{UNIT}/test_django_database.py", f"{UNIT}/test_pools_django.py"),
         beside=("psycopg[binary]", "psycopg2-binary", "pymysql"),
     ),
     Library(
-        ("sqlalchemy",), (f"{UNIT}/test_sqlalchemy.py",),
+        ("sqlalchemy",), (f"{UNIT}/test_sqlalchemy.py", f"{UNIT}/test_pools_sqlalchemy.py"),
         beside=("greenlet", "psycopg[binary]", "aiosqlite<0.22"),
     ),
     Library(("httpx",), (f"{UNIT}/test_httpx.py",)),
@@ -83,9 +83,12 @@ LIBRARIES = (
     Library(("structlog",), (f"{UNIT}/test_structlog.py",)),
     Library(("loguru",), (f"{UNIT}/test_loguru.py",)),
     Library(("redis",), (f"{UNIT}/test_redis.py",)),
-    Library(("psycopg",), (f"{UNIT}/test_psycopg.py",), install="psycopg[binary]", beside=("psycopg-pool",)),
+    Library(
+        ("psycopg",), (f"{UNIT}/test_psycopg.py", f"{UNIT}/test_pools_psycopg.py"),
+        install="psycopg[binary]", beside=("psycopg-pool",),
+    ),
     Library(("psycopg2",), (f"{UNIT}/test_psycopg2.py",), install="psycopg2-binary"),
-    Library(("asyncpg",), (f"{UNIT}/test_asyncpg.py",)),
+    Library(("asyncpg",), (f"{UNIT}/test_asyncpg.py", f"{UNIT}/test_pools_asyncpg.py")),
     Library(("pymysql",), (f"{UNIT}/test_pymysql.py",)),
     Library(("mysqlclient",), (f"{UNIT}/test_mysqlclient.py",), beside=("pymysql",)),
     Library(("aiomysql",), (f"{UNIT}/test_aiomysql.py",)),

@@ -113,6 +113,8 @@ class Pools:
         self._lock = threading.RLock()
         self._known: weakref.WeakKeyDictionary[Any, Pool] = weakref.WeakKeyDictionary()
         self.uses: deque[tuple[float, str]] = deque(maxlen=_MOST_USES)
+        self._asked: list[tuple[str, Usage]] = []
+        """What the pools said in this collection: `_counts` asks them, and is the first that is called in each."""
 
     def get(self, pool: object) -> Pool | None:
         """What is noted of a pool; None when nobody named it yet."""
@@ -163,7 +165,8 @@ class Pools:
             self._use_time.fold()  # this collection has folded already
         used: dict[str, int] = defaultdict(int)
         idle: dict[str, int] = defaultdict(int)
-        for name, usage in self._usages():
+        self._asked = list(self._usages())
+        for name, usage in self._asked:
             used[name] += max(0, usage.used)
             if usage.idle is not None:
                 idle[name] += max(0, usage.idle)
@@ -176,7 +179,7 @@ class Pools:
         """A figure by name; of a name with a pool that does not have it, nothing, if only what is known counts."""
         total: dict[str, int] = defaultdict(int)
         unknown: set[str] = set()
-        for name, usage in self._usages():
+        for name, usage in self._asked:
             value = figure(usage)
             if value is None:
                 unknown.add(name)

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import logging
+import os
 from typing import TYPE_CHECKING
 
 import pytest
 from support.measured import Measured, measured
 
+from otel_kpi.packs.database import connections_in_use
 from otel_kpi.packs.database.instruments import MOST_POOLS
 from otel_kpi.packs.database.pools import Pool, Usage, pools
 
@@ -89,6 +91,21 @@ def test_a_limit_is_said_where_every_pool_of_the_name_has_one(series: Measured) 
     pools().add(unbounded, "mixed", lambda _driver, _noted: Usage(used=5))
     assert series.value("db_client_connection_max", **{LABEL: "mixed"}) is None
     assert series.value(COUNT, **{LABEL: "mixed", "db_client_connection_state": "used"}) == 6
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork")
+@pytest.mark.filterwarnings(
+    "ignore:This process:DeprecationWarning"
+)  # from 3.12 on of every fork beside a thread
+def test_a_forked_child_tells_of_no_pool_of_its_parents(series: Measured) -> None:
+    del series
+    driver = Driver()
+    pools().add(driver, "parents", one)
+    assert connections_in_use() == 1
+    pid = os.fork()
+    if pid == 0:
+        os._exit(3 if connections_in_use() is None and pools().get(driver) is None else 4)
+    assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 3
 
 
 def test_nothing_is_known_of_no_pool(series: Measured) -> None:
