@@ -47,7 +47,11 @@ def python(text: str, **variables: str) -> str:
 
 def test_each_function_is_called_here() -> None:
     here = Path(__file__).read_text()
-    public = [name for name, _ in inspect.getmembers(_compat, inspect.isfunction) if not name.startswith("_")]
+    public = [
+        name
+        for name, each in inspect.getmembers(_compat)
+        if (inspect.isfunction(each) or inspect.isclass(each)) and not name.startswith("_")
+    ]
     assert sorted(public) == sorted(_compat.__all__)
     assert [name for name in public if f"_compat.{name}(" not in here] == []
 
@@ -224,6 +228,40 @@ def test_collectors_of_prometheus_client_are_asked_one_by_one() -> None:
     assert not _compat.asks_a_function(plain)
     assert _compat.asks_a_function(asking)
     assert not _compat.asks_a_function(object)
+
+
+def test_a_series_of_an_observable_instrument_began_when_it_was_not_there_yet(
+    meters: MeterProvider, reader: InMemoryMetricReader
+) -> None:
+    _compat.guard_measurements(meters, lambda _instrument, attributes: attributes)
+    begun, seen = time.time_ns(), dict[str, int]()
+    meters.get_meter("m").create_observable_counter(
+        "c", [lambda _: [Observation(value, {"k": key}) for key, value in seen.items()]]
+    )
+    meters.get_meter("m").create_counter("s").add(1)
+
+    def points() -> dict[str, Any]:
+        data: Any = reader.get_metrics_data()
+        (scope,) = data.resource_metrics[0].scope_metrics
+        return {
+            (point.attributes or {}).get("k", "s"): point
+            for metric in scope.metrics
+            for point in metric.data.data_points
+        }
+
+    reader.get_metrics_data()
+    empty = time.time_ns()
+    seen["a"] = 1
+    first = points()
+    seen["b"] = 1
+    second = points()
+    assert begun <= second["a"].start_time_unix_nano <= empty
+    assert first["a"].time_unix_nano >= second["b"].start_time_unix_nano >= empty
+    assert second["a"].start_time_unix_nano == first["a"].start_time_unix_nano
+    assert second["s"].start_time_unix_nano >= begun, "another begins with its first measurement"
+    _compat.empty_metric_state(meters, reader)
+    forked = time.time_ns()
+    assert empty < points()["a"].start_time_unix_nano <= forked
 
 
 def test_measurement_is_recorded_under_the_attributes_that_the_guard_gives(
