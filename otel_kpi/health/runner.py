@@ -12,7 +12,7 @@ import logging
 import os
 import threading
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Final
 
 from opentelemetry import context
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 _logger: Final = logging.getLogger("otel_kpi.health")
 _LONGEST_NAME: Final = 100
 _IDLE: Final = 60.0
+_TIMED_OUT: Final = "TimeoutError"
 
 _SILENT: Final = frozenset({"database", "cache"})
 """Kinds of checks whose statements and connections are not measured either: they are not the application's."""
@@ -52,6 +53,12 @@ class _State:
     run: _Run | None = None
     due: float = 0.0
     loop: asyncio.AbstractEventLoop | None = field(default=None, repr=False)
+
+    def close(self) -> None:
+        """Close the loop, unless a run is on it; who ends that run comes here again."""
+        if self.run is None and self.loop is not None:
+            self.loop.close()
+            self.loop = None
 
 
 class Runner:
@@ -102,20 +109,18 @@ class Runner:
         self._wake.set()
         with self._lock:
             for state in self._states.values():
-                if state.run is None and state.loop is not None:
-                    state.loop.close()
-                    state.loop = None
+                state.close()
 
     def declare(self, declarations: Mapping[str, Declaration]) -> None:
         """Take new declarations; what is known of those that stay is kept."""
         with self._lock:
-            states = {name: self._states.get(name) for name in declarations}
-            self._states = {
-                name: state
-                if state is not None and state.declaration is declarations[name]
-                else _State(declarations[name])
-                for name, state in states.items()
+            before = self._states
+            kept = {
+                name: state for name, state in before.items() if declarations.get(name) is state.declaration
             }
+            self._states = {name: kept.get(name) or _State(each) for name, each in declarations.items()}
+            for name in before.keys() - kept.keys():
+                before[name].close()
         self._wake.set()
 
     def known(self) -> tuple[Known, ...]:
@@ -168,14 +173,16 @@ class Runner:
 
     def _give_up(self, state: _State, run: _Run, now: float, told: list[Any]) -> None:
         declaration = state.declaration
-        if not run.given_up and now >= run.began + declaration.timeout:
+        if run.given_up:
+            if now >= state.due and state.outcome is not None:
+                # It hangs still, which is known anew at each interval, and is no other run.
+                state.due = now + declaration.interval
+                state.outcome = replace(state.outcome, at=now, time=time.time())
+        elif now >= run.began + declaration.timeout:
             run.given_up = True
-        elif not run.given_up or now < state.due:
-            return
-        # It hangs still: that is known anew at each interval.
-        state.due = now + declaration.interval
-        outcome = Outcome(UNHEALTHY, now, time.time(), now - run.began, "TimeoutError")
-        self._settle(state, outcome, told)
+            state.due = now + declaration.interval
+            outcome = Outcome(UNHEALTHY, now, time.time(), now - run.began, _TIMED_OUT)
+            self._settle(state, outcome, told)
 
     def _begin(self, state: _State, now: float, told: list[Any], starting: list[tuple[_State, _Run]]) -> None:
         declaration = state.declaration
@@ -233,14 +240,14 @@ class Runner:
         with self._lock:
             late = run.given_up or ended >= run.began + state.declaration.timeout
             if late and not run.given_up:
-                result, error = UNHEALTHY, "TimeoutError"
+                result, error = UNHEALTHY, _TIMED_OUT
             state.run = None
-            if not run.given_up and not self._stopped:
+            is_wanted = not self._stopped and self._states.get(state.declaration.name) is state
+            if not run.given_up and is_wanted:
                 outcome = Outcome(result, ended, time.time(), ended - run.began, error)
                 self._settle(state, outcome, told)
-            if self._stopped and state.loop is not None:
-                state.loop.close()
-                state.loop = None
+            if not is_wanted:
+                state.close()
         self._wake.set()
         for each in told:
             self._tell(*each)

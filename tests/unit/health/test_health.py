@@ -354,6 +354,25 @@ def test_a_check_with_the_same_name_takes_the_place_of_the_first(health: Health,
     assert said(health, "ready")[0] == 200
 
 
+def test_a_check_that_is_replaced_while_it_runs_says_nothing_any_more(health: Health) -> None:
+    go, ended = threading.Event(), threading.Event()
+
+    async def old() -> bool:
+        go.wait(10)
+        ended.set()
+        return False
+
+    health.check("chat", old, timeout=10)
+    health.start()
+    until(lambda: threads("chat") == 1)
+    health.check("chat", lambda: True, interval=1000)
+    until(lambda: said(health)[1]["services"]["chat"]["status"] == "healthy")
+    go.set()
+    assert ended.wait(10)
+    until(lambda: threads("chat") == 0)
+    assert said(health)[1]["services"]["chat"]["status"] == "healthy"
+
+
 # --- time
 
 
