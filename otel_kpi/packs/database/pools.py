@@ -125,9 +125,10 @@ class Pools:
 
         Args:
             pool: The library's.
-            name: What it is called; never with a user or a password.
+            name: What it is called; a user and a password in it are taken out.
             read: Gives its usage, from the library's pool and what is noted of it.
         """
+        name = _without_credentials(name)
         series = self._connections.series(name, "used")
         admitted = str(series[1][instruments.POOL_NAME.name]) if series is not None else name
         noted = Pool(self, admitted, read)
@@ -186,6 +187,13 @@ class Pools:
             else:
                 total[name] += max(0, value)
         yield from ((value, name) for name, value in total.items() if not (only_known and name in unknown))
+
+
+def _without_credentials(name: str) -> str:
+    """A name as it is, of a URL what comes after user and password, and nothing of a list of options."""
+    if "=" in name:
+        return record.UNKNOWN  # `host=db password=…`, as drivers of PostgreSQL and ODBC write it
+    return name.rpartition("@")[2]
 
 
 _made: Pools | None = None

@@ -249,6 +249,25 @@ def test_an_application_that_listens_too_is_not_disturbed(captured: Captured, tm
     engine.dispose()
 
 
+def test_an_error_of_ours_costs_no_connection(
+    captured: Captured, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    del captured
+
+    def broken(*_: Any) -> Any:
+        raise RuntimeError
+
+    monkeypatch.setattr(pools(), "add", broken)
+    engine = create_engine(f"sqlite:///{tmp_path}/shop.db", poolclass=QueuePool)
+    for _ in range(20):
+        with engine.connect() as connection:
+            assert connection.execute(text("SELECT 1")).scalar() == 1
+    engine.dispose()
+    assert (
+        len([each for each in caplog.records if "sqlalchemy" in each.getMessage()]) == 2
+    )  # the first, and off
+
+
 def test_uninstrumented_it_is_as_it_was(captured: Captured, tmp_path: Path) -> None:
     instrumentation.uninstall()
     engine = create_engine(f"sqlite:///{tmp_path}/shop.db", poolclass=QueuePool, pool_logging_name="off")

@@ -74,6 +74,23 @@ def test_names_of_pools_that_took_and_gave_are_within_the_same_budget(series: Me
     assert series.value("db_client_connection_wait_time_seconds", **{LABEL: "other"})[0] == 200 - MOST_POOLS
 
 
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ("orders", "orders"),
+        ("db:5432/shop", "db:5432/shop"),
+        ("postgresql://clerk:hunter2@db:5432/shop", "db:5432/shop"),
+        ("postgresql://clerk:hun@ter2@db/shop", "db/shop"),
+        ("host=db user=clerk password=hunter2", "unknown"),
+        ("DRIVER={SQL Server};UID=clerk;PWD=hunter2", "unknown"),
+    ],
+)
+def test_no_name_has_a_user_or_a_password(series: Measured, given: str, said: str) -> None:
+    driver = Driver()
+    pools().add(driver, given, one)
+    assert {dict(labels)[LABEL] for labels in series.points(COUNT)} == {said}
+
+
 def test_a_pool_that_raises_costs_its_own_figures_alone(series: Measured) -> None:
     def broken(_driver: object, _noted: Pool) -> Usage:
         raise RuntimeError
