@@ -5,11 +5,13 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import re
 import signal
 import time
 import urllib.request
 import uuid
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -22,7 +24,6 @@ from otel_kpi.instance import private_folder
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
-    from pathlib import Path
 
 WITHIN = 6.0
 """Seconds after the last request within which any worker must know of it: three times the figure."""
@@ -282,6 +283,18 @@ def test_workers_of_uvicorn_add_up(serve: Callable[..., Service]) -> None:
     assert all(labels.items() >= status.items() for labels, _ in served)
 
 
+@pytest.mark.proof
+@pytest.mark.parametrize("kind", ["gthread", "gevent"])
+def test_every_kind_of_worker_adds_up(serve: Callable[..., Service], kind: str) -> None:
+    service = serve("gunicorn", "-b", "127.0.0.1:PORT", "-k", kind, "-w", "3", "--threads", "4", "shop:app")
+    service.pids(3)
+    service.ask(120)
+    found = service.settled("shop_orders_total", 120, kind="/orders")
+    assert value(found, "shop_delay_seconds_count") == 120
+    assert len([name for name, _ in found if name == "shop_pid"]) == 3
+
+
+@pytest.mark.proof
 def test_two_runs_of_one_service_are_two(serve: Callable[..., Service]) -> None:
     name = f"shop-{uuid.uuid4().hex[:8]}"
     first = serve(*GUNICORN, "-w", "2", OTEL_SERVICE_NAME=name)
@@ -373,6 +386,16 @@ def test_endpoints_before_telemetry_are_as_good(tmp_path: Path) -> None:
     assert status == 200
     assert 'kind="later"' in body
     assert summary["success"] is True
+
+
+def test_the_example_of_the_page_runs(tmp_path: Path) -> None:
+    page = (Path(__file__).parents[2] / "docs" / "exposition.md").read_text(encoding="utf-8")
+    [block] = re.findall(r"```python\n(.*?)```", page, re.DOTALL)
+    script = f"import otel_kpi\notel_kpi.configure()\n{block}\nprint(answer.status, answer.content_type)\n"
+    (tmp_path / "page.py").write_text(script, encoding="utf-8")
+    env = environment(OTEL_SERVICE_NAME=f"page-{uuid.uuid4().hex[:8]}", OTEL_SDK_DISABLED="false")
+    done = run([str(BIN / "python"), "page.py"], env, tmp_path)
+    assert done.stdout.startswith("200 application/openmetrics-text"), done.stderr
 
 
 CHILDREN = """

@@ -7,6 +7,7 @@ import math
 import re
 from datetime import UTC, datetime
 from html.parser import HTMLParser
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -113,6 +114,12 @@ def test_the_summary_has_the_shape_of_the_document_and_its_figures() -> None:
         },
         "timestamp": "2025-12-16T18:00:00.000Z",
     }
+
+
+def test_the_page_on_it_shows_this_summary() -> None:
+    page = (Path(__file__).parents[3] / "docs" / "exposition.md").read_text(encoding="utf-8")
+    [block] = re.findall(r"```json\n(.*?)```", page, re.DOTALL)
+    assert json.loads(block) == summary(totals(*CHATBOT))
 
 
 def test_what_nobody_measured_is_null_and_what_stands_at_zero_is_zero() -> None:
