@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Protocol, cast
 
 from opentelemetry.metrics import CallbackOptions
 
 from otel_kpi._compat.processors import quiet_callbacks
+from otel_kpi._compat.series_starts import since, tell_series_starts
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -51,6 +53,9 @@ def empty_metric_state(provider: MeterProvider, reader: MetricReader) -> None:
     consumer._lock = threading.Lock()
     consumer.remove_metric_reader(reader)
     consumer.add_metric_reader(reader)
+    for instrument in consumer._async_instruments:
+        if isinstance(instrument, _Guarded):
+            instrument.asked = time.time_ns()
     meters: Any = provider._meters  # pyright: ignore[reportPrivateUsage]
     for meter in tuple(meters.values()):
         meter._instrument_registration_lock = threading.Lock()
@@ -174,6 +179,7 @@ def guard_measurements(
     for each in consumer._async_instruments:
         quiet_callbacks(each, failed)
     consumer._async_instruments = [_Guarded(each, admit, followers) for each in consumer._async_instruments]
+    tell_series_starts()
 
 
 class _Guarded:
@@ -188,8 +194,14 @@ class _Guarded:
         self._instrument = instrument
         self._admit = admit
         self._followers = followers
+        self.asked = time.time_ns()
+        """When it was asked the last time, or made; a series that is new was not there then."""
 
     def callback(self, options: Any) -> Iterable[Any]:
+        before, self.asked = self.asked, time.time_ns()
+        return since(before, self._measurements(options))
+
+    def _measurements(self, options: Any) -> Iterable[Any]:
         for measurement in self._instrument.callback(options):
             attributes = measurement.attributes
             if attributes:

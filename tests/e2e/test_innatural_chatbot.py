@@ -146,8 +146,14 @@ def _kill_a_worker(pid: int, system: System) -> None:
     """Kill one with SIGKILL and wait until another has taken its place."""
 
     def workers() -> set[int]:
-        children = psutil.Process(pid).children(recursive=True)
-        return {each.pid for each in children if "spawn_main" in " ".join(each.cmdline())}
+        found_now: set[int] = set()
+        for each in psutil.Process(pid).children(recursive=True):
+            try:
+                if "spawn_main" in " ".join(each.cmdline()):
+                    found_now.add(each.pid)
+            except psutil.Error:
+                pass  # it has just ended
+        return found_now
 
     before = workers()
     assert len(before) == system.workers

@@ -134,7 +134,7 @@ class Plan:
         }
 
     def _older(self, name: str) -> Counter[Labels]:
-        return self.series[f"{PREFIX}_{name}"]
+        return self.series.get(f"{PREFIX}_{name}", Counter())
 
 
 def _by(found: Counter[Labels], name: str) -> dict[str, int]:
