@@ -310,7 +310,11 @@ def test_two_runs_of_one_service_are_two(serve: Callable[..., Service]) -> None:
 @pytest.mark.parametrize(
     "settings",
     [
-        pytest.param({"OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE": "delta"}, id="delta"),
+        pytest.param(
+            {"OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE": "delta"},
+            id="delta",
+            marks=pytest.mark.proof,
+        ),
         pytest.param({"OTEL_METRICS_EXPORTER": "none"}, id="no metrics sent", marks=pytest.mark.proof),
         pytest.param(dict.fromkeys(EXPORTERS, "none"), id="nothing sent", marks=pytest.mark.proof),
         pytest.param(
