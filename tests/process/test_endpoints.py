@@ -125,6 +125,7 @@ def test_endpoints_leave_no_trace_and_other_requests_say_theirs(receiver: Receiv
     assert not any("destination" in each for each in exporters)
 
 
+@pytest.mark.proof
 def test_a_page_of_the_application_below_an_endpoint_is_traced(receiver: Receiver) -> None:
     port = free_port()
     env = environment(receiver.url, SHOP_FRAMEWORK="fastapi", OTEL_SERVICE_NAME=f"endpoints-pages-{port}")
