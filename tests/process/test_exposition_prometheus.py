@@ -9,18 +9,22 @@ import time
 import urllib.parse
 import urllib.request
 import uuid
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as openmetrics_families
 from prometheus_client.parser import text_string_to_metric_families
-from support.children import BIN, environment, free_port, get, run, running
+from support.children import BIN, INSTRUMENT, environment, free_port, get, run, running
 
 from otel_kpi.stack import build
 from otel_kpi.stack.directories import Cache
 from otel_kpi.stack.modules import MODULES
 from otel_kpi.stack.progress import Progress
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 pytestmark = [pytest.mark.stack, pytest.mark.timeout(1800)]
 
@@ -95,13 +99,11 @@ def exposed(body: str) -> Series:
     }
 
 
-def test_names_labels_and_values_are_those_of_prometheus(
-    executables: dict[str, Path], tmp_path: Path
-) -> None:
-    (tmp_path / "app.py").write_text(APP, encoding="utf-8")
+@pytest.fixture
+def prometheus(executables: dict[str, Path], tmp_path: Path) -> Iterator[str]:
+    """The address of a Prometheus with the stack's configuration."""
     (tmp_path / "prometheus.yml").write_text(CONFIGURATION.read_text(encoding="utf-8"), encoding="utf-8")
-    port, service = free_port(), f"shop-{uuid.uuid4().hex[:8]}"
-    address = f"http://127.0.0.1:{port}"
+    port = free_port()
     command = [
         str(executables["prometheus"]),
         "--config.file=prometheus.yml",
@@ -110,23 +112,34 @@ def test_names_labels_and_values_are_those_of_prometheus(
         "--web.enable-otlp-receiver",
     ]
     with running(command, environment(), tmp_path):
-        get(f"{address}/-/ready")
-        env = environment(
-            OTEL_SERVICE_NAME=service,
-            OTEL_SERVICE_VERSION="1",
-            # What the Collector makes of service.name, service.version and deployment.environment.name.
-            OTEL_RESOURCE_ATTRIBUTES=f"service.version=1.2,app={service},version=1.2,environment=test,"
-            "deployment.environment.name=test",
-            OTEL_EXPORTER_OTLP_METRICS_ENDPOINT=f"{address}/api/v1/otlp/v1/metrics",
-            OTEL_TRACES_EXPORTER="none",
-            OTEL_LOGS_EXPORTER="none",
-        )
-        done = run([str(BIN / "python"), "app.py"], env, tmp_path)
-        assert done.returncode == 0, done.stderr
-        deadline = time.monotonic() + 20
-        while not (there := query(address, f'{{app="{service}"}}')):
-            assert time.monotonic() < deadline, done.stderr
-            time.sleep(0.1)  # nothing tells when what was written is seen
+        get(f"http://127.0.0.1:{port}/-/ready")
+        yield f"http://127.0.0.1:{port}"
+
+
+def sending_to(address: str, service: str, **extra: str) -> dict[str, str]:
+    return environment(
+        OTEL_SERVICE_NAME=service,
+        # What the Collector makes of service.name, service.version and deployment.environment.name.
+        OTEL_RESOURCE_ATTRIBUTES=f"service.version=1.2,app={service},version=1.2,environment=test,"
+        "deployment.environment.name=test",
+        OTEL_EXPORTER_OTLP_METRICS_ENDPOINT=f"{address}/api/v1/otlp/v1/metrics",
+        OTEL_TRACES_EXPORTER="none",
+        OTEL_LOGS_EXPORTER="none",
+        **extra,
+    )
+
+
+def test_names_labels_and_values_are_those_of_prometheus(
+    executables: dict[str, Path], prometheus: str, tmp_path: Path
+) -> None:
+    (tmp_path / "app.py").write_text(APP, encoding="utf-8")
+    service = f"shop-{uuid.uuid4().hex[:8]}"
+    done = run([str(BIN / "python"), "app.py"], sending_to(prometheus, service), tmp_path)
+    assert done.returncode == 0, done.stderr
+    deadline = time.monotonic() + 20
+    while not (there := query(prometheus, f'{{app="{service}"}}')):
+        assert time.monotonic() < deadline, done.stderr
+        time.sleep(0.1)  # nothing tells when what was written is seen
     here = exposed((tmp_path / "exposed.txt").read_text(encoding="utf-8"))
     # These go on until the process has ended, and some begin meanwhile.
     moving = ("process_", "cpython_", "otel_", "kpi_runtime_")
@@ -150,3 +163,44 @@ def test_names_labels_and_values_are_those_of_prometheus(
     text = (tmp_path / "openmetrics.txt").read_text(encoding="utf-8")
     families = {family.name for family in openmetrics_families(text)}
     assert {"values", "shop_delay_seconds", "target"} <= families
+
+
+WORKERS = """
+import os
+from opentelemetry import metrics
+from otel_kpi import exposition
+
+orders = metrics.get_meter("shop").create_counter("shop.orders", "{order}")
+exposition.activate()
+
+def app(environ, start_response):
+    start_response("200 OK", [("Content-Type", "text/plain")])
+    if environ["PATH_INFO"] == "/metrics":
+        return [exposition.metrics().body]
+    orders.add(1, {"kind": "web"})
+    return [b"done"]
+"""
+
+
+@pytest.mark.proof
+def test_four_workers_have_the_sum_of_their_series_in_prometheus(prometheus: str, tmp_path: Path) -> None:
+    (tmp_path / "shop.py").write_text(WORKERS, encoding="utf-8")
+    port, service = free_port(), f"shop-{uuid.uuid4().hex[:8]}"
+    env = sending_to(prometheus, service, OTEL_METRIC_EXPORT_INTERVAL="1000")
+    command = [*INSTRUMENT, "gunicorn", "-b", f"127.0.0.1:{port}", "-w", "4", "shop:app"]
+    with running(command, env, tmp_path):
+        address = f"http://127.0.0.1:{port}"
+        get(address)
+        with ThreadPoolExecutor(8) as pool:
+            list(pool.map(get, [address] * 299))
+        deadline = time.monotonic() + 20
+        wanted, found = {300.0}, set[float]()
+        while found != wanted:
+            assert time.monotonic() < deadline, found
+            with urllib.request.urlopen(f"{address}/metrics", timeout=20) as response:
+                series = exposed(response.read().decode())
+            here = [value for labels, value in series.items() if ("__name__", "shop_orders_total") in labels]
+            there = query(prometheus, f'sum(shop_orders_total{{app="{service}"}})').values()
+            found = {*here, *there} or {0.0}
+        instances = query(prometheus, f'shop_orders_total{{app="{service}"}}')
+        assert len(instances) > 1
