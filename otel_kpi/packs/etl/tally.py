@@ -128,7 +128,7 @@ class Tally:
 
     # --- verbs
 
-    def read(self, records: Amount = 0, *, bytes: int | None = None) -> None:  # noqa: A002 - the word for them
+    def read(self, records: Amount = None, *, bytes: int | None = None) -> None:  # noqa: A002 - the word for them
         """Count records that came in.
 
         Args:
@@ -137,7 +137,7 @@ class Tally:
         """
         self._count("read", records, bytes, "read")
 
-    def written(self, records: Amount = 0, *, bytes: int | None = None) -> None:  # noqa: A002 - as above
+    def written(self, records: Amount = None, *, bytes: int | None = None) -> None:  # noqa: A002 - as above
         """Count records that went out: rows that a database took, lines of a file."""
         self._count("written", records, bytes, "write")
 
@@ -281,8 +281,16 @@ class Tally:
     def _count(
         self, status: str, records: Any, bytes_: int | None = None, direction: str | None = None
     ) -> int:
+        """Count records of any shape; how many there were, and 0 where that is not known."""
         if type(records) is not int or not 0 <= records < _MOST:
             records, bytes_ = self._measured(records, bytes_, status)
+        if records is not None:
+            self._tally(status, records)
+        if bytes_ is not None and direction is not None:
+            self._count_bytes(bytes_, direction)
+        return records or 0
+
+    def _tally(self, status: str, records: int) -> None:
         with _one.lock:
             counts = self.volumes.records
             counts[status] = counts.get(status, 0) + records
@@ -291,15 +299,9 @@ class Tally:
             pending = self._pending.get(status, 0) + records
             if pending < DUE and not self.at_once:
                 self._pending[status] = pending
-                due = 0
-            else:
-                self._pending.pop(status, None)
-                due = pending
-        if due:
-            self._add(status, due)
-        if bytes_ is not None and direction is not None:
-            self._count_bytes(bytes_, direction)
-        return records
+                return
+            self._pending.pop(status, None)
+        self._add(status, pending)
 
     def _count_bytes(self, count: int, direction: str) -> None:
         handles.io.add(count, self.model, direction)
@@ -310,15 +312,17 @@ class Tally:
         except Exception:
             pass  # the handle has counted it
 
-    def _measured(self, records: Any, bytes_: int | None, status: str) -> tuple[int, int | None]:
-        """The number of records, and their bytes, of anything that is no plain number; 0 of what makes no sense."""
+    def _measured(self, records: Any, bytes_: int | None, status: str) -> tuple[int | None, int | None]:
+        """The number of records, and their bytes, of anything that is no plain number; None where there is none."""
+        if records is None and bytes_ is not None:
+            return None, bytes_  # bytes were told, and no records
         volume = adapters.volume(records)
         number = _whole(records) if volume.records is None or isinstance(records, float) else volume.records
         if number is None or not 0 <= number < _MOST:
             # The handle drops it, and counts it under its reason.
             wrong: Any = records if isinstance(records, int) or _is_no_number(records) else None
             handles.records.add(wrong, self.model, self.stage_type or TYPE_OF[status], status)
-            return 0, bytes_
+            return None, bytes_
         return number, volume.bytes if bytes_ is None else bytes_
 
     def _refuse(self, status: str, records: Any, reason: str | None) -> None:

@@ -31,12 +31,12 @@ def _here(model: str | None = None) -> Tally:
     return found
 
 
-def read(records: Amount = 0, *, bytes: int | None = None) -> None:  # noqa: A002 - the word for them
+def read(records: Amount = None, *, bytes: int | None = None) -> None:  # noqa: A002 - the word for them
     """Count records that came in, see `Tally.read`."""
     _here().read(records, bytes=bytes)
 
 
-def written(records: Amount = 0, *, bytes: int | None = None) -> None:  # noqa: A002 - the word for them
+def written(records: Amount = None, *, bytes: int | None = None) -> None:  # noqa: A002 - the word for them
     """Count records that went out, see `Tally.written`."""
     _here().written(records, bytes=bytes)
 

@@ -99,6 +99,19 @@ def test_senseless_volume_is_dropped_and_the_records_stay(telemetry: Telemetry, 
     assert dropped(telemetry) == 1
 
 
+def test_no_data_is_not_zero_and_zero_is_data(telemetry: Telemetry) -> None:
+    with etl.stage("load", pipeline="marketing") as stage:
+        stage.written("seven")
+        stage.written(bytes=100)
+        stage.read(0)
+    assert telemetry.records("load", "written") is None
+    assert telemetry.records("load", "read") == 0
+    found = telemetry.attributes("load marketing")
+    assert "kpi.etl.records.written" not in found
+    assert (found["kpi.etl.records.read"], found["kpi.etl.bytes.written"]) == (0, 100)
+    assert dropped(telemetry) == 1
+
+
 @pytest.mark.parametrize("score", [-0.1, 100.1, float("nan"), float("inf"), "good", None, object()], ids=repr)
 def test_quality_outside_of_its_range_is_dropped(telemetry: Telemetry, score: Any) -> None:
     with etl.run("marketing") as run:
