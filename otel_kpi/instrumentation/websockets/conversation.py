@@ -35,10 +35,10 @@ from otel_kpi.packs.websocket.connections import (
     NO_STATUS,
     NORMAL,
     Connection,
-    end_span,
     in_connection,
 )
 from otel_kpi.packs.websocket.messages import current_unit, in_unit
+from otel_kpi.packs.websocket.serving import end_span
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

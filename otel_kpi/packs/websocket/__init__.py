@@ -7,7 +7,7 @@ trace from one side to the other. `connection`, or `connected` and `disconnected
 
 from __future__ import annotations
 
-from otel_kpi.packs.websocket.connections import Connection, connected, connection, disconnected
+from otel_kpi.packs.websocket.connections import Connection
 from otel_kpi.packs.websocket.events import (
     batch,
     delivered,
@@ -19,6 +19,7 @@ from otel_kpi.packs.websocket.events import (
 from otel_kpi.packs.websocket.instruments import PACK
 from otel_kpi.packs.websocket.levels import buffer, filters
 from otel_kpi.packs.websocket.messages import inject, message
+from otel_kpi.packs.websocket.serving import connected, connection, disconnected
 
 __all__ = [
     "PACK",

@@ -36,7 +36,7 @@ def close_class(code: int) -> str:
         return "library"
     if code in _APPLICATION:
         return "application"
-    return _CLASSES.get(code, "abnormal")
+    return _CLASSES.get(code, "abnormal") if isinstance(code, int) else "abnormal"  # pyright: ignore[reportUnnecessaryIsInstance] - it is the application's word
 
 
 def reported_by(code: int) -> By:

@@ -1,22 +1,16 @@
 """Connections: how many there are now, how long they last, what comes and goes, and how they end.
 
-An instrumentor counts the connections of ASGI applications. Where there is none (the library `websockets`, aiohttp,
-a protocol of your own) the application says `with websocket.connection(...)`, or `connected()` and `disconnected()`.
-Inside of a connection that is counted already these do nothing, so the same code is right with and without.
-
 How many there are is read off the connections themselves and is not a sum of what was added: neither `clear_metrics()`
 nor a fork makes it wrong, and it never falls below zero.
 """
 
 from __future__ import annotations
 
-import logging
 import os
 import time
 from typing import TYPE_CHECKING, Any, Final, Protocol, cast
 
 from opentelemetry import context, trace
-from opentelemetry.trace import SpanKind, Status, StatusCode
 
 from otel_kpi import endings, record
 from otel_kpi.packs.outcome import error_type
@@ -25,12 +19,9 @@ from otel_kpi.packs.websocket.closing import By, close_class
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
-    from types import TracebackType
 
     from opentelemetry.context import Context
     from opentelemetry.trace import SpanContext
-
-_logger = logging.getLogger("otel_kpi.websocket")
 
 _KEY: Final = context.create_key("otel_kpi.websocket.connection")
 CLOSE_CODE: Final = "websocket.close_code"
@@ -38,10 +29,9 @@ NORMAL: Final = 1000
 NO_STATUS: Final = 1005
 INTERNAL_ERROR: Final = 1011
 GOING_AWAY: Final = 1001
+_MOST: Final = 2**53
 
 _open: Final[set[Connection]] = set()
-_without_name: Final[list[Connection]] = []
-"""Connections of `connected()`, whose end is told by a `disconnected()` that names none."""
 
 
 class Connection:
@@ -107,10 +97,10 @@ class Connection:
             size: Bytes of it.
         """
         self.received_messages += 1
-        self.received_bytes += size
         handles.messages.add(1, "receive")
         if size:
             handles.io.add(size, "receive")
+            self.received_bytes += _counted(size)
 
     def sent(self, size: int = 0) -> None:
         """Count a message that went.
@@ -119,14 +109,14 @@ class Connection:
             size: Bytes of it.
         """
         self.sent_messages += 1
-        self.sent_bytes += size
         handles.messages.add(1, "transmit")
         if size:
             handles.io.add(size, "transmit")
+            self.sent_bytes += _counted(size)
 
     def filters(self, count: int) -> None:
         """Say how many filters its client has set; they are gone with it."""
-        self.held_filters = max(0, count)
+        self.held_filters = _counted(count)
 
     def closed(self, code: int = NORMAL, by: By = "client") -> None:
         """Say how it ended. Later calls change nothing.
@@ -136,6 +126,10 @@ class Connection:
             by: Who ended it.
         """
         self._end(code, by)
+
+    def forget(self) -> None:
+        """Count it no longer, and say nothing of how it ended: nobody knows."""
+        self._end(None, None)
 
     def failed(self, error: BaseException) -> None:
         """Say that an error ended it that nobody handled. A task that is cancelled ends it without being an error."""
@@ -159,7 +153,7 @@ class Connection:
         said = close_class(code)
         handles.closes.add(1, said, by)
         # Its exemplar is the trace of the handshake, whatever happens to be current where the end was noticed.
-        handles.connection_duration.record(self._lasted, said, context=_linked(self.handshake))
+        handles.connection_duration.record(self._lasted, said, context=below(self.handshake))
 
     def attributes(self) -> dict[str, Any]:
         """Give the attributes of its span."""
@@ -183,6 +177,18 @@ class Connection:
         return found
 
 
+def below(handshake: SpanContext | None) -> Context:
+    """Give a context in which what begins is below the handshake; an empty one where there is none."""
+    if handshake is None:
+        return context.Context()
+    return trace.set_span_in_context(trace.NonRecordingSpan(handshake), context.Context())
+
+
+def _counted(amount: Any) -> int:
+    """Give an amount that makes sense, and 0 for any other: what is dropped the handles count."""
+    return int(amount) if isinstance(amount, int | float) and 0 <= amount < _MOST else 0
+
+
 class Served(Protocol):
     """Who serves a connection, from its handshake on."""
 
@@ -190,42 +196,6 @@ class Served(Protocol):
     def connection(self) -> Connection | None:
         """What is counted of it; None before it is accepted."""
         ...
-
-
-class _Counted(Connection):
-    """What the application gets inside of a connection that an instrumentor counts: filters alone are news."""
-
-    __slots__ = ("_by",)
-
-    def __init__(self, by: Served) -> None:  # pyright: ignore[reportMissingSuperCall] - it is no further one
-        self._by = by
-        self.route, self.handshake = "", None
-
-    @property
-    def is_open(self) -> bool:
-        return self._by.connection is not None and self._by.connection.is_open
-
-    def received(self, size: int = 0) -> None:
-        del size
-
-    def sent(self, size: int = 0) -> None:
-        del size
-
-    def filters(self, count: int) -> None:
-        if self._by.connection is not None:
-            self._by.connection.filters(count)
-
-    def closed(self, code: int = NORMAL, by: By = "client") -> None:
-        del code, by
-
-    def failed(self, error: BaseException) -> None:
-        del error
-
-
-def _linked(handshake: SpanContext | None) -> Context:
-    if handshake is None:
-        return context.Context()
-    return trace.set_span_in_context(trace.NonRecordingSpan(handshake), context.Context())
 
 
 # --- the connection that is current
@@ -248,145 +218,6 @@ def current_connection() -> Connection | None:
     return found if found is not None and found.is_open else None
 
 
-# --- what an application says itself
-
-
-def connected(route: str = "") -> Connection:
-    """Count a client that connected, unless its connection is counted already.
-
-    Args:
-        route: The template of its path, for its spans.
-
-    Returns:
-        The connection, for `disconnected(connection)`.
-    """
-    served = current_server()
-    if served is not None:
-        return _Counted(served)
-    connection = Connection(route, _valid(trace.get_current_span().get_span_context()))
-    _without_name.append(connection)
-    return connection
-
-
-def disconnected(connection: Connection | None = None, code: int = NORMAL, by: By = "client") -> None:
-    """Count a client that went away.
-
-    Args:
-        connection: What `connected()` returned. Without it any one of those that are open is taken, and since nobody
-            knows which it was, neither its duration nor its end is recorded.
-        code: The close code.
-        by: Who ended the connection.
-    """
-    if connection is not None:
-        if connection in _without_name:
-            _without_name.remove(connection)
-        connection.closed(code, by)
-    elif current_server() is None:
-        try:
-            any_one = _without_name.pop()
-        except IndexError:
-            return  # nobody was counted, so nobody is gone
-        any_one._end(None, None)  # noqa: SLF001 - the module's own
-
-
-class connection:  # noqa: N801 - a context manager, used as `with connection(...)`
-    """A connection that this block serves, for `with` and `async with`; what it raises goes on.
-
-    Args:
-        route: The template of its path, `/feed/{topic}`; never the path itself.
-
-    In it `message()` makes a trace for each message, linked to the span of the handshake: the current one, or one
-    that is made here and ends at once.
-    """
-
-    __slots__ = ("_connection", "_route", "_token")
-
-    def __init__(self, route: str = "") -> None:
-        self._route = route
-
-    def __enter__(self) -> Connection:
-        """Count it, and make it current."""
-        self._token: Any = None
-        served = current_server()
-        if served is not None:
-            self._connection: Connection = _Counted(served)
-            return self._connection
-        self._connection = Connection(self._route, _handshake(self._route))
-        self._token = context.attach(in_connection(self._connection))
-        return self._connection
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        """Count its end, unless `closed()` has."""
-        if self._token is None:
-            return
-        context.detach(self._token)
-        self._token = None
-        if error is None:
-            self._connection.closed(NORMAL, "server")
-        else:
-            self._connection.failed(error)
-        end_span(self._connection, error)
-
-    async def __aenter__(self) -> Connection:
-        """Likewise."""
-        return self.__enter__()
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        """Likewise."""
-        self.__exit__(kind, error, traceback)
-
-
-def _handshake(route: str) -> SpanContext | None:
-    """Give the span that messages are linked to: the current one, or one that is made here and ends at once."""
-    try:
-        span = trace.get_current_span()
-        if not span.get_span_context().is_valid:
-            attributes = {"http.response.status_code": 101} | ({"http.route": route} if route else {})
-            name = route or "websocket"
-            span = handles.tracer.start_span(name, context.Context(), SpanKind.SERVER, attributes)
-            span.end()
-        return _valid(span.get_span_context())
-    except Exception:
-        _logger.debug("a connection has no span", exc_info=True)
-        return None
-
-
-def end_span(connection: Connection, error: BaseException | None = None, *, recorded: bool = False) -> None:
-    """Make the span of a connection that has ended: from its acceptance to now, below its handshake.
-
-    Args:
-        connection: Which.
-        error: What ended it.
-        recorded: Whether a span of a message has the error as its event already.
-    """
-    try:
-        name = f"connection {connection.route}".strip()
-        span = handles.tracer.start_span(
-            name,
-            _linked(connection.handshake),
-            SpanKind.INTERNAL,
-            connection.attributes(),
-            start_time=connection.opened,
-        )
-        if isinstance(error, Exception):
-            if not recorded:
-                span.record_exception(error)
-            span.set_status(Status(StatusCode.ERROR, f"{type(error).__name__}: {error}"))
-        elif connection.code == INTERNAL_ERROR:
-            span.set_status(Status(StatusCode.ERROR))
-        span.end()
-    except Exception:
-        _logger.debug("a connection's end has no span", exc_info=True)
-
-
-def _valid(found: SpanContext) -> SpanContext | None:
-    return found if found.is_valid else None
-
-
 # --- how many there are
 
 
@@ -399,7 +230,6 @@ def _end_all(_signal: int | None) -> None:
     """The process ends, and what it says last is that it has no connections."""
     for each in tuple(_open):
         each.closed(GOING_AWAY, "server")
-    _without_name.clear()
 
 
 def _active() -> Iterable[tuple[int]]:
@@ -411,7 +241,6 @@ active_connections: Final = record.observe(instruments.ACTIVE_CONNECTIONS, _acti
 
 def _after_fork() -> None:
     _open.clear()
-    _without_name.clear()
 
 
 endings.before_end(_end_all)

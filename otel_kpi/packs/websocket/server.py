@@ -10,7 +10,7 @@ import inspect
 import time
 from typing import TYPE_CHECKING, Any, TypeVar, overload
 
-from otel_kpi.packs.websocket import connections, events, levels
+from otel_kpi.packs.websocket import events, levels, serving
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Coroutine
@@ -25,11 +25,11 @@ class WebSocketServer:
 
     def client_connected(self) -> None:
         """A client is there: `kpi_websocket_active_connections`."""
-        connections.connected()
+        serving.connected()
 
     def client_disconnected(self) -> None:
         """A client is gone."""
-        connections.disconnected()
+        serving.disconnected()
 
     def subscription_operation(self, operation: str) -> None:
         """A client did something with its subscriptions: `"subscribe"` or `"unsubscribe"`."""

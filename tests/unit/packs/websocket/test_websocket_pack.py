@@ -285,6 +285,19 @@ def test_end_of_the_process_is_the_end_of_its_connections(series: Measured) -> N
     assert series.value("kpi_websocket_closes_total", **labels) == 1
 
 
+@pytest.mark.parametrize("value", NONSENSE)
+def test_connection_that_is_told_nonsense_counts_its_messages_all_the_same(value: Any, series: Measured) -> None:
+    with websocket.connection(value) as connection:
+        connection.received(value)
+        connection.sent(value)
+        connection.filters(value)
+        connection.closed(value, value)
+    assert series.value(ACTIVE) == 0
+    for direction in ("receive", "transmit"):
+        assert series.value("kpi_websocket_messages_total", network_io_direction=direction) == 1
+        assert series.value("kpi_websocket_io_bytes_total", network_io_direction=direction) in {None, 0}
+
+
 # --- traces in messages
 
 
