@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import inspect
 import operator
+import threading
 import time
 from collections.abc import AsyncIterable, Iterable
 from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar, cast, overload
@@ -48,6 +49,7 @@ class Batches(Generic[T]):
         self._stages = stages
         self._iterator: Any = None
         self._tally: Tally | None = None
+        self._opening = threading.Lock()
         self._within: Context | None = None
         self._owned = False
         self._entered = False
@@ -281,14 +283,17 @@ class Batches(Generic[T]):
 
     def _open(self) -> Tally:
         """The stage that the batches belong to, begun if it is theirs."""
-        if self._tally is None:
-            around = innermost() if self._stages is None else None
-            if around is None:
-                around = (self._stages or Stages("batches", None, None, None, None)).begin()
-                self._owned = True
-            self._tally = around
-            self._within = around.context if isinstance(around, Scope) else context.get_current()
-        return self._tally
+        if self._tally is not None:
+            return self._tally
+        with self._opening:  # two threads may ask for the first batch at once
+            if self._tally is None:
+                around = innermost() if self._stages is None else None
+                if around is None:
+                    around = (self._stages or Stages("batches", None, None, None, None)).begin()
+                    self._owned = True
+                self._within = around.context if isinstance(around, Scope) else context.get_current()
+                self._tally = around
+            return self._tally
 
     def _context(self) -> Context:
         self._open()

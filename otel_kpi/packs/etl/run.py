@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from otel_kpi.packs.etl.stage import Stage
 
 F = TypeVar("F", bound="Callable[..., Any]")
+Trigger = Literal["schedule", "manual", "event", "backfill", "retry"]
 
 _FROM: Final = {"read": ("extract",), "written": ("load", "store")}
 """Whose records count for the run: a row that passes five stages was read once."""
@@ -275,10 +276,8 @@ def run(  # noqa: PLR0913 - options with defaults, by name
     name: str,
     /,
     *,
-    model: str | None = None,
-    trigger: Literal["schedule", "manual", "event", "backfill", "retry"]
-    | Callable[[], str | None]
-    | None = None,
+    model: str | Callable[[], str | None] | None = None,
+    trigger: Trigger | Callable[[], Trigger | None] | None = None,
     attempt: int | Callable[[], int | None] | None = None,
     nominal: Any = None,
     links: Any = None,
@@ -322,7 +321,22 @@ def run(  # noqa: PLR0913 - options with defaults, by name
 @overload
 def pipeline(name: F, /) -> F: ...
 @overload
-def pipeline(name: str, /, **options: Any) -> Runs: ...
+def pipeline(
+    name: str,
+    /,
+    *,
+    model: str | Callable[[], str | None] | None = None,
+    trigger: Trigger | Callable[[], Trigger | None] | None = None,
+    attempt: int | Callable[[], int | None] | None = None,
+    nominal: Any = None,
+    links: Any = None,
+    inputs: Any = (),
+    outputs: Any = (),
+    run_id: Any = None,
+    parent: bool = False,
+    kind: Literal["server", "consumer"] = "server",
+    attributes: dict[str, Any] | None = None,
+) -> Runs: ...
 def pipeline(name: str | Callable[..., Any], /, **options: Any) -> Any:
     """A function whose every call is a run, see `run`; `@etl.pipeline` alone takes the function's name."""
     if not isinstance(name, str) and callable(name):

@@ -18,6 +18,7 @@ from otel_kpi.packs.etl import adapters, events, handles
 from otel_kpi.packs.etl.datasets import dataset_name
 from otel_kpi.packs.etl.faults import failed
 from otel_kpi.packs.etl.moments import seconds_since_1970
+from otel_kpi.packs.outcome import error_type
 
 if TYPE_CHECKING:
     from datetime import date, datetime
@@ -186,9 +187,8 @@ class Tally:
 
     def retried(self, error: BaseException | str | None = None) -> None:
         """Count a further attempt at something inside, for example a page that is fetched again."""
-        handles.retries.add(
-            1, self.model, type(error).__qualname__ if isinstance(error, BaseException) else error
-        )
+        kind = error_type(error) if isinstance(error, BaseException) else error
+        handles.retries.add(1, self.model, kind)
 
     def quality_score(self, score: float) -> None:
         """Say how good the model's data are now.

@@ -66,8 +66,12 @@ def _end(number: int | None) -> None:
         return
     # The signal may have interrupted a span while it held its lock: only another thread can wait for that.
     thread = threading.Thread(target=_cancel_all, args=(number,), name="otel-kpi-etl-end", daemon=True)
-    thread.start()
-    thread.join(_WAIT)
+    try:
+        thread.start()
+    except RuntimeError:
+        _cancel_all(number)  # the system has no more threads
+    else:
+        thread.join(_WAIT)
 
 
 def _cancel_all(number: int | None) -> None:
