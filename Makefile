@@ -46,6 +46,7 @@ check: setup  ## style, types, arrows between modules, generated files
 	@$(RUN) pyright
 	@$(RUN) lint-imports
 	@$(RUN) otel-kpi settings --markdown | diff - docs/settings.md
+	@$(RUN) otel-kpi generate --check
 	@PYTHONPATH=tests $(RUN) python -m matrix --markdown | diff - docs/libraries.md
 
 unit: setup  ## the quick tests: in one process, those of drivers with a server of their own
