@@ -15,7 +15,7 @@ from otel_kpi.instrumentation.servers.django_routes import readable
 from otel_kpi.instrumentation.servers.server_request import MARK, ServerRequest
 
 if TYPE_CHECKING:
-    from otel_kpi.instrumentation.websockets.conversation import Conversation
+    from otel_kpi.instrumentation.websockets.traces import Traces
     from otel_kpi.instrumentation.websockets.units import Unit
 
 _BOUNDARY: Final = Boundary("channels")
@@ -75,7 +75,7 @@ def _route_of(router: Any, scope: Any) -> str | None:
 
 
 async def _dispatch(wrapped: Any, consumer: Any, args: Any, kwargs: Any) -> Any:
-    begun: tuple[Conversation, Unit] | None = None
+    begun: tuple[Traces, Unit] | None = None
     if _BOUNDARY.open:
         try:
             begun = _begin(consumer, args[0] if args else kwargs.get("message"))
@@ -83,27 +83,27 @@ async def _dispatch(wrapped: Any, consumer: Any, args: Any, kwargs: Any) -> Any:
             _BOUNDARY.failed(error)
     if begun is None:
         return await wrapped(*args, **kwargs)
-    conversation, unit = begun
-    token = context.attach(conversation.context_of(unit))
+    traces, unit = begun
+    token = context.attach(traces.context_of(unit))
     try:
         return await wrapped(*args, **kwargs)
     except Exception as error:
         if type(error).__name__ != "StopConsumer":  # how a consumer says that it is done
-            conversation.note(unit, error)
+            traces.note(unit, error)
         raise
     finally:
         context.detach(token)
         unit.finish()
 
 
-def _begin(consumer: Any, message: Any) -> tuple[Conversation, Unit] | None:
-    from otel_kpi.instrumentation.websockets.conversation import DISCONNECT, current_conversation
+def _begin(consumer: Any, message: Any) -> tuple[Traces, Unit] | None:
+    from otel_kpi.instrumentation.websockets.traces import DISCONNECT, current_traces
     from otel_kpi.packs.websocket.messages import sender_of
 
-    conversation = current_conversation()
-    if conversation is None:
+    traces = current_traces()
+    if traces is None:
         return None
-    conversation.dispatched = True
+    traces.dispatched = True
     kind = str(message["type"])
     cls = type(consumer)
     attributes: dict[str, Any] = {
@@ -113,10 +113,10 @@ def _begin(consumer: Any, message: Any) -> tuple[Conversation, Unit] | None:
     if kind == _LAST:
         name = DISCONNECT
     elif kind == _OF_CLIENT:
-        attributes |= conversation.last_received
+        attributes |= traces.last_received
     else:
         # The type of a message of the channel layer is the name of a method: the author's word.
         name = f"message {kind}"
         attributes["kpi.websocket.event.type"] = kind
-    unit = conversation.handle(name, attributes, sender_of(message))
-    return None if unit is None else (conversation, unit)
+    unit = traces.handle(name, attributes, sender_of(message))
+    return None if unit is None else (traces, unit)

@@ -21,7 +21,7 @@ from otel_kpi.packs.outcome import error_type
 if TYPE_CHECKING:
     from opentelemetry.trace import SpanContext
 
-    from otel_kpi.instrumentation.websockets.conversation import Conversation
+    from otel_kpi.instrumentation.websockets.traces import Traces
 
 LINK: Final = "kpi.websocket.link"
 GRACE: Final = 60.0
@@ -57,11 +57,21 @@ class Budget:
 class StandIn(trace.Span):
     """A span that is another one: which, is asked at each use."""
 
-    __slots__ = ()
+    __slots__ = ("traces",)
 
-    def real(self) -> trace.Span:
+    traces: Traces
+
+    def find(self) -> trace.Span:
         """Give the span that this one is now."""
         raise NotImplementedError
+
+    def real(self) -> trace.Span:
+        """Give the span that this one is now; one that records nothing where it cannot be made. Never raises."""
+        try:
+            return self.find()
+        except Exception as error:
+            self.traces.failed(error)
+            return trace.INVALID_SPAN
 
     def get_span_context(self) -> SpanContext:
         """Give that of the span."""
@@ -116,7 +126,7 @@ class Unit(StandIn):
     """A message that is handled, or a push: what a connection does of itself up to the next thing that it sends.
 
     Attributes:
-        conversation: Of which connection.
+        traces: Of which connection.
         ended: Whether it is over.
         task: The task that received the message.
     """
@@ -132,20 +142,19 @@ class Unit(StandIn):
         "_span",
         "_started",
         "_touched",
-        "conversation",
         "ended",
         "task",
     )
 
     def __init__(
         self,
-        conversation: Conversation,
+        traces: Traces,
         name: str,
         kind: SpanKind,
         attributes: dict[str, Any] | None = None,
         links: tuple[Link, ...] = (),
     ) -> None:
-        self.conversation = conversation
+        self.traces = traces
         self.ended = False
         self.task: Any = None
         self._name = name
@@ -158,10 +167,10 @@ class Unit(StandIn):
         self._making = False
         self._error: BaseException | None = None
 
-    def real(self) -> trace.Span:
+    def find(self) -> trace.Span:
         """Give its span, made now if there is none; long after its end, what the connection does of itself."""
         if self.ended and time.monotonic() - self._ended_at > GRACE:
-            return self.conversation.push()
+            return self.traces.push()
         span = self._span
         return self._make() if span is None else span
 
@@ -173,7 +182,7 @@ class Unit(StandIn):
                 return trace.INVALID_SPAN
             self._making = True
             try:
-                span = self.conversation.begin_unit(
+                span = self.traces.begin_unit(
                     self._name, self._kind, self._attributes or {}, self._links, self._started
                 )
             finally:
@@ -250,23 +259,23 @@ class Unit(StandIn):
 class Floating(StandIn):
     """The span of code that serves a connection, whatever that is doing."""
 
-    __slots__ = ("conversation",)
+    __slots__ = ()
 
-    def __init__(self, conversation: Conversation) -> None:
-        self.conversation = conversation
+    def __init__(self, traces: Traces) -> None:
+        self.traces = traces
 
-    def real(self) -> trace.Span:
+    def find(self) -> trace.Span:
         """Give the span of what the connection is doing."""
-        return self.conversation.current_span()
+        return self.traces.current_span()
 
     def describe(self, event_type: str, sender: SpanContext | None) -> bool:
         """Tell the message that is being handled."""
-        handling = self.conversation.handled_here()
+        handling = self.traces.handled_here()
         return handling is not None and handling.describe(event_type, sender)
 
     def failed(self, error: BaseException) -> None:
         """Note an error in the message that is being handled."""
-        handling = self.conversation.handled_here()
+        handling = self.traces.handled_here()
         if handling is not None:
             handling.failed(error)
 

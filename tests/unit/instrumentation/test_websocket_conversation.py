@@ -19,7 +19,7 @@ from support.web import Answer, converse, scope_of
 from otel_kpi import websocket
 from otel_kpi.instrumentation.boundary import Boundary
 from otel_kpi.instrumentation.servers.asgi import Traced
-from otel_kpi.instrumentation.websockets import conversation, units
+from otel_kpi.instrumentation.websockets import conversation, traces, units
 from otel_kpi.instrumentation.websockets.choices import CHOICES
 
 if TYPE_CHECKING:
@@ -375,16 +375,16 @@ def test_loop_that_a_message_began_leaves_its_trace_when_the_message_is_over(cap
         await task
 
     serve(app, message("subscribe"), message("more"))
-    traces = {
+    ids = {
         span.name: span.parent.trace_id if span.parent else None
         for span in captured.spans()
         if span.name.startswith("tick")
     }
     first = named(captured, "message")[0]
     assert first.context is not None
-    assert traces["tick 0"] == first.context.trace_id
-    assert first.context.trace_id not in {traces["tick 2"], traces["tick 3"]}
-    assert traces["tick 2"] != traces["tick 3"], "each push is a trace of its own"
+    assert ids["tick 0"] == first.context.trace_id
+    assert first.context.trace_id not in {ids["tick 2"], ids["tick 3"]}
+    assert ids["tick 2"] != ids["tick 3"], "each push is a trace of its own"
 
 
 def test_message_that_is_received_in_a_task_of_its_own_is_still_the_one_that_is_handled(
@@ -578,21 +578,40 @@ def test_application_that_counts_too_is_not_counted_twice(series: Measured) -> N
     websocket.disconnected(elsewhere)
 
 
-@pytest.mark.parametrize(
-    "broken", ["_before_send", "_after_send", "_before_receive", "_received", "current_span"]
-)
+PARTS: list[tuple[type, str]] = [
+    (conversation.Conversation, "_before_send"),
+    (conversation.Conversation, "_after_send"),
+    (conversation.Conversation, "_received"),
+    (conversation.Conversation, "_end"),
+    (traces.Traces, "waits"),
+    (traces.Traces, "received"),
+    (traces.Traces, "sent"),
+    (traces.Traces, "current_span"),
+    (traces.Traces, "begin_unit"),
+    (traces.Traces, "finish"),
+    (units.Unit, "finish"),
+]
+
+
+@pytest.mark.parametrize(("part", "method"), PARTS, ids=lambda each: str(getattr(each, "__name__", each)))
 def test_error_of_ours_does_not_reach_the_application(
-    broken: str, series: Measured, monkeypatch: pytest.MonkeyPatch
+    part: type, method: str, series: Measured, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def explode(*_: object) -> None:
+    def explode(*_args: object, **_options: object) -> None:
         raise ZeroDivisionError("ours")
 
-    del series
     Boundary("asgi").reset()
     # The failure is planted in our own code, which is what is under test.
-    monkeypatch.setattr(conversation.Conversation, broken, explode)
-    answer = serve(echo(), message(), gone())
+    monkeypatch.setattr(part, method, explode)
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        look()
+        await echo(lambda _text: look())(scope, receive, send)
+
+    answer = serve(app, message(), gone())
     assert [sent["type"] for sent in answer.sent] == ["websocket.accept", "websocket.send"]
+    assert Boundary("asgi").errors > 0
+    assert series.value(ACTIVE) in {0, None}
     Boundary("asgi").reset()
 
 
