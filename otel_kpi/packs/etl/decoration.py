@@ -119,6 +119,8 @@ def _around_generator(definition: Begins, function: Callable[..., Any]) -> Calla
             if definition.swallows_skip and isinstance(error, Skip):
                 return None
             raise
+        finally:
+            given = None  # an exception that was thrown in would hold its own frame
 
     return generate
 
@@ -147,5 +149,7 @@ def _around_async_generator(definition: Begins, function: Callable[..., Any]) ->
             scope.end(error)
             if not (definition.swallows_skip and isinstance(error, Skip)):
                 raise
+        finally:
+            given = None  # as above
 
     return generate

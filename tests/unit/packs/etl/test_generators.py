@@ -272,3 +272,32 @@ def test_cancelled_task_cancels_the_stage_of_its_generator(telemetry: Telemetry)
 
     asyncio.run(main())
     assert telemetry.result("extract marketing") == "cancellation"
+
+
+def test_nothing_holds_an_exception_that_went_through(telemetry: Telemetry) -> None:
+    class Marked(Exception):  # noqa: N818 - it marks
+        pass
+
+    def alive() -> int:
+        return sum(isinstance(each, Marked) for each in gc.get_objects())
+
+    @etl.pipeline("marketing")
+    def main() -> None:
+        with etl.stage("load"), etl.batches(range(5), size=2) as batches:
+            for _ in batches:
+                raise Marked
+
+    gc.disable()
+    try:
+        generator = rows(5)
+        next(generator)
+        with pytest.raises(Marked) as thrown:
+            generator.throw(Marked())
+        del thrown
+        with pytest.raises(Marked) as raised:
+            main()
+        del raised
+        assert alive() == 0
+    finally:
+        gc.enable()
+    assert telemetry.result("run marketing") == "error"
