@@ -15,6 +15,7 @@ _TIMED_OUT: Final = (
     "TimeoutExpired",
     "SoftTimeLimitExceeded",
     "TimeLimitExceeded",
+    "AirflowTaskTimeout",
 )
 
 

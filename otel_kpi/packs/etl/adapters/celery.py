@@ -8,8 +8,9 @@ so is in no task.
 from __future__ import annotations
 
 import sys
-from dataclasses import dataclass
 from typing import Any, Final
+
+from otel_kpi.packs.etl.adapters.execution import Task
 
 _ENDINGS: Final = {
     "celery.exceptions.Retry": "failure",
@@ -21,27 +22,10 @@ _ENDINGS: Final = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class Task:
-    """The task that is being executed.
-
-    Attributes:
-        name: Its name, `shop.tasks.refresh`.
-        run_id: Celery's id, the same for every attempt.
-        attempt: 1 is the first.
-        trigger: `retry` after the first attempt, else `event`: a message asked for it. Whether Celery's beat sent the
-            message is not written in it.
-    """
-
-    name: str
-    run_id: str
-    attempt: int
-    trigger: str
-
-
 def task() -> Task | None:
     """The task that this thread executes; None outside of one, and in one that was called as a function.
 
+    Its trigger is `event`: a message asked for it, and whether Celery's beat sent that is not written in it.
     Never raises.
     """
     try:
