@@ -29,6 +29,8 @@ NORMAL: Final = 1000
 NO_STATUS: Final = 1005
 INTERNAL_ERROR: Final = 1011
 GOING_AWAY: Final = 1001
+_NO_CODE: Final = 0
+_PARTIES: Final = ("client", "server")
 _MOST: Final = 2**53
 
 _open: Final[set[Connection]] = set()
@@ -67,7 +69,7 @@ class Connection:
     )
 
     def __init__(self, route: str = "", handshake: SpanContext | None = None) -> None:
-        self.route = route
+        self.route = route if isinstance(route, str) else ""  # pyright: ignore[reportUnnecessaryIsInstance] - as it came
         self.handshake = handshake
         self.received_messages = self.sent_messages = self.received_bytes = self.sent_bytes = 0
         self.untraced = self.held_filters = 0
@@ -125,7 +127,7 @@ class Connection:
             code: The close code, 1005 when the client gave none, 1006 when the connection broke.
             by: Who ended it.
         """
-        self._end(code, by)
+        self._end(code if isinstance(code, int) else _NO_CODE, by if by in _PARTIES else "client")  # pyright: ignore[reportUnnecessaryIsInstance] - as it came
 
     def forget(self) -> None:
         """Count it no longer, and say nothing of how it ended: nobody knows."""

@@ -118,7 +118,7 @@ class connection:  # noqa: N801 - a context manager, used as `with connection(..
     __slots__ = ("_connection", "_route", "_token")
 
     def __init__(self, route: str = "") -> None:
-        self._route = route
+        self._route = route if isinstance(route, str) else ""  # pyright: ignore[reportUnnecessaryIsInstance] - as it came
 
     def __enter__(self) -> Connection:
         """Count it, and make it current."""
