@@ -64,30 +64,39 @@ class Binding:
 
 
 class Participant:
-    """One process; a forked child is another."""
+    """One process; a forked child is another.
 
-    def __init__(self, binding: Binding) -> None:
+    Args:
+        binding: Whose figures it tells.
+        forked: Whether it has just been forked: other libraries may not have forgotten yet what the parent counted.
+    """
+
+    def __init__(self, binding: Binding, *, forked: bool = False) -> None:
         self.pid = os.getpid()
         self._binding = binding
         self._source = Source(binding.provider, binding.reader, exported=binding.exported)
         self._folder: Folder | None = None
         self._alone = False
         self._written: Families = {}
-        self._due = 0.0
+        self._due = time.monotonic() + EVERY if forked else 0.0
         self._writing = threading.RLock()  # a signal may end the process while its thread writes
         self._failing = False
         self._spent = 0.0
         self._begun = time.monotonic()
-        self._wishes: deque[Bell] = deque()
+        self._wishes: deque[Bell] = deque(maxlen=64)
 
     def exporting(self, data: MetricsData) -> None:
         """See what is about to be sent."""
         self._source.exporting(data)
 
-    def look(self) -> None:
-        """What there is to do between requests; called about each second, and when somebody wants to see callbacks."""
+    def look(self) -> float:
+        """Do what there is to do between requests, and when somebody wants to see callbacks.
+
+        Returns:
+            When to look again, in seconds of `time.monotonic`.
+        """
         now = time.monotonic()
-        wishes = [self._wishes.popleft() for _ in range(len(self._wishes))]
+        wishes, self._wishes = self._wishes, deque(maxlen=64)
         if wishes or now - max(self._source.asked_at, self._begun) >= self._binding.interval:
             self._source.ask()
             for wish in wishes:
@@ -99,6 +108,7 @@ class Participant:
             # The first takes its time for imports and for what others have left; that is not what they cost.
             self._due = now + max(EVERY, min(spent, self._spent) / _SHARE)
             self._spent = spent
+        return self._due
 
     def write(self, patience: float = PATIENCE) -> None:
         """Leave a snapshot, if something was counted since the last one, and fold what ended processes have left.

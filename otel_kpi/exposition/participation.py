@@ -41,6 +41,7 @@ class _Here:
     active: bool = False
     binding: Binding | None = None
     participant: Participant | None = None
+    pid: int = field(default_factory=os.getpid)
     said: bool = False
 
 
@@ -113,6 +114,7 @@ def _bind() -> None:
             _here.binding = _bind_pipeline(pipeline, interval)
         elif isinstance(provider, MeterProvider):
             _here.binding = _bind_foreign(provider)
+        _here.pid = os.getpid()
 
 
 def _bind_pipeline(pipeline: Pipeline, interval: float) -> Binding:
@@ -134,10 +136,10 @@ def _bind_pipeline(pipeline: Pipeline, interval: float) -> Binding:
     def look() -> None:
         if before is not None:
             before()
-        _look()
+        worker.look_due = _look()
 
     worker.look = look
-    worker.look_every = EVERY
+    worker.look_due = time.monotonic()
     worker.wake()
     return Binding(
         pipeline.meter_provider,
@@ -165,7 +167,12 @@ def _participant() -> Participant | None:
     """That of this process; a thread may come here in a forked child before the fork's own hook has."""
     binding, participant = _here.binding, _here.participant
     if binding is not None and (participant is None or participant.pid != os.getpid()):
-        participant = _here.participant = Participant(binding)
+        forked = _here.pid != os.getpid()
+        if forked and not binding.exported:
+            # The pipeline empties its own.
+            _compat.empty_metric_state(binding.provider, binding.reader)
+        _here.pid = os.getpid()
+        participant = _here.participant = Participant(binding, forked=forked)
     return participant
 
 
@@ -178,13 +185,15 @@ def _exporting(data: MetricsData) -> None:
             _say_defect(error)
 
 
-def _look() -> None:
+def _look() -> float:
+    """Have this process do its part; returns when the next time is."""
     participant = _participant()
     if participant is not None:
         try:
-            participant.look()
+            return participant.look()
         except Exception as error:
             _say_defect(error)
+    return time.monotonic() + EVERY
 
 
 def _write_last(deadline: float) -> None:
@@ -237,16 +246,9 @@ class _Ticker:
 
     def _run(self, bell: Bell) -> None:
         while True:
-            bell.wait(EVERY)
-            _look()
+            bell.wait(_look() - time.monotonic())
 
 
 def _after_fork() -> None:
     _here.lock = threading.Lock()
-    binding = _here.binding
-    if binding is None:
-        return
-    if not binding.exported:
-        # The pipeline empties its own.
-        _compat.empty_metric_state(binding.provider, binding.reader)
     _participant()

@@ -7,6 +7,7 @@ receiver never keeps a process alive, and `drain()` waits for it no longer than 
 from __future__ import annotations
 
 import logging
+import math
 import threading
 import time
 from collections import deque
@@ -54,7 +55,7 @@ class ExportWorker:
         self._channels: list[Channel | MetricChannel] = []
         # Called at each wake-up; kept over a fork.
         self.look: Callable[[], None] | None = None
-        self.look_every = _LONGEST_SLEEP
+        self.look_due = math.inf  # seconds of `time.monotonic`; at the latest then
         self._renew()
 
     def _renew(self) -> None:
@@ -177,7 +178,7 @@ class ExportWorker:
 
     def _step(self) -> None:
         now = time.monotonic()
-        due = now + self.look_every
+        due = min(now + _LONGEST_SLEEP, self.look_due)
         if not self._closed:
             due = min([due, *(channel.next_due for channel in self._channels)])
         self._bell.wait(due - now)
