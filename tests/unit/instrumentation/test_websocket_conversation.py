@@ -520,7 +520,62 @@ def test_spans_of_messages_can_be_off(captured: Captured, series: Measured) -> N
     assert series.value("kpi_websocket_messages_total", network_io_direction="receive") == 1
 
 
+def test_row_that_is_disabled_leaves_one_span_and_counts_nothing(
+    captured: Captured, series: Measured
+) -> None:
+    CHOICES.enabled = False
+    serve(echo(lambda _text: look()), message(), gone(4001))
+    [whole] = captured.spans(SpanKind.SERVER)
+    assert [span.parent for span in named(captured, "below")] == [whole.context]
+    assert (whole.attributes or {})["websocket.close_code"] == 4001
+    assert series.labels("kpi_websocket_messages_total") == set()
+
+
 # --- what must not happen
+
+
+def test_thread_that_handles_a_message_is_in_its_trace(captured: Captured) -> None:
+    async def app(_scope: Any, receive: Any, send: Any) -> None:
+        await accept(receive, send)
+        while (await receive())["type"] == "websocket.receive":
+            await asyncio.gather(*[asyncio.to_thread(look) for _ in range(8)])
+
+    serve(app, message(), message(), gone())
+    messages = named(captured, "message")
+    parents = [span.parent for span in named(captured, "below")]
+    assert len(messages) == 2, "threads that look at the same time make one span"
+    assert parents == [messages[0].context] * 8 + [messages[1].context] * 8
+
+
+def test_message_that_is_not_waited_for_any_longer_leaves_the_one_before(captured: Captured) -> None:
+    async def app(_scope: Any, receive: Any, send: Any) -> None:
+        await accept(receive, send)
+        await receive()
+        look("handled")
+        for _ in range(3):
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(receive(), 0.001)
+            look("heartbeat")
+            await send({"type": "websocket.send", "text": "still here"})
+
+    serve(app, message())
+    [handled], heartbeats = named(captured, "handled"), named(captured, "heartbeat")
+    pushes = named(captured, "push")
+    assert handled.parent == named(captured, "message")[0].context
+    # Python 3.11 waits in a task of its own, so the first is known for none of the message's when it has sent.
+    assert [span.parent for span in heartbeats[-2:]] == [span.context for span in pushes[-2:]]
+
+
+def test_message_in_a_span_of_the_applications_is_not_below_it(captured: Captured) -> None:
+    async def app(_scope: Any, receive: Any, send: Any) -> None:
+        await accept(receive, send)
+        with trace.get_tracer("shop").start_as_current_span("session"):
+            await receive()
+            look()
+        look("after")
+
+    serve(app, message())
+    assert named(captured, "below")[0].parent == named(captured, "message")[0].context
 
 
 def test_forked_child_has_no_connections_of_its_parent(captured: Captured, series: Measured) -> None:
