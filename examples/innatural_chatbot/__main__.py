@@ -13,6 +13,8 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
+import httpx
+
 from innatural_chatbot import services
 from innatural_chatbot.audit import found
 from innatural_chatbot.services import System
@@ -60,8 +62,12 @@ def serve(system: System) -> int:
 
 def demo(system: System, conversations: int, run: str) -> int:
     """Send the conversations on the running stack, and compare; 1 when a number is wrong."""
-    command = [sys.executable, "-m", "otel_kpi.cli", "stack", "urls", "--json"]
+    command = [services.program("otel-kpi"), "stack", "urls", "--json"]
     urls = json.loads(subprocess.run(command, capture_output=True, check=True, text=True).stdout)
+    try:
+        httpx.get(f"{urls['prometheus']}/-/ready", trust_env=False).raise_for_status()
+    except httpx.HTTPError as error:
+        raise SystemExit(f"Prometheus does not answer ({error}): otel-kpi stack up") from None
     system = replace(system, extra={"OTEL_EXPORTER_OTLP_ENDPOINT": urls["otlp_http"]})
     talk = script.conversations(conversations, run)
     planned = script.plan(talk)

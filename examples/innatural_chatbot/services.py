@@ -77,7 +77,7 @@ def running(system: System) -> Generator[dict[str, subprocess.Popen[bytes]]]:
             with (system.data / "logs" / f"{name}.log").open("wb") as log:
                 processes[name] = subprocess.Popen(
                     [
-                        *(_program("otel-kpi"), "run", sys.executable, "-m", "uvicorn", "--no-access-log"),
+                        *(program("otel-kpi"), "run", sys.executable, "-m", "uvicorn", "--no-access-log"),
                         *("--host", "127.0.0.1", "--port", str(port), "--workers", str(workers), app),
                     ],
                     cwd=Path(__file__).resolve().parents[1],
@@ -105,7 +105,8 @@ def stop(process: subprocess.Popen[bytes]) -> int:
     return process.wait()
 
 
-def _program(name: str) -> str:
+def program(name: str) -> str:
+    """The path of a command, beside this Python or on `PATH`."""
     beside = Path(sys.executable).parent / name
     program = str(beside) if beside.exists() else shutil.which(name)
     if program is None:
