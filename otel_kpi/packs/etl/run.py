@@ -53,6 +53,7 @@ class Run(Scope):
     """
 
     what = "run"
+    due = float("inf")  # at the end it is known which of it a stage has told
 
     def __init__(self, definition: Runs) -> None:
         super().__init__(_asked(definition.model) or definition.pipeline, definition.pipeline, None, None)
@@ -88,14 +89,10 @@ class Run(Scope):
             if stage.quality is not None:
                 self.quality = stage.quality
 
-    def report(self) -> None:
-        """Hand what was told to the run itself to the instruments, unless a stage has told it."""
+    def _is_ours(self, status: str) -> bool:
+        """Whether no stage has told records of that status: they are not counted again for the run."""
         with lock():
-            pending, self._pending = self._pending, None
-            told = {status for volumes in self._stages.values() for status in volumes.records}
-        for status, count in (pending or {}).items():
-            if status not in told:
-                self._add(status, count)
+            return not any(status in volumes.records for volumes in self._stages.values())
 
     def describe(self) -> dict[str, Any]:
         """What events say of it."""

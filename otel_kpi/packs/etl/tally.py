@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 DUE: Final = 1000
 """Records after which a tally goes to the instruments."""
 _MOST: Final = 2**53
+_LONGEST: Final = 128
 _MOST_TYPES: Final = 50
 """Types of errors that a span names; the instrument has a budget of its own."""
 _CLOCKS_DIFFER: Final = 300.0
@@ -94,6 +95,7 @@ class Tally:
         run_id: Of the run; None outside of one.
         stage_type: `kpi.etl.stage.type` of its records; None lets each status say.
         quality: The last score; None when there is none.
+        due: Records after which it goes to the instruments.
         at_once: Whether what is counted goes out at once: nobody will end this tally.
     """
 
@@ -101,7 +103,9 @@ class Tally:
     quality: float | None = None
     at_once: bool = False
     _volumes: Volumes | None = None
+    due: float = DUE
     _pending: dict[str, int] | None = None
+    _pending_errors: dict[str, int] | None = None
 
     def __init__(
         self,
@@ -260,23 +264,28 @@ class Tally:
 
     def report(self) -> None:
         """Hand what is pending to the instruments."""
-        if not self._pending:
+        if self._pending is None and self._pending_errors is None:
             return
         with _one.lock:
             pending, self._pending = self._pending, None
+            errors, self._pending_errors = self._pending_errors, None
         for status, count in (pending or {}).items():
-            self._add(status, count)
+            if self._is_ours(status):
+                handles.records.add(count, self.model, self.stage_type or TYPE_OF[status], status)
+        for name, count in (errors or {}).items():
+            handles.validation_errors.add(count, self.model, name)
 
     def forget_pending(self) -> None:
         """In a forked child: what was pending is the parent's to tell."""
-        self._pending = None
+        self._pending = self._pending_errors = None
         self.at_once = True
 
     def _dataset(self) -> str | None:
         return self.pipeline or self.model
 
-    def _add(self, status: str, count: int) -> None:
-        handles.records.add(count, self.model, self.stage_type or TYPE_OF[status], status)
+    def _is_ours(self, status: str) -> bool:  # noqa: ARG002 - a run's tally asks
+        """Whether records of a status are for this tally to tell, and no other has told them."""
+        return True
 
     def _count(
         self, status: str, records: Any, bytes_: int | None = None, direction: str | None = None
@@ -290,18 +299,27 @@ class Tally:
             self._count_bytes(bytes_, direction)
         return records or 0
 
-    def _tally(self, status: str, records: int) -> None:
+    def _tally(self, status: str, records: int, reason: str | None = None) -> None:
         with _one.lock:
             counts = self.volumes.records
             counts[status] = counts.get(status, 0) + records
             if self._pending is None:
                 self._pending = {}
-            pending = self._pending.get(status, 0) + records
-            if pending < DUE and not self.at_once:
-                self._pending[status] = pending
-                return
-            self._pending.pop(status, None)
-        self._add(status, pending)
+            pending = self._pending[status] = self._pending.get(status, 0) + records
+            if reason is not None:
+                self._note(reason, records)
+        if pending >= self.due or self.at_once:
+            self.report()
+
+    def _note(self, kind: str, count: int) -> None:
+        """Add errors of a type, within the lock."""
+        errors = self.volumes.errors
+        if kind not in errors and len(errors) >= _MOST_TYPES:
+            kind = "other"
+        errors[kind] = errors.get(kind, 0) + count
+        if self._pending_errors is None:
+            self._pending_errors = {}
+        self._pending_errors[kind] = self._pending_errors.get(kind, 0) + count
 
     def _count_bytes(self, count: int, direction: str) -> None:
         handles.io.add(count, self.model, direction)
@@ -325,24 +343,27 @@ class Tally:
             return None, bytes_
         return number, volume.bytes if bytes_ is None else bytes_
 
-    def _refuse(self, status: str, records: Any, reason: str | None) -> None:
+    def _refuse(self, status: str, records: Any, reason: Any) -> None:
+        if type(records) is int and 0 < records < _MOST and type(reason) is str and len(reason) <= _LONGEST:
+            self._tally(status, records, reason)
+            return
         count = self._count(status, records)
         if reason is not None and count:
             self._error(reason, count)
 
-    def _error(self, name: Any, count: Any) -> None:
-        handles.validation_errors.add(count, self.model, name)
-        try:
-            if not 0 < count < _MOST:
-                return
-            text = name if isinstance(name, str) else str(name)
+    def _error(self, kind: Any, count: Any) -> None:
+        if type(count) is int and 0 < count < _MOST and type(kind) is str and len(kind) <= _LONGEST:
             with _one.lock:
-                errors = self.volumes.errors
-                if text not in errors and len(errors) >= _MOST_TYPES:
-                    text = "other"
-                errors[text[:128]] = errors.get(text[:128], 0) + int(count)
-        except Exception:
-            pass  # the handle has counted it
+                self._note(kind, count)
+            if self.at_once:
+                self.report()
+            return
+        number = _whole(count)
+        if number is None or not 0 <= number < _MOST:
+            handles.validation_errors.add(count, self.model, kind)  # which drops it, and says so
+        elif number:
+            text = kind if isinstance(kind, str) else str(kind)
+            self._error(text[:_LONGEST], number)
 
 
 def _whole(records: Any) -> int | None:
