@@ -14,6 +14,9 @@ from support.receiver import Received, Receiver
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.sync.client import ClientConnection, connect
 
+from tests.unit.sentry_receiver import Receiver as Sentry
+from tests.unit.sentry_receiver import error_text
+
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterator
     from subprocess import Popen
@@ -170,6 +173,22 @@ def test_error_of_a_handler_ends_the_connection_and_is_in_the_trace_of_its_messa
     assert ended.attributes["error.type"] == "LookupError"
     assert total(receiver, "kpi.websocket.errors", **{"error.type": "LookupError"}) == 1
     assert total(receiver, "kpi.websocket.closes", **{"kpi.websocket.close.class": "error"}) == 1
+
+
+@pytest.mark.proof
+@pytest.mark.parametrize("application", ["starlette", "fastapi", "asgi"])
+def test_error_in_sentry_leads_to_the_trace_of_its_message(receiver: Receiver, application: str) -> None:
+    with Sentry() as sentry:
+        extra = {"SOCKETS_APPLICATION": application, "SENTRY_DSN": sentry.dsn}
+        with serving(receiver, "uvicorn", "apps.sockets:application", **extra) as (process, port):
+            with client(port) as socket, pytest.raises(ConnectionClosed):
+                ask(socket, "boom")
+            [event] = sentry.wait_for_events(1)
+            receiver.wait_for(lambda arrived: named(arrived, "message"))
+            stop(process)
+    [handled] = named(receiver, "message")
+    assert error_text(event) == "LookupError: no such thing"
+    assert event["contexts"]["trace"]["trace_id"] == handled.item.trace_id.hex()
 
 
 @pytest.mark.parametrize(
