@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 F = TypeVar("F", bound="Callable[..., Any]")
 
 _logger = logging.getLogger("otel_kpi.analytics")
+tracer: Final = trace.get_tracer(handles.SCOPE)
 _INNERMOST: Final = context.create_key("otel_kpi.analytics")
 
 
@@ -115,7 +116,7 @@ class _Work:
             self._on_begin()
             name = self._name()
             if name is not None:
-                self._span = trace.get_tracer(handles.SCOPE).start_span(name, attributes=self._attributes)
+                self._span = tracer.start_span(name, attributes=self._attributes)
         except Exception:
             _logger.debug("the beginning of an analysis was not recorded", exc_info=True)
 

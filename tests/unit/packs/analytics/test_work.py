@@ -14,6 +14,7 @@ from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanE
 from support.measured import Measured, measured
 
 from otel_kpi import analytics
+from otel_kpi.packs.analytics import work
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Generator
@@ -29,11 +30,11 @@ def series() -> Generator[Measured]:
 
 @pytest.fixture
 def spans(monkeypatch: pytest.MonkeyPatch) -> InMemorySpanExporter:
-    """Spans of the test. The provider of the process is set once, so the API's lookup is turned to this one."""
+    """Spans of the test: the provider of the process could be set but once."""
     exporter = InMemorySpanExporter()
     provider = TracerProvider(shutdown_on_exit=False)
     provider.add_span_processor(SimpleSpanProcessor(exporter))
-    monkeypatch.setattr(trace, "get_tracer", provider.get_tracer)
+    monkeypatch.setattr(work, "tracer", provider.get_tracer("test"))
     return exporter
 
 
@@ -138,13 +139,13 @@ def test_coroutines_are_analysed_beside_each_other(series: Measured) -> None:
 def test_function_that_gives_a_coroutine_lasts_until_it_is_done(
     series: Measured, spans: InMemorySpanExporter
 ) -> None:
-    async def work() -> int:
+    async def span_id() -> int:
         await asyncio.sleep(0)
         return trace.get_current_span().get_span_context().span_id
 
     @analytics.stage("marketing", "statistical")
     def later() -> asyncio.Future[int] | object:
-        return work()
+        return span_id()
 
     async def main() -> int:
         pending = later()
