@@ -96,7 +96,7 @@ def test_job_that_runs_once_leaves_its_last_values(tmp_path: Path, receiver: Rec
     [
         ("", -signal.SIGTERM),
         ("signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))", 0),
-        ("signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))", 143),
+        pytest.param("signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))", 143, marks=pytest.mark.proof),
     ],
     ids=["nobody's", "exit 0", "exit 143"],
 )
@@ -156,7 +156,7 @@ def test_subprocess_of_a_stage_is_a_run_linked_to_it(tmp_path: Path, receiver: R
     assert child_run.attributes["kpi.etl.run.trigger"] == "event"
 
 
-@pytest.mark.parametrize("method", ["fork", "spawn"])
+@pytest.mark.parametrize("method", ["fork", pytest.param("spawn", marks=pytest.mark.proof)])
 def test_what_a_pool_of_processes_counts_arrives_once(
     tmp_path: Path, receiver: Receiver, method: str
 ) -> None:

@@ -146,7 +146,7 @@ def test_fork_while_another_thread_counts_never_hangs(telemetry: Telemetry) -> N
         thread = threading.Thread(target=count)
         thread.start()
         try:
-            for _ in range(20):
+            for _ in range(8):
                 assert in_child(lambda: stage.written(5)) == 0
         finally:
             over.set()
