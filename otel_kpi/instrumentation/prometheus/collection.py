@@ -1,8 +1,9 @@
 """Asks the collectors of prometheus_client's registry, each for itself: one that raises or hangs costs its own series.
 
-A collector is code of the application's (a `Collector`, a `Gauge.set_function`), and may ask a database. So a thread
-asks, and who exports waits for a second at most. A collector that takes longer is left out until it has answered;
-the others are asked by another thread.
+Counters, gauges and histograms of the library itself are read where they are exported. Another collector is code of
+the application's (a `Collector`, a `Gauge.set_function`), and may ask a database. So a thread asks, and who exports
+waits for a second at most. A collector that takes longer is left out until it has answered; the others are asked by
+another thread.
 """
 
 from __future__ import annotations
@@ -23,9 +24,9 @@ if TYPE_CHECKING:
 _logger = logging.getLogger("otel_kpi.metrics")
 
 _PATIENCE: Final = 1.0
-"""Seconds that an export waits for all collectors together."""
+"""Seconds that an export waits for all collectors of the application's together."""
 _MOST_HANGING: Final = 4
-"""Threads that may wait for collectors that hang; then only prometheus_client's own metrics are read."""
+"""Threads that may wait for collectors that hang; then no further one is asked."""
 _LIBRARY: Final = "prometheus_client"
 
 
@@ -52,32 +53,32 @@ class Collection:
         if self._pid != os.getpid():
             self._pid, self._hanging, self._asker = os.getpid(), {}, None
         self._hanging = {key: asked for key, asked in self._hanging.items() if asked.hangs}
-        waiting = [each for each in application_collectors() if id(each) not in self._hanging]
-        if len(self._hanging) >= _MOST_HANGING:
-            waiting = [each for each in waiting if _is_plain(each)]
-        found: list[Any] = []
+        collectors = application_collectors()
+        plain = _Round([each for each in collectors if _is_plain(each)], self._failed)
+        plain.run()
+        waiting = [each for each in collectors if not _is_plain(each) and id(each) not in self._hanging]
+        found = plain.metrics
         deadline = time.monotonic() + self._patience
-        while waiting:
+        while waiting and len(self._hanging) < _MOST_HANGING:
             asked = self._ask(waiting, deadline)
-            found += asked.metrics
+            if asked is None:
+                break
+            found = [*found, *asked.metrics]
             waiting = waiting[asked.answered :]
-            if not waiting or not asked.hangs:
+            if not waiting:
                 break
             self._leave(waiting.pop(0), asked)
             if time.monotonic() >= deadline:
                 break
         return found
 
-    def _ask(self, collectors: list[Any], deadline: float) -> _Round:
+    def _ask(self, collectors: list[Any], deadline: float) -> _Round | None:
         asked = _Round(collectors, self._failed)
         if self._asker is None:
             try:
                 self._asker = _Asker()
             except RuntimeError:
-                # The interpreter is ending and starts no thread: nobody could be waited for.
-                asked.collectors = [each for each in collectors if _is_plain(each)]
-                asked.run()
-                return asked
+                return None  # the interpreter is ending and starts no thread: nobody could be waited for
         self._asker.rounds.put(asked)
         asked.done.wait(max(deadline - time.monotonic(), 0.0))
         return asked

@@ -29,6 +29,10 @@ Labels = tuple[tuple[str, str], ...]
 """In order of their names."""
 
 _UNITS: Final = {"seconds": "s", "bytes": "By"}
+_OTHERS: Final = {"job": "exported_job", "instance": "exported_instance"}
+"""Labels that Prometheus gives to every series; what it calls those of the application when it scrapes them."""
+_TARGET: Final = "target_info"
+"""Prometheus makes it out of the resource."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,7 +139,7 @@ def _counter(metric: Any) -> Family:
 def _gauges(metric: Any) -> list[Family]:
     found: dict[str, Family] = {}
     for sample in metric.samples:
-        if sample.name.endswith("_created") or math.isnan(sample.value):
+        if sample.name == _TARGET or math.isnan(sample.value):
             continue
         family = found.get(sample.name)
         if family is None:
@@ -200,7 +204,9 @@ def _created(metric: Any) -> dict[Labels, float]:
 
 
 def _labels(labels: Mapping[str, str], without: str = "") -> Labels:
-    return tuple(sorted((name, str(value)) for name, value in labels.items() if name != without))
+    return tuple(
+        sorted((_OTHERS.get(name, name), str(value)) for name, value in labels.items() if name != without)
+    )
 
 
 def _exemplars(samples: Iterable[Any]) -> tuple[Exemplar, ...]:
