@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import functools
-import inspect
 import time
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar, overload
 
 from otel_kpi import record
 from otel_kpi.packs.code.instruments import FUNCTION_DURATION
+from otel_kpi.packs.decoration import Scope, decorated
 from otel_kpi.packs.outcome import error_type
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Callable, Generator
+    from collections.abc import Callable
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -54,94 +54,21 @@ def _name_of(function: Any) -> str:
     return f"{named.__module__}.{named.__qualname__}".replace(".<locals>", "")
 
 
-def _ended(begun: float, name: str, error: BaseException | None = None) -> None:
-    _duration.record(time.perf_counter() - begun, name, error_type(error))
+class _Call(Scope):
+    """The time of one call."""
+
+    __slots__ = ("_begun", "_name")
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+        self._begun = time.perf_counter()
+
+    def end(self, error: BaseException | None = None) -> None:
+        seconds = time.perf_counter() - self._begun
+        # A generator that is closed has not failed: who took its values has enough.
+        failed = None if error is None or isinstance(error, GeneratorExit) else error_type(error)
+        _duration.record(seconds, self._name, failed)
 
 
 def _timed(function: Any, name: str) -> Any:
-    if isinstance(function, classmethod | staticmethod):
-        # Whichever of the two decorators stands above the other.
-        return type(function)(_timed(function.__func__, name))
-    if inspect.iscoroutinefunction(function):
-        return _of_coroutine(function, name)
-    if inspect.isasyncgenfunction(function):
-        return _of_async_generator(function, name)
-    if inspect.isgeneratorfunction(function):
-        return _of_generator(function, name)
-
-    @functools.wraps(function)
-    def call(*args: Any, **kwargs: Any) -> Any:
-        begun = time.perf_counter()
-        try:
-            result = function(*args, **kwargs)
-        except BaseException as error:
-            _ended(begun, name, error)
-            raise
-        _ended(begun, name)
-        return result
-
-    return call
-
-
-def _of_coroutine(function: Any, name: str) -> Any:
-    @functools.wraps(function)
-    async def call(*args: Any, **kwargs: Any) -> Any:
-        begun = time.perf_counter()
-        try:
-            result = await function(*args, **kwargs)
-        except BaseException as error:
-            _ended(begun, name, error)
-            raise
-        _ended(begun, name)
-        return result
-
-    return call
-
-
-def _of_generator(function: Any, name: str) -> Any:
-    @functools.wraps(function)
-    def call(*args: Any, **kwargs: Any) -> Generator[Any, Any, Any]:
-        begun = time.perf_counter()
-        try:
-            result = yield from function(*args, **kwargs)
-        except GeneratorExit:
-            _ended(begun, name)
-            raise
-        except BaseException as error:
-            _ended(begun, name, error)
-            raise
-        _ended(begun, name)
-        return result
-
-    return call
-
-
-def _of_async_generator(function: Any, name: str) -> Any:
-    @functools.wraps(function)
-    async def call(*args: Any, **kwargs: Any) -> AsyncGenerator[Any, Any]:
-        begun = time.perf_counter()
-        failed: BaseException | None = None
-        items = function(*args, **kwargs)
-        step, argument = items.asend, None
-        try:
-            while True:
-                try:
-                    item = await step(argument)
-                except StopAsyncIteration:
-                    return
-                try:
-                    step, argument = items.asend, (yield item)
-                except GeneratorExit:
-                    raise
-                except BaseException as thrown:  # the function's to handle
-                    step, argument = items.athrow, thrown
-        except GeneratorExit:
-            raise
-        except BaseException as error:
-            failed = error
-            raise
-        finally:
-            await items.aclose()
-            _ended(begun, name, failed)
-
-    return call
+    return decorated(functools.partial(_Call, name), function)
