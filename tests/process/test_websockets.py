@@ -6,6 +6,7 @@ import contextlib
 import json
 import signal
 from pathlib import Path
+from socket import SHUT_RDWR
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -173,6 +174,31 @@ def test_error_of_a_handler_ends_the_connection_and_is_in_the_trace_of_its_messa
     assert ended.attributes["error.type"] == "LookupError"
     assert total(receiver, "kpi.websocket.errors", **{"error.type": "LookupError"}) == 1
     assert total(receiver, "kpi.websocket.closes", **{"kpi.websocket.close.class": "error"}) == 1
+
+
+@pytest.mark.proof
+@pytest.mark.parametrize("server", ["uvicorn", "daphne", "hypercorn", "granian"])
+def test_clients_that_break_off_are_no_longer_active(receiver: Receiver, server: str) -> None:
+    with (
+        serving(receiver, server, "apps.sockets:application") as (process, port),
+        contextlib.ExitStack() as stack,
+    ):
+        sockets = [stack.enter_context(client(port)) for _ in range(50)]
+        for number, socket in enumerate(sockets):
+            assert ask(socket, str(number)) == str(number)
+        receiver.wait_for(lambda arrived: total(arrived, ACTIVE) == 50)
+        for socket in sockets[:25]:
+            socket.socket.shutdown(SHUT_RDWR)  # without a word
+        receiver.wait_for(lambda arrived: total(arrived, ACTIVE) == 25)
+        for socket in sockets[25:]:
+            socket.close()
+        receiver.wait_for(lambda arrived: total(arrived, ACTIVE) == 0)
+        stop(process)
+    closes = {kind: total(receiver, "kpi.websocket.closes", **{"kpi.websocket.close.class": kind})
+              for kind in ("abnormal", "normal", "no_status", "going_away")}  # fmt: skip
+    assert sum(closes.values()) == total(receiver, "kpi.websocket.closes") == 50
+    assert closes["abnormal"] == (50 if server == "hypercorn" else 25), closes
+    assert total(receiver, "kpi.websocket.errors") == 0
 
 
 @pytest.mark.proof
