@@ -10,10 +10,8 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, Any, Final
 
-from opentelemetry.trace import Status, StatusCode
-
 from otel_kpi.packs.etl import instruments as names
-from otel_kpi.packs.etl.scope import facts, record_once, start_span
+from otel_kpi.packs.etl.scope import facts, mark, start_span
 from otel_kpi.packs.etl.tally import Volumes
 
 if TYPE_CHECKING:
@@ -107,16 +105,10 @@ def write_span(tally: Tally, within: Context | None, batch: Batch, seconds: floa
     }
     if batch.size is not None:
         attributes[names.BATCH_RECORDS.name] = batch.size
-    if how.error_type is not None:
-        attributes[names.ERROR_TYPE.name] = how.error_type
     name = getattr(tally, "name", None) or tally.pipeline
     title = f"batch {name}" if name else "batch"
     span = start_span(title, attributes, within, start_time=batch.handed_at)
-    if how.error_type is not None:
-        said = None if how.error is None else f"{type(how.error).__name__}: {how.error}"
-        span.set_status(Status(StatusCode.ERROR, said or how.error_type))
-    if how.error is not None:
-        record_once(span, how.error)
+    mark(span, how)
     span.end(batch.handed_at + int(seconds * 1e9))
 
 

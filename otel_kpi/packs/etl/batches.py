@@ -341,11 +341,10 @@ class Batches(Generic[T]):
                 names.WORK_TIME.name: round(self._work_seconds, 6),
             }
             tally = self._open()
-            if self._owned and isinstance(tally, Scope):
-                tally.span.set_attributes(said)
-                tally.end(error)
-            elif isinstance(tally, Stage):
+            if isinstance(tally, Stage):
                 _add_to(tally, said)
+            if self._owned and isinstance(tally, Scope):
+                tally.end(error)
         except Exception as fault:
             failed("the end of batches", fault)
 

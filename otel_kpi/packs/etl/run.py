@@ -172,9 +172,9 @@ class Runs(Definition[Run]):
         """Begin the run, not yet as the innermost."""
         run = Run(self)
         span, outer = INVALID_SPAN, context.get_current()
+        handles.active_runs.add(1, run.model)
         try:
             span = self._start(run)
-            handles.active_runs.add(1, run.model)
             for result in ("success", "failure", "error"):
                 handles.runs.add(0, run.model, run.trigger, result)  # `rate()` needs a value before the first
             if run.attempt > 1:

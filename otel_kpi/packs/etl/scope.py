@@ -182,7 +182,12 @@ class Scope(Tally):
         try:
             self._record(time.perf_counter() - self.began, how)
         finally:
-            span = self.span
+            self._end_span(how)
+        return True
+
+    def _end_span(self, how: Outcome) -> None:
+        span = self.span
+        try:
             if span.is_recording():
                 if self.is_empty:
                     span.set_attribute(_RESULT, how.result)
@@ -190,8 +195,8 @@ class Scope(Tally):
                     span.set_attributes({_RESULT: how.result, **self._facts()})
                 if how is not SUCCESS:
                     self._mark(how)
+        finally:
             span.end()
-        return True
 
     def _record(self, seconds: float, how: Outcome) -> None:
         """Measure the end."""
@@ -203,17 +208,25 @@ class Scope(Tally):
 
     def _mark(self, how: Outcome) -> None:
         """Write on the span what went wrong: the exception itself on the innermost alone."""
-        if how.error_type is not None:
-            self.span.set_attribute(names.ERROR_TYPE.name, how.error_type)
-            self.span.set_status(Status(StatusCode.ERROR, _description(how)))
-        if how.error is not None:
-            record_once(self.span, how.error)
+        mark(self.span, how)
+
+
+def mark(span: Span, how: Outcome) -> None:
+    """Write on a span what went wrong, and record the exception unless a span inside of it has done so."""
+    if how.error_type is not None:
+        span.set_attribute(names.ERROR_TYPE.name, how.error_type)
+        span.set_status(Status(StatusCode.ERROR, _description(how)))
+    if how.error is not None:
+        record_once(span, how.error)
 
 
 def _description(how: Outcome) -> str | None:
     if how.error is None:
         return how.error_type
-    return f"{type(how.error).__name__}: {how.error}"
+    try:
+        return f"{type(how.error).__name__}: {how.error}"
+    except Exception:
+        return how.error_type  # its own text raises
 
 
 def record_once(span: Span, error: BaseException) -> None:
@@ -225,7 +238,10 @@ def record_once(span: Span, error: BaseException) -> None:
         error.__dict__[_RECORDED] = trace_id
     except Exception:
         pass  # an exception without attributes is recorded on every span
-    span.record_exception(error)
+    try:
+        span.record_exception(error)
+    except Exception as fault:
+        failed("an exception", fault)  # its own text raises
 
 
 def facts(volumes: Volumes, quality: float | None) -> dict[str, Any]:

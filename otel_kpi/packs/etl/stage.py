@@ -113,16 +113,16 @@ class Stages(Definition[Stage]):
         """Begin the stage, not yet as the innermost."""
         stage = Stage(self)
         span = INVALID_SPAN
+        handles.active_processors.add(1, stage.model)
         try:
             attributes = {_NAME: self.name, _TYPE: self.type}
             title = self.name
             if stage.pipeline:
                 attributes[_PIPELINE] = stage.pipeline
                 title = f"{self.name} {stage.pipeline}"
-            if self.attributes:
+            if isinstance(self.attributes, dict):
                 attributes.update(self.attributes)
             span = start_span(title, attributes)
-            handles.active_processors.add(1, stage.model)
             HEARTBEAT.look()
         except Exception as error:
             failed("the beginning of a stage", error)
