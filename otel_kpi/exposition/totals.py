@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from otel_kpi.exposition.families import Families, Family, added, said_once
-from otel_kpi.exposition.labels import escaped, joined, label_text, labels_of, written
+from otel_kpi.exposition.labels import joined, label_text, labels_of, written
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -99,8 +99,7 @@ def add_up(members: Iterable[Member]) -> Totals:
             totals.oldest = min(totals.oldest or member.time, member.time)
     alone = len(members) == 1 and totals.processes == 1
     for member in members:
-        instance = f'instance="{escaped(member.identity.instance)}"'
-        whole = joined(member.identity.labels, instance)
+        whole = joined(member.identity.labels, written({"instance": member.identity.instance}))
         for family in member.families.values():
             if member.alive or family.kind in KEPT:
                 own = alone or family.kind == "gauge"
