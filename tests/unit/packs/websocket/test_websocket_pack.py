@@ -287,7 +287,9 @@ def test_end_of_the_process_is_the_end_of_its_connections(series: Measured) -> N
 
 
 @pytest.mark.parametrize("value", NONSENSE)
-def test_connection_that_is_told_nonsense_counts_its_messages_all_the_same(value: Any, series: Measured) -> None:
+def test_connection_that_is_told_nonsense_counts_its_messages_all_the_same(
+    value: Any, series: Measured
+) -> None:
     with websocket.connection(value) as connection:
         connection.received(value)
         connection.sent(value)
