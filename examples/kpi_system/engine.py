@@ -9,7 +9,7 @@ from itertools import combinations
 
 from kpi_system import detectors, feeds
 from kpi_system.detectors import Outlier
-from otel_kpi import analytics
+from otel_kpi import analytics, timed
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +27,7 @@ class Finding:
     outlier: Outlier
 
 
+@timed("analyse")
 def analyse(model: str) -> list[Finding]:
     """Analyse a model; return the anomalies.
 

@@ -28,6 +28,12 @@ class Processor:
         with contextlib.closing(sqlite3.connect(database)) as connection:
             connection.execute("CREATE TABLE IF NOT EXISTS facts (model TEXT, number INTEGER, cents INTEGER)")
 
+    def is_there(self) -> bool:
+        """Return whether the table can be read: what the server's health depends on."""
+        with contextlib.closing(sqlite3.connect(self._database)) as connection:
+            connection.execute("SELECT 1 FROM facts LIMIT 1").fetchall()
+        return True
+
     def refresh(self, model: str, *, trigger: str = "event") -> float:
         """Read a model's feed into the table; return the quality score.
 

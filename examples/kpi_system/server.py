@@ -14,6 +14,7 @@ from kpi_system.archive import Archive
 from kpi_system.gate import Gate, without_tags
 from kpi_system.hub import Hub
 from kpi_system.processor import Processor
+from otel_kpi import health
 from otel_kpi.endpoints.starlette import add_endpoints
 
 DATA = Path(os.environ.get("KPI_DATA", "kpi-data"))
@@ -25,6 +26,8 @@ gate = Gate(os.environ["KPI_API_KEY"])
 hub = Hub()
 archive = Archive()
 processor = Processor(DATA / "facts.db")
+health.check("facts", processor.is_there, critical=True)
+health.start()  # not only when somebody asks
 
 
 class Note(BaseModel):

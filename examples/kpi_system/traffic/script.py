@@ -146,6 +146,8 @@ def _analysis(made: Plan, model: str) -> None:
     made.count("kpi_analytics_analyses_completed_total", **name, kpi_analytics_result=result)
     made.count("kpi_analytics_analysis_duration_seconds_count", **name, kpi_analytics_result=result)
     made.put("kpi_analytics_analyses_active", 0, **name)
+    function = {"code_function_name": "analyse"} | ({} if figures else {"error_type": "ValueError"})
+    made.count("kpi_code_function_duration_seconds_count", **function)
     stages = ("statistical", "correlation", "trend", "insight") if figures else ("statistical",)
     for stage in stages:
         ended = {"kpi_analytics_stage": stage, "kpi_analytics_result": result}

@@ -10,8 +10,8 @@ import time
 from typing import TYPE_CHECKING, Any, TypeVar, overload
 
 from otel_kpi.packs.analytics import findings, handles
-from otel_kpi.packs.analytics.within import within
 from otel_kpi.packs.analytics.work import stage as stage_of
+from otel_kpi.packs.decoration import within
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
@@ -107,4 +107,4 @@ class AnalyticsInstrumentation:
         Returns:
             What the function returns. If that is awaitable, so is this, and the stage lasts until it is done.
         """
-        return within(stage_of(model_name, stage), function)
+        return within(stage_of(model_name, stage).begin(), function)

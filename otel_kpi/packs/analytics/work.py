@@ -17,8 +17,8 @@ from opentelemetry.trace import StatusCode
 
 from otel_kpi.packs.analytics import handles
 from otel_kpi.packs.analytics.instruments import DATA_POINTS, FOUND, RESULT, STAGE
-from otel_kpi.packs.analytics.within import around
 from otel_kpi.packs.attributes import ERROR_TYPE, MODEL_NAME
+from otel_kpi.packs.decoration import decorated
 from otel_kpi.packs.outcome import error_type, result_of
 
 if TYPE_CHECKING:
@@ -45,7 +45,17 @@ def _innermost() -> _Work | None:
 class _Work:
     """A piece of work with a time and, unless it is too short for one, a span."""
 
-    __slots__ = ("_attributes", "_before", "_began", "_noted", "_outer", "_recorded", "_span", "model")
+    __slots__ = (
+        "_attributes",
+        "_before",
+        "_began",
+        "_noted",
+        "_outer",
+        "_recorded",
+        "_span",
+        "context",
+        "model",
+    )
 
     def __init__(self, model: str) -> None:
         self.model = model
@@ -56,6 +66,7 @@ class _Work:
         self._noted: dict[str, int] = {}
         self._recorded: BaseException | None = None
         self._began = 0.0
+        self.context: Context | None = None
 
     def _name(self) -> str | None:
         """Of its span; None is without one."""
@@ -84,13 +95,12 @@ class _Work:
 
     def __enter__(self) -> Self:
         self.begin()
-        self.enter()
+        self.attach()
         return self
 
     def __exit__(
         self, cls: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        self.leave()
         self.end(error)
 
     async def __aenter__(self) -> Self:
@@ -103,12 +113,12 @@ class _Work:
 
     def __call__(self, function: F) -> F:
         """Decorate a function: each call is a piece of work of its own."""
-        return around(function, self._anew)
+        return decorated(lambda: self._anew().begin(), function)
 
-    # --- what `within` asks for; a `with` statement does all four
+    # --- a scope, as `packs.decoration` takes it
 
-    def begin(self) -> None:
-        """Begin to measure."""
+    def begin(self) -> Self:
+        """Begin to measure, not yet as what is current."""
         self._began = time.perf_counter()
         self._noted = {}
         try:
@@ -117,41 +127,48 @@ class _Work:
             name = self._name()
             if name is not None:
                 self._span = tracer.start_span(name, attributes=self._attributes)
+                self.context = context.set_value(_INNERMOST, self, trace.set_span_in_context(self._span))
         except Exception:
             _logger.debug("the beginning of an analysis was not recorded", exc_info=True)
+        return self
 
-    def enter(self) -> None:
+    def attach(self) -> None:
         """Have its span be the current one."""
-        if self._name() is not None:
+        if self.context is not None:
             self._before = context.get_current()
-            context.attach(context.set_value(_INNERMOST, self, trace.set_span_in_context(self._span)))
+            context.attach(self.context)
 
-    def leave(self) -> None:
+    def detach(self) -> None:
         """Have the span before it be the current one."""
         before, self._before = self._before, None
         # Without a token: one of another task, or of a generator that is closed late, would bring back what is over.
         if before is not None and _innermost() is self:
             context.attach(before)
 
-    def end(self, error: BaseException | None) -> None:
+    def end(self, error: BaseException | None = None) -> None:
         """End the measurement and the span."""
         result = result_of(error)
         try:
+            # While the span is current: it is the exemplar of its duration.
             self._over(time.perf_counter() - self._began, result)
             if self._span.is_recording():
                 self._span.set_attributes({RESULT.name: result, **self._noted})
-                ended = error_type(error)
-                if error is not None and ended is not None:
-                    self._span.set_attribute(ERROR_TYPE.name, ended)
-                    if error is not self._recorded:
-                        self._span.record_exception(error)
-                    self._span.set_status(StatusCode.ERROR, str(error))
+                # A generator that is closed has not failed: who took its values has enough.
+                if error is not None and result != "success" and not isinstance(error, GeneratorExit):
+                    self._fail(error)
         except Exception:
             _logger.debug("the end of an analysis was not recorded", exc_info=True)
         finally:
+            self.detach()
             self._span.end()
-            if self._outer is not None:
-                self._outer._recorded = error  # noqa: SLF001 - the class's own: one exception is recorded once
+
+    def _fail(self, error: BaseException) -> None:
+        self._span.set_attribute(ERROR_TYPE.name, error_type(error) or "")
+        self._span.set_status(StatusCode.ERROR, str(error))
+        if error is not self._recorded:
+            self._span.record_exception(error)
+        if self._outer is not None:
+            self._outer._recorded = error  # noqa: SLF001 - the class's own: one exception is recorded once
 
     def _note(self, name: str, count: int) -> None:
         """Add to a number of this span and of those around it that speak of the same model."""

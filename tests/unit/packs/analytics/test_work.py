@@ -11,6 +11,7 @@ from opentelemetry import trace
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
+from opentelemetry.trace import StatusCode
 from support.measured import Measured, measured
 
 from otel_kpi import analytics
@@ -167,6 +168,7 @@ def test_generator_left_half_way_ends_its_stage_and_leaks_no_context(
         assert next(half) == 0
         assert not trace.get_current_span().get_span_context().is_valid
     assert (_named(spans, "trend marketing").attributes or {})["kpi.analytics.result"] == "cancellation"
+    assert _named(spans, "trend marketing").status.status_code is StatusCode.UNSET
     assert list(values()) == list(range(10))
     assert {
         dict(each)["kpi_analytics_result"] for each in series.labels("kpi_analytics_stage_duration_seconds")
