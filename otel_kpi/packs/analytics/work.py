@@ -9,6 +9,7 @@ instrumentation records both, and nothing is measured twice here.
 from __future__ import annotations
 
 import logging
+import os
 import time
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
@@ -51,6 +52,7 @@ class _Work:
         "_began",
         "_noted",
         "_outer",
+        "_process",
         "_recorded",
         "_span",
         "context",
@@ -66,6 +68,7 @@ class _Work:
         self._noted: dict[str, int] = {}
         self._recorded: BaseException | None = None
         self._began = 0.0
+        self._process = os.getpid()
         self.context: Context | None = None
 
     def _name(self) -> str | None:
@@ -120,6 +123,7 @@ class _Work:
     def begin(self) -> Self:
         """Begin to measure, not yet as what is current."""
         self._began = time.perf_counter()
+        self._process = os.getpid()
         self._noted = {}
         try:
             self._outer = _innermost()
@@ -147,6 +151,9 @@ class _Work:
 
     def end(self, error: BaseException | None = None) -> None:
         """End the measurement and the span."""
+        if self._process != os.getpid():
+            self.detach()
+            return  # a fork of the process that began it, and will end it
         result = result_of(error)
         try:
             # While the span is current: it is the exemplar of its duration.

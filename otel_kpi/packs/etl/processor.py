@@ -6,6 +6,7 @@ writes anew uses these, which have spans besides.
 
 from __future__ import annotations
 
+import os
 import sys
 import time
 from contextvars import ContextVar
@@ -25,7 +26,7 @@ _operation: Final[ContextVar[EndTimer | None]] = ContextVar("otel_kpi_etl_operat
 class EndTimer:
     """Ends an operation when it is called; made by `ETLProcessor.time_operation()`, and a context manager as well."""
 
-    __slots__ = ("_before", "_began", "_model", "_outer", "_seconds", "stage_type")
+    __slots__ = ("_before", "_began", "_model", "_outer", "_process", "_seconds", "stage_type")
 
     def __init__(self, model_name: str, stage_type: str) -> None:
         self._model = model_name
@@ -36,6 +37,7 @@ class EndTimer:
         self._outer = _operation.get()
         _operation.set(self)
         handles.active_processors.add(1, model_name)
+        self._process = os.getpid()
         self._began = time.perf_counter()
 
     def __call__(self) -> float:
@@ -61,8 +63,10 @@ class EndTimer:
         if self._seconds is None:
             self._seconds = time.perf_counter() - self._began
             self._before = None
-            handles.active_processors.add(-1, self._model)
-            handles.stage_duration.record(self._seconds, self._model, self.stage_type, result_of(error))
+            # A fork of the process that began it leaves the end to that one.
+            if self._process == os.getpid():
+                handles.active_processors.add(-1, self._model)
+                handles.stage_duration.record(self._seconds, self._model, self.stage_type, result_of(error))
             if _operation.get() is self:
                 _operation.set(self._outer)
         return self._seconds
