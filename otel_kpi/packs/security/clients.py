@@ -6,13 +6,12 @@ A set of hashes, salted by the process as Python does: the addresses themselves 
 from __future__ import annotations
 
 import logging
-import os
 import threading
 import time
 from collections import OrderedDict
 from typing import TYPE_CHECKING, Final
 
-from otel_kpi import record
+from otel_kpi import forks, record
 from otel_kpi.packs.security import events, handles, instruments
 from otel_kpi.packs.security.attempts import origin
 from otel_kpi.packs.security.words import word
@@ -102,8 +101,7 @@ def _readings() -> list[tuple[int]]:
 
 
 record.observe(instruments.SUSPICIOUS_CLIENTS, _readings, handles.SCOPE)
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_clients.clear)
+forks.in_child(_clients.clear)
 
 
 def suspicious(address: object, reason: str, **attributes: object) -> None:

@@ -7,14 +7,14 @@ beyond is counted in `kpi.security.events.dropped`, and in the metrics in any ca
 from __future__ import annotations
 
 import logging
-import os
 import threading
 import time
 from typing import TYPE_CHECKING, Any, Final
 
-from opentelemetry import _logs
-from opentelemetry._logs import LogRecord, SeverityNumber
+from opentelemetry._logs import SeverityNumber
 
+from otel_kpi import forks
+from otel_kpi.packs.events import emit
 from otel_kpi.packs.security import handles
 from otel_kpi.packs.security.origin import now
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from otel_kpi.packs.security.origin import Moment, Origin
 
-_plain_logger: Final = logging.getLogger("otel_kpi.security")
+_logger: Final = logging.getLogger("otel_kpi.security")
 
 _MOST_ATTRIBUTES: Final = 16
 _LONGEST: Final = 256
@@ -72,10 +72,8 @@ class Allowance:
 
 
 _allowance: Final = Allowance()
-_logger: Final = _logs.get_logger(handles.SCOPE)
 _exceeded = False
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_allowance.after_fork)
+forks.in_child(_allowance.after_fork)
 
 
 def write(
@@ -111,17 +109,14 @@ def write(
             hops = [each[:_LONGEST] for each in origin.forwarded[:_MOST_HOPS]]
             said["http.request.header.x-forwarded-for"] = hops
         when = when or now()
-        _logger.emit(
-            LogRecord(
-                timestamp=when.timestamp,
-                observed_timestamp=time.time_ns(),
-                context=when.context,
-                severity_number=severity,
-                severity_text=severity.name,
-                body=body,
-                attributes=said,
-                event_name=name,
-            )
+        emit(
+            handles.SCOPE,
+            name,
+            said,
+            severity=severity,
+            body=body,
+            within=when.context,
+            timestamp=when.timestamp,
         )
     except Exception:
         handles.dropped_events.add(1, name, "error")
@@ -137,6 +132,4 @@ def _exceed() -> None:
     global _exceeded
     if not _exceeded:
         _exceeded = True
-        _plain_logger.warning(
-            "more security events than a hundred a second: further ones are counted, not written"
-        )
+        _logger.warning("more security events than a hundred a second: further ones are counted, not written")

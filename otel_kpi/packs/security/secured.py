@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import functools
-import inspect
-import logging
 import time
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final, Self, TypeVar
 
+from otel_kpi.packs.decoration import Scope, decorated
 from otel_kpi.packs.security import handles
 from otel_kpi.packs.security.words import label
 
@@ -15,7 +14,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from types import TracebackType
 
-_logger: Final = logging.getLogger("otel_kpi.security")
 _F = TypeVar("_F", bound="Callable[..., Any]")
 
 _DENIED: Final = frozenset({401, 403, 407, 429, 451})
@@ -27,7 +25,7 @@ _DENIALS: Final = frozenset(
 class secured_request:  # noqa: N801 - it is called as a function, with or without `with`
     """Measure a request or a call that needs permission, the check included.
 
-    A context manager and a decorator, of functions and of coroutine functions:
+    A context manager, and a decorator of functions of any kind; a generator's time ends with its last value:
 
         with security.secured_request("orders.create") as request:
             if not may(user, "orders.create"):
@@ -61,11 +59,7 @@ class secured_request:  # noqa: N801 - it is called as a function, with or witho
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        elapsed = time.perf_counter() - self._started
-        result = self._result or ("allowed" if error is None else _result_of(error))
-        handles.secured_request_duration.record(
-            elapsed, label(self._operation, "the name of a secured operation"), result
-        )
+        _record(self._started, self._operation, self._result or _result_of(error))
 
     async def __aenter__(self) -> Self:
         return self.__enter__()
@@ -77,33 +71,31 @@ class secured_request:  # noqa: N801 - it is called as a function, with or witho
 
     def __call__(self, function: _F) -> _F:
         """Measure each call of a function."""
-        operation = self._operation
-        made: Any
-        if inspect.isgeneratorfunction(function) or inspect.isasyncgenfunction(function):
-            _logger.warning(
-                "secured_request(%r) is for functions, not for generators: not measured", operation
-            )
-            return function
-        if inspect.iscoroutinefunction(function):
-
-            @functools.wraps(function)
-            async def measured_async(*args: Any, **kwargs: Any) -> Any:
-                with secured_request(operation):
-                    return await function(*args, **kwargs)
-
-            made = measured_async
-        else:
-
-            @functools.wraps(function)
-            def measured(*args: Any, **kwargs: Any) -> Any:
-                with secured_request(operation):
-                    return function(*args, **kwargs)
-
-            made = measured
-        return made
+        return decorated(partial(_Call, self._operation), function)
 
 
-def _result_of(error: BaseException) -> str:
+class _Call(Scope):
+    """One call of a function."""
+
+    __slots__ = ("_operation", "_started")
+
+    def __init__(self, operation: str) -> None:
+        self._operation = operation
+        self._started = time.perf_counter()
+
+    def end(self, error: BaseException | None = None) -> None:
+        _record(self._started, self._operation, _result_of(error))
+
+
+def _record(started: float, operation: str, result: str) -> None:
+    elapsed = time.perf_counter() - started
+    name = label(operation, "the name of a secured operation")
+    handles.secured_request_duration.record(elapsed, name, result)
+
+
+def _result_of(error: BaseException | None) -> str:
+    if error is None:
+        return "allowed"
     if not isinstance(error, Exception):
         return "cancellation"
     try:

@@ -311,13 +311,19 @@ def test_secured_request_that_says_it_was_refused(series: Measured) -> None:
     assert count == 1
 
 
-def test_generator_is_left_as_it_is_with_a_line(series: Measured, caplog: pytest.LogCaptureFixture) -> None:
+def test_generator_is_measured_from_its_first_value_to_its_last(series: Measured) -> None:
+    @security.secured_request("numbers")
     def numbers() -> Iterator[int]:
         yield 1
+        raise PermissionError
 
-    assert security.secured_request("numbers")(numbers) is numbers
-    assert len(caplog.records) == 1
-    assert series
+    assert inspect.isgeneratorfunction(numbers)
+    each = numbers()
+    assert (next(each), series.points(SECURED)) == (1, {})
+    with pytest.raises(PermissionError):
+        next(each)
+    count, _ = series.value(SECURED, kpi_security_operation="numbers", kpi_security_request_result="denied")
+    assert count == 1
 
 
 # --- bad input
