@@ -9,6 +9,11 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, Any
 
+from opentelemetry import trace
+from opentelemetry.context import Context
+
+from otel_kpi._compat.series_starts import since
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
@@ -56,7 +61,25 @@ class HistogramSums:
         instrument = _real(histogram)
         if getattr(instrument, "_measurement_consumer", None) is not self._consumer:
             return False
+        if not instrument._is_enabled():
+            return False
         return all(_has_bounds(match, bounds) for match in self._matches(instrument))
+
+    def first(self, histogram: Any, attributes: Mapping[str, Any], first: tuple[float, int, Any]) -> None:
+        """Add one value to a series, as `Histogram.record` had done when it was measured.
+
+        Args:
+            histogram: That of opentelemetry-api; `takes` said yes to it.
+            attributes: Of the series.
+            first: The value, when it was recorded, and the SpanContext in which it was. The API takes no time.
+        """
+        from opentelemetry.sdk.metrics._internal.measurement import Measurement
+
+        value, at, leads_to = first
+        context = trace.set_span_in_context(trace.NonRecordingSpan(leads_to), Context())
+        measurement = Measurement(value, at, _real(histogram), context, attributes)
+        for each in since(at, (measurement,)):
+            self._consumer.consume_measurement(each)
 
     def add(
         self, histogram: Any, attributes: Mapping[str, Any], values: tuple[Sequence[int], float, float, float]

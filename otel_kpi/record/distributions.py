@@ -2,20 +2,31 @@
 
 One value through opentelemetry-api takes 5 µs; adding to a bucket takes half of one. So where the distribution has
 lent a way to hand over many (`Sums`), values are added up by bucket until the next collection. The first of each
-bucket since the last collection goes through the API all the same: that is how it becomes an exemplar, which leads to
-a trace, and the slowest calls are not lost behind the many quick ones. With another SDK, and without one, or where a
-view gives the histogram other buckets, each value goes through the API.
+bucket since the last collection is kept with its trace and handed over as a measurement of its own: that is how it
+becomes an exemplar, and the slowest calls are not lost behind the many quick ones. With another SDK, and without one,
+or where a view gives the histogram other buckets, each value goes through the API.
+
+The SDK's locks are held by one thread once. What records in a signal handler, or when the garbage collector comes by,
+may interrupt a thread that holds one; so what is added up here asks for no lock of the SDK, and what interrupts the
+API's own path waits until that is through.
 """
 
 from __future__ import annotations
 
 import logging
 import sys
+import time
 from bisect import bisect_left
-from typing import TYPE_CHECKING, Any
+from collections import deque
+from threading import get_ident
+from typing import TYPE_CHECKING, Any, Final
+
+from opentelemetry import context as contexts
+from opentelemetry import trace
 
 from otel_kpi.model import Histogram
 from otel_kpi.record.handle import CHOICES, HANDLES, LOSSES, Cell, Handle
+from otel_kpi.record.number import MOST, number
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -23,18 +34,21 @@ if TYPE_CHECKING:
     from opentelemetry.context import Context
     from opentelemetry.metrics import Meter
 
-    from otel_kpi.record.handle import Label
+    from otel_kpi.record.handle import First, Label
 
 _logger = logging.getLogger("otel_kpi.record")
 
-_UNSEEN = -1
+_GREATEST: Final = sys.float_info.max / MOST
+
+_UNSEEN: Final = -1
 """Count of a bucket before its first value since the last collection."""
+_MOST_WAITING: Final = 1000
 
 
 class _Distribution(Cell):
     """One series: the values since the last collection, by bucket."""
 
-    __slots__ = ("counts", "greatest", "least", "total")
+    __slots__ = ("counts", "firsts", "greatest", "least", "total")
 
     def __init__(self, attributes: Mapping[str, Any], record: Any, buckets: int) -> None:
         super().__init__(attributes, record)
@@ -43,6 +57,7 @@ class _Distribution(Cell):
     def begin(self, buckets: int) -> None:
         """Forget the values; `buckets` is 0 where each value goes through the API."""
         self.counts: list[int] = [_UNSEEN] * buckets
+        self.firsts: list[First] = []
         self.total = 0.0
         self.least = float("inf")
         self.greatest = float("-inf")
@@ -52,10 +67,14 @@ class HistogramHandle(Handle[Histogram]):
     """Records a distribution; made by `histogram()`."""
 
     def __init__(self, declaration: Histogram, scope: str) -> None:
-        # Neither NaN nor infinity is between two finite numbers.
-        self._least = max(declaration.minimum, -sys.float_info.max)
-        self._most = min(declaration.maximum, sys.float_info.max)
+        # Neither NaN nor infinity is between two finite numbers, nor is any sum of what is between these. A histogram
+        # of OpenTelemetry takes nothing below 0.
+        self._least = max(declaration.minimum, 0.0)
+        self._most = min(declaration.maximum, _GREATEST)
         self._bounds = declaration.buckets
+        self._introduced = False
+        self._inside: set[int] = set()
+        self._waiting: deque[tuple[float, Cell, Context]] = deque()
         super().__init__(declaration, scope)
 
     def record(self, value: float, *values: Label, context: Context | None = None) -> None:
@@ -67,13 +86,16 @@ class HistogramHandle(Handle[Histogram]):
             context: Where an exemplar leads; None is the current one.
         """
         try:
-            # What comes is of any type, whatever the signature says: a Decimal, a number of numpy's.
-            if not isinstance(value, int | float):  # pyright: ignore[reportUnnecessaryIsInstance]
-                value = float(value)
+            if type(value) is not int and type(value) is not float:
+                value = number(value)
             if not self._least <= value <= self._most:
                 self._dropped(value)
                 return
-            cell: Any = self._came.get(values)
+            cell: Any
+            try:
+                cell = self._came.get(values)
+            except Exception:  # a value without a hash
+                cell = None
             if cell is None:
                 cell = self._find(values)
                 if cell is None:
@@ -88,14 +110,47 @@ class HistogramHandle(Handle[Histogram]):
                         cell.least = min(cell.least, value)
                         cell.greatest = max(cell.greatest, value)
                         return
+                    if self._introduced:
+                        first = value, time.time_ns(), trace.get_current_span(context).get_span_context()
+                        counts[bucket] = 0
+                        cell.firsts.append(first)
+                        return
+                    self._introduced = True
                     counts[bucket] = 0
-            cell.value(value, cell.attributes, context)
+            self._give(value, cell, context)
         except Exception:
-            self._dropped(value)
+            self._failed(value)
 
     def bind(self, *values: Label) -> BoundHistogram:
         """A handle for one series."""
         return BoundHistogram(self, values)
+
+    def renew(self) -> None:
+        """Begin with nothing counted in a forked child, where nobody is inside of the SDK any more."""
+        super().renew()
+        self._inside.clear()
+        self._waiting.clear()
+
+    def _give(self, value: float, cell: Cell, context: Context | None) -> None:
+        """Give one value to the API; after the one in which this thread is now, if it is in one."""
+        me = get_ident()
+        if me in self._inside:
+            if len(self._waiting) < _MOST_WAITING:
+                self._waiting.append((value, cell, context or contexts.get_current()))
+            else:
+                self._failed()
+            return
+        self._inside.add(me)
+        try:
+            cell.value(value, cell.attributes, context)
+        finally:
+            self._inside.discard(me)
+        while self._waiting:
+            try:
+                waiting = self._waiting.popleft()
+            except IndexError:
+                return  # another thread was quicker
+            self._give(*waiting)
 
     def fold(self) -> None:
         """Give the SDK what was added up."""
@@ -106,8 +161,11 @@ class HistogramHandle(Handle[Histogram]):
             if not isinstance(cell, _Distribution) or not cell.counts:
                 continue
             with self._lock:
+                firsts = cell.firsts
                 values = (cell.counts, cell.total, cell.least, cell.greatest)
                 cell.begin(len(cell.counts))
+            for first in firsts:
+                sums.first(self._instrument, cell.attributes, first)
             if any(count > 0 for count in values[0]):
                 sums.add(self._instrument, cell.attributes, values)
 
@@ -115,6 +173,8 @@ class HistogramHandle(Handle[Histogram]):
         return _Distribution(attributes, self._instrument.record, self._buckets())
 
     def _begin(self) -> None:
+        # Who derives from a histogram learns of it by its first value, and says then that each is wanted.
+        self._introduced = False
         # What was recorded before there was a provider, or a way to hand over many values.
         buckets = self._buckets()
         for cell in self.cells():

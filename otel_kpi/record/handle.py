@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import math
 import os
 import re
 import threading
@@ -13,14 +12,19 @@ from typing import TYPE_CHECKING, Any, Final, Generic, Protocol, TypeVar
 from opentelemetry import metrics
 from opentelemetry.metrics import Observation
 
+from otel_kpi.record.number import reason
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from opentelemetry.metrics import CallbackOptions, Meter, MeterProvider
+    from opentelemetry.trace import SpanContext
 
     from otel_kpi.model import Attribute, Instrument
 
     Label = str | int | bool | None
+    First = tuple[float, int, SpanContext]
+    """A value, when it was recorded in nanoseconds since 1970, and the span in which it was."""
 
 _logger = logging.getLogger("otel_kpi.record")
 
@@ -29,8 +33,11 @@ OTHER: Final = "other"
 UNKNOWN: Final = "unknown"
 """What is recorded for a value that is required and missing."""
 _OVERFLOW: Final = {"otel.metric.overflow": True}
-MOST: Final = 2**53
-"""Above it neighbouring whole numbers are one double: nothing that is counted one by one gets there."""
+_NUMBERS: Final = frozenset({int, float})
+_LARGEST: Final = 2**63
+"""OTLP has 64 bits for a whole number."""
+_NO_LABEL: Final = object()
+_PLAIN: Final = frozenset({str, int, bool, type(None)})
 _LONGEST: Final = 128
 """Characters of an attribute's value; what is longer is text, not a value."""
 
@@ -42,6 +49,10 @@ class Sums(Protocol):
 
     def takes(self, histogram: Any, bounds: Sequence[float]) -> bool:
         """Whether a histogram of opentelemetry-api has these buckets, and sums that can be added to."""
+        ...
+
+    def first(self, histogram: Any, attributes: Mapping[str, Any], first: First) -> None:
+        """Record one value, which may become an exemplar."""
         ...
 
     def add(
@@ -144,14 +155,15 @@ class Handle(Generic[I_co]):
 
     def _find(self, values: tuple[Any, ...]) -> Cell | None:
         """The series of these values, made if there is room; None when the instrument is not recorded."""
-        lines: list[str] = []
+        losses: list[tuple[str, str, int]] = []
+        most = self.declaration.most_series
         with self._lock:
             if self._instrument is None:
                 return None
-            admitted = self._admit(values, lines)
+            admitted = self._admit(values, losses)
             cell = self._series.get(admitted)
-            if cell is None and len(self._series) >= self.declaration.most_series:
-                self._overflowed("", "attribute sets", self.declaration.most_series, lines)
+            if cell is None and len(self._series) >= most:
+                losses.append(("", "attribute sets", most))
                 admitted = ()
                 cell = self._series.get(admitted)
                 if cell is None:
@@ -160,14 +172,11 @@ class Handle(Generic[I_co]):
                 named = zip(self.declaration.attributes, admitted, strict=True)
                 attributes = {each.name: value for each, value in named if value is not None}
                 cell = self._series[admitted] = self._cell(attributes)
-            # What came and was changed is remembered as far as that is bounded.
-            if values == admitted or len(self._came) < 2 * self.declaration.most_series:
-                try:
-                    self._came[values] = cell
-                except TypeError:
-                    pass  # something without a hash among them
-        for line in lines:
-            _logger.warning("%s", line)
+            # What has no room is counted each time that it comes, and objects of the application's are not kept.
+            if not losses and len(self._came) < 3 * most and all(map(_is_plain, values)):
+                self._came[values] = cell
+        for loss in losses:
+            self._overflowed(*loss)
         return cell
 
     def series(self, *values: Label) -> tuple[Any, Mapping[str, Any]] | None:
@@ -181,36 +190,46 @@ class Handle(Generic[I_co]):
     def _cell(self, attributes: Mapping[str, Any]) -> Cell:
         return Cell(attributes)
 
-    def _admit(self, values: tuple[Any, ...], lines: list[str]) -> tuple[Any, ...]:
+    def _admit(self, values: tuple[Any, ...], losses: list[tuple[str, str, int]]) -> tuple[Any, ...]:
         declared = self.declaration.attributes
         if len(values) > len(declared):
-            self._overflowed("", "attribute values", len(declared), lines)
+            losses.append(("", "attribute values", len(declared)))
         given = (*values, *(None,) * len(declared))
         return tuple(
-            self._value(attribute, value, known, lines)
+            self._value(attribute, value, known, losses)
             for attribute, value, known in zip(declared, given, self._known, strict=False)
         )
 
-    def _value(self, attribute: Attribute, value: Any, known: set[Any], lines: list[str]) -> Label:
-        if isinstance(value, Enum):
-            value = value.value
+    def _value(
+        self, attribute: Attribute, value: Any, known: set[Any], losses: list[tuple[str, str, int]]
+    ) -> Label:
+        value = _plain(value)
         if value is None or value == "":
             return UNKNOWN if attribute.required else None
-        if not isinstance(value, str | int) or (isinstance(value, str) and len(value) > _LONGEST):
-            self._overflowed(attribute.name, "texts of 128 characters, numbers and booleans", 0, lines)
+        if value is _NO_LABEL:
+            losses.append((attribute.name, "texts of 128 characters, numbers and booleans", 0))
             return OTHER
         if value in known or value in (OTHER, UNKNOWN):
             return value
         if attribute.members and value not in attribute.members and not attribute.budget:
-            self._overflowed(attribute.name, f"members ({', '.join(attribute.members)})", 0, lines)
+            losses.append((attribute.name, f"members ({', '.join(attribute.members)})", 0))
             return OTHER
         if len(known) >= attribute.values:
-            self._overflowed(attribute.name, "values", attribute.values, lines)
+            losses.append((attribute.name, "values", attribute.values))
             return OTHER
         known.add(value)
         return value
 
-    def _overflowed(self, attribute: str, what: str, most: int, lines: list[str]) -> None:
+    def _known_as(self, values: tuple[Any, ...]) -> tuple[Any, ...]:
+        """Give the values under which a series is kept, if there is one."""
+        declared = self.declaration.attributes
+        given = (*map(_plain, values), *(None,) * len(declared))
+        return tuple(
+            (UNKNOWN if attribute.required else None) if value is None or value == "" else value
+            for attribute, value in zip(declared, given, strict=False)
+        )
+
+    def _overflowed(self, attribute: str, what: str, most: int) -> None:
         if not self._counts_losses:
             LOSSES.overflowed(self.declaration.name, attribute or "otel.metric.overflow")
         if (attribute, what) not in self._warned:
@@ -219,12 +238,17 @@ class Handle(Generic[I_co]):
                 f"attribute {attribute!r} of {self.declaration.name}" if attribute else self.declaration.name
             )
             bound = f"at most {most} {what}" if most else f"only {what}"
-            lines.append(f"{where} takes {bound}; further ones are counted as {OTHER!r}")
+            _logger.warning("%s takes %s; further ones are counted as %r", where, bound, OTHER)
 
     def _dropped(self, value: Any) -> None:
         """Count a value that was not recorded."""
         if not self._counts_losses:
-            LOSSES.dropped(self.declaration.name, _reason(value))
+            LOSSES.dropped(self.declaration.name, reason(value))
+
+    def _failed(self, value: Any = 0) -> None:
+        """Count a value that was not recorded since something raised: it was no number, or the fault is elsewhere."""
+        if not self._counts_losses:
+            LOSSES.dropped(self.declaration.name, "error" if type(value) in _NUMBERS else reason(value))
 
     def _register(self) -> None:
         """Make the instrument of opentelemetry-api.
@@ -253,15 +277,29 @@ class Handle(Generic[I_co]):
         for cell in self.cells():
             value = cell.value
             if value is not None:
-                # OTLP has 64 bits for a whole number.
                 yield Observation(
-                    float(value) if isinstance(value, int) and abs(value) >= 2**63 else value, cell.attributes
+                    float(value) if isinstance(value, int) and abs(value) >= _LARGEST else value,
+                    cell.attributes,
                 )
 
 
-def _reason(value: Any) -> str:
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        return "not_a_number"
-    if not math.isfinite(value):
-        return "not_finite"
-    return "too_large" if abs(value) >= MOST else "negative" if value < 0 else "out_of_range"
+def _plain(value: Any) -> Any:
+    """Give a text or a number of Python's own, None, or `_NO_LABEL`: a subclass may compare and hash as it likes."""
+    # By its type and not by `isinstance`, which asks the object.
+    if issubclass(type(value), Enum):
+        value = value.value
+    kind = type(value)
+    if value is None or kind is bool:
+        return value
+    if issubclass(kind, int):
+        whole = int.__add__(value, 0)
+        return whole if -_LARGEST <= whole < _LARGEST else _NO_LABEL
+    if not issubclass(kind, str) or str.__len__(value) > _LONGEST:
+        return _NO_LABEL
+    # Half a surrogate pair, as names of files have them, can be sent to nobody.
+    return str.encode(value, errors="replace").decode()
+
+
+def _is_plain(value: Any) -> bool:
+    """Say whether a value is small, and hashes and compares as Python's own do."""
+    return type(value) in _PLAIN or issubclass(type(value), Enum)

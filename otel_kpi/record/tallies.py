@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import math
 import sys
 from typing import TYPE_CHECKING, Any
 
 from opentelemetry.metrics import Observation
 
 from otel_kpi.model import Counter, Gauge, UpDownCounter
-from otel_kpi.record.handle import MOST, Cell, Handle
+from otel_kpi.record.handle import Cell, Handle
+from otel_kpi.record.number import MOST, number
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -34,8 +34,13 @@ class CounterHandle(Handle[Counter]):
             *values: Of the attributes, in the order in which they are declared. None leaves one out that may be.
         """
         try:
+            if type(amount) is not int and type(amount) is not float:
+                amount = number(amount)
             if 0 <= amount < MOST:
-                cell = self._came.get(values)
+                try:
+                    cell = self._came.get(values)
+                except Exception:  # a value without a hash
+                    cell = None
                 if cell is None:
                     cell = self._find(values)
                     if cell is None:
@@ -45,27 +50,11 @@ class CounterHandle(Handle[Counter]):
             else:
                 self._dropped(amount)
         except Exception:
-            self._add_what_failed(amount, values)
+            self._failed(amount)
 
     def bind(self, *values: Label) -> BoundCounter:
         """A handle for one series."""
         return BoundCounter(self, values)
-
-    def _add_what_failed(self, amount: Any, values: tuple[Any, ...]) -> None:
-        try:
-            if not isinstance(amount, int | float):
-                amount = float(amount)  # a Decimal, a number of numpy's
-                if 0 <= amount < MOST:
-                    self.add(amount, *values)
-                else:
-                    self._dropped(amount)
-                return
-            cell = self._find(values)  # a value without a hash
-            if cell is not None:
-                with self._lock:
-                    cell.value += amount
-        except Exception:
-            self._dropped(amount)
 
     def _begin(self) -> None:
         for values in self.declaration.initial:
@@ -88,8 +77,13 @@ class UpDownCounterHandle(Handle[UpDownCounter]):
             *values: Of the attributes, in the order in which they are declared.
         """
         try:
+            if type(amount) is not int and type(amount) is not float:
+                amount = number(amount)
             if -MOST < amount < MOST:
-                cell = self._came.get(values)
+                try:
+                    cell = self._came.get(values)
+                except Exception:  # a value without a hash
+                    cell = None
                 if cell is None:
                     cell = self._find(values)
                     if cell is None:
@@ -99,7 +93,7 @@ class UpDownCounterHandle(Handle[UpDownCounter]):
             else:
                 self._dropped(amount)
         except Exception:
-            self._dropped(amount)
+            self._failed(amount)
 
     def _begin(self) -> None:
         for values in self.declaration.initial:
@@ -128,11 +122,13 @@ class GaugeHandle(Handle[Gauge]):
             *values: Of the attributes, in the order in which they are declared.
         """
         try:
-            # What comes is of any type, whatever the signature says: a Decimal, a number of numpy's.
-            if not isinstance(value, int | float):  # pyright: ignore[reportUnnecessaryIsInstance]
-                value = float(value)
+            if type(value) is not int and type(value) is not float:
+                value = number(value)
             if self._least <= value <= self._most:
-                cell = self._came.get(values)
+                try:
+                    cell = self._came.get(values)
+                except Exception:  # a value without a hash
+                    cell = None
                 if cell is None:
                     cell = self._find(values)
                     if cell is None:
@@ -141,14 +137,16 @@ class GaugeHandle(Handle[Gauge]):
             else:
                 self._dropped(value)
         except Exception:
-            self._dropped(value)
+            self._failed(value)
 
     def remove(self, *values: Label) -> None:
         """Say no more of the series of these attribute values: what it told of is gone."""
-        with self._lock:
-            cell = self._came.get(values)
+        try:
+            cell = self._series.get(self._known_as(values))
             if cell is not None:
                 cell.value = None
+        except Exception:
+            self._failed()
 
     def _cell(self, attributes: Mapping[str, Any]) -> Cell:
         return Cell(attributes, None)
@@ -180,6 +178,9 @@ class ObservedHandle(Handle["Instrument"]):
         self, declaration: Instrument, callback: Callable[[], Iterable[Reading]], scope: str
     ) -> None:
         self._callback = callback
+        nothing_less = 0.0 if declaration.kind == "counter" else -sys.float_info.max
+        self._least = max(getattr(declaration, "minimum", nothing_less), -sys.float_info.max)
+        self._most = min(getattr(declaration, "maximum", sys.float_info.max), sys.float_info.max)
         super().__init__(declaration, scope)
 
     def _readings(self, options: CallbackOptions) -> Iterable[Observation]:
@@ -187,12 +188,24 @@ class ObservedHandle(Handle["Instrument"]):
         readings: list[Observation] = []
         try:
             for value, *values in self._callback():
-                cell = self._came.get(tuple(values)) or self._find(tuple(values))
-                if cell is not None and math.isfinite(value):
-                    readings.append(Observation(value, cell.attributes))
+                reading = self._reading(value, tuple(values))
+                if reading is not None:
+                    readings.append(reading)
         except Exception:
-            self._dropped(None)
+            self._failed()
         return readings
+
+    def _reading(self, value: Any, values: tuple[Any, ...]) -> Observation | None:
+        try:
+            value = number(value)
+            if not self._least <= value <= self._most:
+                self._dropped(value)
+                return None
+            cell = self._find(values)
+            return None if cell is None else Observation(value, cell.attributes)
+        except Exception:
+            self._failed(value)
+            return None
 
     def _make(self, meter: Meter, name: str) -> Any:
         declared = self.declaration

@@ -29,7 +29,7 @@ from opentelemetry.sdk.metrics.export import HistogramDataPoint, InMemoryMetricR
 from opentelemetry.sdk.metrics.view import View
 from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
-from opentelemetry.trace import Link, SpanContext, SpanKind
+from opentelemetry.trace import Link, SpanContext, SpanKind, TraceFlags
 from support.children import environment, run
 from support.receiver import Receiver
 
@@ -1255,6 +1255,27 @@ def test_values_are_added_to_a_histogram_at_once_and_before_a_collection() -> No
         (1, 2, 0),
         0.5,
         2.0,
+    )
+
+
+def test_a_value_is_added_to_a_histogram_as_if_it_were_recorded_when_it_was_measured() -> None:
+    reader = InMemoryMetricReader()
+    provider = MeterProvider([reader], shutdown_on_exit=False)
+    histogram = provider.get_meter("test").create_histogram("wait", explicit_bucket_boundaries_advisory=[1])
+    sums = _compat.HistogramSums(provider, lambda _instrument, attributes: attributes)
+    leads_to = SpanContext(7, 8, is_remote=False, trace_flags=TraceFlags(TraceFlags.SAMPLED))
+    sums.first(histogram, {"kind": "a"}, (3.0, 1_000, leads_to))
+    data = reader.get_metrics_data()
+    assert data is not None
+    [point] = data.resource_metrics[0].scope_metrics[0].metrics[0].data.data_points
+    assert isinstance(point, HistogramDataPoint)
+    assert (point.count, point.sum, point.bucket_counts) == (1, 3.0, (0, 1))
+    [exemplar] = point.exemplars
+    assert (exemplar.value, exemplar.time_unix_nano, exemplar.trace_id, exemplar.span_id) == (
+        3.0,
+        1_000,
+        7,
+        8,
     )
 
 

@@ -304,7 +304,7 @@ def test_a_callback_is_asked_and_what_it_raises_is_counted(series: Measured) -> 
         "crm": 4,
     }
     assert series.points("kpi_test_lag_seconds") == {}
-    assert dropped(series, "kpi.test.lag") == {"not_a_number": 1}
+    assert dropped(series, "kpi.test.lag") == {"not_finite": 1, "error": 1}
     record.HANDLES.pop()
 
 
