@@ -214,10 +214,13 @@ class Runner:
         status = outcome.result.status
         if status != (before.result.status if before is not None else "healthy"):
             why = outcome.error or (
-                "waits for " + ", ".join(outcome.blocked_by) if outcome.blocked_by else ""
+                "waits for " + ", ".join(outcome.blocked_by)
+                if outcome.blocked_by
+                else outcome.result.details.get("message", "")
             )
             level = logging.INFO if status == "healthy" else logging.WARNING
-            _logger.log(level, "%s is %s%s", state.declaration.name, status, f" ({why})" if why else "")
+            name = state.declaration.name
+            _logger.log(level, "health check %r is %s%s", name, status, f": {why}" if why else "")
         if self._told is not None:
             self._told(state.declaration, outcome)
 
@@ -231,7 +234,7 @@ class Runner:
             # The process has no more threads, which is no fault of what would be asked: nothing is known of it.
             with self._lock:
                 state.run = None
-            _logger.warning("%s is not asked: %s", state.declaration.name, error)
+            _logger.warning("health check %r is not asked: %s", state.declaration.name, error)
 
     def _ask(self, state: _State, run: _Run) -> None:
         result, error = self._answer_of(state)
@@ -273,7 +276,7 @@ class Runner:
             return result, None
         if state.outcome is None or state.outcome.error != INVALID:
             _logger.warning(
-                "%s returned what is no result (%s): None, True, False, a status, or a health.Result",
+                "health check %r returned what is no result (%s): None, True, False, a status, or a health.Result",
                 state.declaration.name,
                 type(returned).__name__[:_LONGEST_NAME],
             )

@@ -248,9 +248,23 @@ def test_one_line_for_each_change_of_state(health: Health, caplog: pytest.LogCap
     until(lambda: said(health)[1]["services"]["database"]["status"] == "healthy")
     until(lambda: len(caplog.records) >= 2)
     assert [(each.levelname, each.message) for each in caplog.records] == [
-        ("WARNING", "database is unhealthy"),
-        ("INFO", "database is healthy"),
+        ("WARNING", "health check 'database' is unhealthy"),
+        ("INFO", "health check 'database' is healthy"),
     ]
+
+
+def test_the_line_says_why(health: Health, caplog: pytest.LogCaptureFixture) -> None:
+    def away() -> None:
+        raise ConnectionError("redis://user:secret@10.0.0.7")
+
+    health.check("ai", lambda: Result("unhealthy", {"message": "API key missing"}))
+    health.check("redis", away)
+    health.start()
+    until(lambda: len(caplog.records) >= 2)
+    assert {each.message for each in caplog.records} == {
+        "health check 'ai' is unhealthy: API key missing",
+        "health check 'redis' is unhealthy: ConnectionError",
+    }
 
 
 # --- dependencies
