@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from opentelemetry.sdk.metrics.export import AggregationTemporality, MetricReader, MetricsData
 
 from otel_kpi.sdk.channel import Channel
+from otel_kpi.sdk.series_times import put_right
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -124,6 +125,7 @@ class ChannelReader(MetricReader):
 
     def _receive_metrics(self, metrics_data: MetricsData, timeout_millis: float = 10_000, **_: Any) -> None:  # noqa: ARG002 - as upstream calls it
         self._received = True
+        put_right(metrics_data)
         if self.complete is not None:
             metrics_data = self.complete(metrics_data)
         if metrics_data.resource_metrics:
