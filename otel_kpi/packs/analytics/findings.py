@@ -5,21 +5,20 @@ The name of a KPI is on events alone: there may be thousands, and a series for e
 
 from __future__ import annotations
 
-import logging
 import math
 from typing import TYPE_CHECKING, Any, Final
 
-from opentelemetry._logs import LogRecord, SeverityNumber, get_logger
+from opentelemetry._logs import SeverityNumber
 
 from otel_kpi.packs.analytics import handles
 from otel_kpi.packs.analytics.instruments import ANOMALY_EVENT, INSIGHT_EVENT, METHOD, METRIC, SCORE, SEVERITY
 from otel_kpi.packs.analytics.work import note_anomalies
 from otel_kpi.packs.attributes import MODEL_NAME
+from otel_kpi.packs.events import emit
+from otel_kpi.packs.faults import failed
 
 if TYPE_CHECKING:
     from otel_kpi.model import Event
-
-_logger = logging.getLogger("otel_kpi.analytics")
 
 _SEVERITIES: Final = {
     "info": SeverityNumber.INFO,
@@ -55,8 +54,8 @@ def anomaly(  # noqa: PLR0913 - what an anomaly is: four words, and two numbers 
         if score is not None and math.isfinite(score):
             attributes[SCORE.name] = float(score)
         _write(ANOMALY_EVENT, severity, attributes)
-    except Exception:
-        _logger.debug("the event of an anomaly was not written", exc_info=True)
+    except Exception as error:
+        failed("the event of an anomaly", error)
 
 
 def insight(model: str, severity: str, *, metric: str | None = None) -> None:
@@ -69,12 +68,10 @@ def insight(model: str, severity: str, *, metric: str | None = None) -> None:
     """
     handles.insights_generated.add(1, severity, model)
     try:
-        attributes: dict[str, Any] = {MODEL_NAME.name: model, SEVERITY.name: severity}
-        if metric is not None:
-            attributes[METRIC.name] = metric
+        attributes = {MODEL_NAME.name: model, SEVERITY.name: severity, METRIC.name: metric}
         _write(INSIGHT_EVENT, severity, attributes)
-    except Exception:
-        _logger.debug("the event of an insight was not written", exc_info=True)
+    except Exception as error:
+        failed("the event of an insight", error)
 
 
 def correlations(model: str, count: int = 1) -> None:
@@ -93,12 +90,5 @@ def data_points(model: str, count: int) -> None:
 
 
 def _write(event: Event, severity: str, attributes: dict[str, Any]) -> None:
-    # Looked up at each event: a logger of the API keeps the provider that it found, and one may be set later.
-    get_logger(handles.SCOPE).emit(
-        LogRecord(
-            event_name=event.name,
-            severity_number=_SEVERITIES.get(severity, SeverityNumber.INFO),
-            severity_text=severity,
-            attributes=attributes,
-        )
-    )
+    number = _SEVERITIES.get(severity, SeverityNumber.INFO)
+    emit(handles.SCOPE, event.name, attributes, severity=number, severity_text=severity)

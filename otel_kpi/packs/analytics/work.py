@@ -8,19 +8,19 @@ instrumentation records both, and nothing is measured twice here.
 
 from __future__ import annotations
 
-import logging
 import os
 import time
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from opentelemetry import context, trace
-from opentelemetry.trace import StatusCode
 
 from otel_kpi.packs.analytics import handles
 from otel_kpi.packs.analytics.instruments import DATA_POINTS, FOUND, RESULT, STAGE
-from otel_kpi.packs.attributes import ERROR_TYPE, MODEL_NAME
+from otel_kpi.packs.attributes import MODEL_NAME
 from otel_kpi.packs.decoration import decorated
+from otel_kpi.packs.faults import failed
 from otel_kpi.packs.outcome import error_type, result_of
+from otel_kpi.packs.spans import mark
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -32,7 +32,6 @@ if TYPE_CHECKING:
 
 F = TypeVar("F", bound="Callable[..., Any]")
 
-_logger = logging.getLogger("otel_kpi.analytics")
 tracer: Final = trace.get_tracer(handles.SCOPE)
 _INNERMOST: Final = context.create_key("otel_kpi.analytics")
 
@@ -53,7 +52,6 @@ class _Work:
         "_noted",
         "_outer",
         "_process",
-        "_recorded",
         "_span",
         "context",
         "model",
@@ -66,7 +64,6 @@ class _Work:
         self._before: Context | None = None
         self._outer: _Work | None = None
         self._noted: dict[str, int] = {}
-        self._recorded: BaseException | None = None
         self._began = 0.0
         self._process = os.getpid()
         self.context: Context | None = None
@@ -132,8 +129,8 @@ class _Work:
             if name is not None:
                 self._span = tracer.start_span(name, attributes=self._attributes)
                 self.context = context.set_value(_INNERMOST, self, trace.set_span_in_context(self._span))
-        except Exception:
-            _logger.debug("the beginning of an analysis was not recorded", exc_info=True)
+        except Exception as error:
+            failed("the beginning of an analysis", error)
         return self
 
     def attach(self) -> None:
@@ -162,20 +159,12 @@ class _Work:
                 self._span.set_attributes({RESULT.name: result, **self._noted})
                 # A generator that is closed has not failed: who took its values has enough.
                 if error is not None and result != "success" and not isinstance(error, GeneratorExit):
-                    self._fail(error)
-        except Exception:
-            _logger.debug("the end of an analysis was not recorded", exc_info=True)
+                    mark(self._span, error_type(error), error)
+        except Exception as fault:
+            failed("the end of an analysis", fault)
         finally:
             self.detach()
             self._span.end()
-
-    def _fail(self, error: BaseException) -> None:
-        self._span.set_attribute(ERROR_TYPE.name, error_type(error) or "")
-        self._span.set_status(StatusCode.ERROR, str(error))
-        if error is not self._recorded:
-            self._span.record_exception(error)
-        if self._outer is not None:
-            self._outer._recorded = error  # noqa: SLF001 - the class's own: one exception is recorded once
 
     def _note(self, name: str, count: int) -> None:
         """Add to a number of this span and of those around it that speak of the same model."""

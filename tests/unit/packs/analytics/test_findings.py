@@ -6,12 +6,12 @@ import logging
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from opentelemetry import _logs
 from opentelemetry.sdk._logs import LoggerProvider
 from opentelemetry.sdk._logs.export import InMemoryLogRecordExporter, SimpleLogRecordProcessor
 from support.measured import Measured, measured
 
 from otel_kpi import analytics
-from otel_kpi.packs.analytics import findings
 
 if TYPE_CHECKING:
     from collections.abc import Generator
@@ -31,7 +31,7 @@ def events(monkeypatch: pytest.MonkeyPatch) -> InMemoryLogRecordExporter:
     exporter = InMemoryLogRecordExporter()
     provider = LoggerProvider(shutdown_on_exit=False)
     provider.add_log_record_processor(SimpleLogRecordProcessor(exporter))
-    monkeypatch.setattr(findings, "get_logger", provider.get_logger)
+    monkeypatch.setattr(_logs, "get_logger", provider.get_logger)
     return exporter
 
 
