@@ -31,9 +31,13 @@ def test_sums_histograms_and_tallies_begin_anew(tmp_path: Path) -> None:
     path = tmp_path / "program.py"
     path.write_text(PROGRAM)
     with Receiver() as receiver:
-        env = environment(receiver.url, OTEL_METRIC_EXPORT_INTERVAL="60000", OTEL_SERVICE_NAME="clear-metrics")
+        env = environment(
+            receiver.url, OTEL_METRIC_EXPORT_INTERVAL="60000", OTEL_SERVICE_NAME="clear-metrics"
+        )
         ended = run([*RUN, sys.executable, str(path)], env)
         assert (ended.returncode, ended.stderr) == (0, "")
         orders = [point.item.as_int for point in receiver.points if point.metric == "orders"]
-        calls = [point.item.count for point in receiver.points if point.metric == "kpi.code.function.duration"]
+        calls = [
+            point.item.count for point in receiver.points if point.metric == "kpi.code.function.duration"
+        ]
     assert (orders, calls) == ([2], [2])
