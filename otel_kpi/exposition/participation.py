@@ -14,7 +14,7 @@ import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from otel_kpi import _compat
+from otel_kpi import _compat, forks
 from otel_kpi import process as process_of_telemetry
 from otel_kpi.exposition.participant import EVERY, PATIENCE, Binding, Participant
 from otel_kpi.exposition.source import OnDemandReader
@@ -58,8 +58,7 @@ def activate() -> None:
             if _here.active:
                 return
             _here.active = True
-        if hasattr(os, "register_at_fork"):
-            os.register_at_fork(after_in_child=_after_fork)
+        forks.in_child(_after_fork)
         process_of_telemetry.when_configured(_bind)
         _bind()
     except Exception:
@@ -232,8 +231,7 @@ class _Ticker:
 
     def __init__(self) -> None:
         self.start()
-        if hasattr(os, "register_at_fork"):
-            os.register_at_fork(after_in_child=self.start)
+        forks.in_child(self.start)
 
     def start(self) -> None:
         self._bell = Bell()

@@ -6,9 +6,10 @@ import json
 import os
 from typing import TYPE_CHECKING, Any, Final
 
+from otel_kpi import forks
 from otel_kpi.health.declaration import INTERVAL, TIMEOUT
 from otel_kpi.health.measurement import measure, observe
-from otel_kpi.health.registry import Health, Which, follow_forks
+from otel_kpi.health.registry import Health, Which
 from otel_kpi.process import configured
 
 if TYPE_CHECKING:
@@ -114,4 +115,4 @@ def _instrumentation() -> Mapping[str, Any] | None:
 
 _health: Final = Health(told=measure, identity=_identity, metrics=_instrumentation)
 observe(_health.known)
-follow_forks(_health)
+forks.in_child(_health.after_fork_in_child)

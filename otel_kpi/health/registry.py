@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import os
 import threading
 import time
 from dataclasses import replace
@@ -144,9 +143,3 @@ def _refuse(error: Exception) -> Callable[[float], None]:
         raise kind
 
     return run
-
-
-def follow_forks(health: Health) -> None:
-    """Have it begin anew in each child."""
-    if hasattr(os, "register_at_fork"):
-        os.register_at_fork(after_in_child=health.after_fork_in_child)

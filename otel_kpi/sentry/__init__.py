@@ -10,11 +10,11 @@ issue, `delivery` what becomes of an envelope; `client` puts them into the SDK.
 from __future__ import annotations
 
 import logging
-import os
 import sys
 import threading
 from typing import TYPE_CHECKING, Any
 
+from otel_kpi import forks
 from otel_kpi.sentry.options import Choices
 
 if TYPE_CHECKING:
@@ -94,8 +94,7 @@ def start(
         _compat.sentry_frameworks(is_current, clients.remember_unsampled)
         chain_thread_errors(clients.current)
         clients.leave_breadcrumbs()
-        if hasattr(os, "register_at_fork"):
-            os.register_at_fork(after_in_child=_after_fork)
+        forks.in_child(_after_fork)
         if choices is not None and choices.profiling == "continuous":
             start_profiler()
     except Exception as error:

@@ -18,7 +18,7 @@ import os
 import time
 from typing import TYPE_CHECKING, Any, Final
 
-from otel_kpi import record
+from otel_kpi import forks, record
 from otel_kpi.instrumentation.runtime.event_loop import EventLoops
 from otel_kpi.packs.runtime import garbage, instruments
 from otel_kpi.packs.runtime.speech import SPEECH
@@ -114,8 +114,7 @@ class _Process:
         if self._observed:
             return
         self._observed = True
-        if hasattr(os, "register_at_fork"):
-            os.register_at_fork(after_in_child=self._after_fork_in_child)
+        forks.in_child(self._after_fork_in_child)
         for declaration, read in _READ.items():
             record.observe(declaration, _callback(declaration, read), instruments.SCOPE)
 

@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING, Any, Final
 from opentelemetry import context, trace
 from opentelemetry.trace import Link, SpanKind, Status, StatusCode
 
-from otel_kpi import _compat
+from otel_kpi import _compat, forks
 from otel_kpi._version import __version__
 
 if TYPE_CHECKING:
@@ -285,8 +285,7 @@ def begin(provider: RememberingTracerProvider) -> ScriptRoot:
     global _root
     root = _root = ScriptRoot(provider)
     provider.place = root.place
-    if hasattr(os, "register_at_fork"):
-        os.register_at_fork(after_in_child=root.after_fork_in_child)
+    forks.in_child(root.after_fork_in_child)
     for module in _WORKERS:
         _compat.after_import(module, _became_worker)
     return root

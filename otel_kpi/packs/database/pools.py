@@ -6,7 +6,6 @@ not said. Its names keep to their budget: the fifty-first and all after it are o
 
 from __future__ import annotations
 
-import os
 import threading
 import weakref
 from collections import defaultdict, deque
@@ -14,7 +13,7 @@ from dataclasses import dataclass
 from time import perf_counter
 from typing import TYPE_CHECKING, Any, Final
 
-from otel_kpi import record
+from otel_kpi import forks, record
 from otel_kpi.packs.database import instruments
 
 if TYPE_CHECKING:
@@ -105,8 +104,7 @@ class Pools:
         self.create_time = record.histogram(instruments.CREATE_TIME)
         self.wait_time = record.histogram(instruments.WAIT_TIME)
         self._use_time = record.histogram(instruments.USE_TIME)
-        if hasattr(os, "register_at_fork"):
-            os.register_at_fork(after_in_child=self.forget)
+        forks.in_child(self.forget)
 
     def forget(self) -> None:
         """Begin anew in a forked child: a pool is known again when it gives its first connection."""

@@ -10,7 +10,6 @@ which request it was.
 
 from __future__ import annotations
 
-import os
 import threading
 import weakref
 from collections import deque
@@ -18,7 +17,7 @@ from contextvars import Context
 from time import perf_counter
 from typing import TYPE_CHECKING, Any, Final
 
-from otel_kpi import record
+from otel_kpi import forks, record
 from otel_kpi.packs.runtime.instruments import EVENT_LOOP_LAG, EVENT_LOOP_LONGEST_LAG, SCOPE
 from otel_kpi.packs.runtime.speech import SPEECH
 
@@ -148,8 +147,7 @@ def prepare() -> None:
         if _histogram is None:
             histogram = record.histogram(EVENT_LOOP_LAG, SCOPE)
             record.observe(EVENT_LOOP_LONGEST_LAG, _readings, SCOPE)
-            if hasattr(os, "register_at_fork"):
-                os.register_at_fork(after_in_child=_loops.forget)
+            forks.in_child(_loops.forget)
             _histogram = histogram
 
 

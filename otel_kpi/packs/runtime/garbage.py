@@ -8,12 +8,11 @@ metrics are collected.
 from __future__ import annotations
 
 import gc
-import os
 from collections import deque
 from time import perf_counter
 from typing import TYPE_CHECKING, Any, Final
 
-from otel_kpi import record
+from otel_kpi import forks, record
 from otel_kpi.packs.runtime.instruments import GC_PAUSE, GC_TIME, SCOPE, SHORTEST_PAUSE
 from otel_kpi.packs.runtime.speech import SPEECH
 
@@ -67,8 +66,7 @@ def watch_garbage() -> None:
     if _histogram is None:
         _histogram = record.histogram(GC_PAUSE, SCOPE)
         record.observe(GC_TIME, _readings, SCOPE)
-        if hasattr(os, "register_at_fork"):
-            os.register_at_fork(after_in_child=_pauses.forget)
+        forks.in_child(_pauses.forget)
     if _pauses not in gc.callbacks:
         gc.callbacks.append(_pauses)
 
