@@ -20,6 +20,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from otel_kpi.packs.etl.adapters import Volume
+from otel_kpi.packs.etl.adapters import volume as frame
 from otel_kpi.packs.etl.batches import Batches, batches
 from otel_kpi.packs.etl.bound import bound
 from otel_kpi.packs.etl.carrier import carrier, environment, read_manifest, traceparent, write_manifest
@@ -55,6 +57,7 @@ __all__ = [
     "Run",
     "Skip",
     "Stage",
+    "Volume",
     "batches",
     "bound",
     "carrier",
@@ -64,6 +67,7 @@ __all__ = [
     "environment",
     "errors",
     "failed_checks",
+    "frame",
     "freshness",
     "invalid",
     "pipeline",

@@ -109,3 +109,11 @@ def test_checks_of_pandera_are_errors_by_check_and_no_value_leaves(
 
 def _errors(series: Measured) -> dict[Any, Any]:
     return series.points("kpi_etl_validation_errors_total")
+
+
+@FRAMES
+def test_frame_says_how_many_single_values_it_has(series: Measured, frame: Any) -> None:
+    with etl.run("crm") as run:
+        run.data_points(etl.frame(frame).cells or 0)
+    assert series.value("kpi_etl_data_points_processed_total", model_name="crm") == 6
+    assert etl.frame(pl.DataFrame(ROWS).lazy()) == etl.Volume()
