@@ -92,10 +92,26 @@ class Derivations:
                 record.use(followed=frozenset(followed))
             derivations = self._followed.get(instrument.name, ())
             if derivations and instrument.instrumentation_scope.name != _SCOPE:
+                _check_unit(instrument, derivations)
                 source = _Source([(each, _handle(each.target)) for each in derivations], observed=observed)
         except Exception as error:
             self._failed(f"derived from {instrument.name}", error)
         return self._sources.setdefault(instrument, source)
+
+
+def _check_unit(instrument: Any, derivations: Iterable[Derivation]) -> None:
+    """Refuse an instrument that only has the name of the source: milliseconds are no seconds.
+
+    Raises:
+        ValueError: It has another unit than the values that follow. One without a unit is taken for the source.
+    """
+    units = {
+        each.target.unit
+        for each in derivations
+        if each.amount == "value" and each.target.unit and not each.target.unit.startswith("{")
+    }
+    if instrument.unit and units and instrument.unit not in units:
+        raise ValueError(f"its unit is {instrument.unit!r} and not {' or '.join(sorted(units))}")
 
 
 _handles: dict[Instrument, Any] = {}

@@ -233,6 +233,19 @@ def test_a_broken_derivation_costs_what_it_derives_and_nothing_else(pipeline: Pi
     assert pipeline.measured.value("http_server_request_duration_seconds", **_labels(REQUEST))[0] == 3
 
 
+def test_an_instrument_of_the_same_name_in_another_unit_is_not_the_source(pipeline: Pipeline) -> None:
+    pipeline.follow(*PACK.derivations)
+    theirs = pipeline.provider.get_meter("their.own").create_histogram(SOURCE, unit="ms")
+    pipeline.meter.create_histogram(SOURCE, unit="s").record(0.25, REQUEST)
+    for _ in range(3):
+        theirs.record(250, REQUEST)
+    labels = {"method": "GET", "route": "/chat/{id}", "status_code": "200"}
+    found = pipeline.measured.value("innatural_chatbot_http_request_duration_seconds", **labels)
+    assert found == (1, 0.25)
+    assert pipeline.measured.value("innatural_chatbot_http_requests_total", **labels) == 1
+    assert pipeline.failed == [f"derived from {SOURCE}"]
+
+
 def test_derivations_that_cannot_be_loaded_cost_no_measurement() -> None:
     failed: list[str] = []
 
