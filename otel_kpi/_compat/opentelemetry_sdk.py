@@ -99,7 +99,7 @@ def read_metrics(
 
 def resource_of_metrics(provider: MeterProvider) -> Resource:
     """The resource of a provider, which it says of what was measured and of nothing else."""
-    return provider._sdk_config.resource  # pyright: ignore[reportPrivateUsage]
+    return provider._sdk_config.resource  # pyright: ignore[reportPrivateUsage] - it is written nowhere else
 
 
 def holds_metric_lock(frame: FrameType | None) -> bool:

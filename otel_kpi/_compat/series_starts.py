@@ -32,7 +32,7 @@ def tell_series_starts() -> None:
     """Have a series that is made while `since(...)` is consumed begin when that says; all others begin now."""
     from opentelemetry.sdk.metrics._internal import _view_instrument_match
 
-    _view_instrument_match.time_ns = _now  # pyright: ignore[reportPrivateImportUsage]
+    _view_instrument_match.time_ns = _now  # pyright: ignore[reportPrivateImportUsage] - the name that the module calls
 
 
 def since(start: int, measurements: Iterable[Any]) -> Iterator[Any]:

@@ -31,7 +31,7 @@ def found(stack: Addresses, query: str) -> list[Any]:
         result = get(f"{stack.prometheus}/api/v1/query", {"query": query})["data"]["result"]
         if result or time.monotonic() > deadline:
             return result
-        time.sleep(0.5)
+        time.sleep(0.5)  # Prometheus has no event for "arrived"; the deadline ends it
 
 
 def test_memory_of_the_machine_has_node_exporters_name(stack: Addresses) -> None:

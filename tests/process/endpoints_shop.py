@@ -34,7 +34,7 @@ if os.environ["SHOP_FRAMEWORK"] == "fastapi":
 
     @app.get("/items/{number}")
     async def item(number: int) -> int:
-        await asyncio.sleep(0.15)
+        await asyncio.sleep(0.15)  # what is measured is that it takes long
         return number
 
     @app.get("/monitoring/{page}")

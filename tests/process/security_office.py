@@ -203,7 +203,7 @@ urlpatterns = [
 if os.environ.get("OFFICE_ASGI"):
     from django.core.asgi import get_asgi_application as application_of
 else:
-    from django.core.wsgi import get_wsgi_application as application_of  # type: ignore[assignment]
+    from django.core.wsgi import get_wsgi_application as application_of  # type: ignore[assignment] # the one or the other
 
 application = application_of()
 if not Path(os.environ["OFFICE_DB"]).exists():

@@ -47,7 +47,7 @@ def until_known(url: str) -> None:
     deadline = time.monotonic() + 20
     while ask(url)[0] != 200:
         assert time.monotonic() < deadline
-        time.sleep(0.05)
+        time.sleep(0.05)  # a poll with a deadline: nothing outside of the process tells when
 
 
 def until_measured(url: str) -> None:
@@ -56,7 +56,7 @@ def until_measured(url: str) -> None:
     counted = re.compile(rb"^http_server_request_duration_seconds_count\{.*\} 1(\.0)?$", re.MULTILINE)
     while len(counted.findall(ask(url)[2])) != 1:
         assert time.monotonic() < deadline
-        time.sleep(0.05)
+        time.sleep(0.05)  # a poll with a deadline: nothing outside of the process tells when
 
 
 def durations(receiver: Receiver) -> dict[Any, int]:

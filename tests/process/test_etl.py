@@ -32,7 +32,7 @@ def main():
     with etl.stage("extract") as stage:
         stage.read(7)
         print("ready", flush=True)
-        time.sleep(60)
+        time.sleep(60)  # until the signal comes
 main()
 """
 )

@@ -27,6 +27,7 @@ class Question(BaseModel):
 async def complete(question: Question) -> dict[str, object]:
     """Answer after a fixed time."""
     asked = question.messages[-1].content
+    # What it stands in for takes its time.
     await asyncio.sleep(FOREVER if asked.startswith(SLOW) else LATENCY)
     found = answer(asked)
     return {

@@ -41,19 +41,19 @@ async def quick(_request: Any) -> PlainTextResponse:
 
 
 async def slow(_request: Any) -> PlainTextResponse:
-    await asyncio.sleep(TOLD)
+    await asyncio.sleep(TOLD)  # what is measured is that it takes long
     return PlainTextResponse("slow", 201)
 
 
 async def boom(_request: Any) -> None:
-    await asyncio.sleep(TOLD)
+    await asyncio.sleep(TOLD)  # what is measured is that it takes long
     raise LookupError("no such thing")
 
 
 def stream_of(kind: str) -> Any:
     async def parts() -> AsyncIterator[bytes]:
         yield b"o"
-        await asyncio.sleep(TOLD)
+        await asyncio.sleep(TOLD)  # what is measured is that it takes long
         yield b"k"
 
     async def answer(_request: Any) -> StreamingResponse:
@@ -64,7 +64,7 @@ def stream_of(kind: str) -> Any:
 
 async def echo(websocket: Any) -> None:
     await websocket.accept()
-    await asyncio.sleep(TOLD)
+    await asyncio.sleep(TOLD)  # what is measured is that it takes long
     await websocket.close()
 
 
@@ -151,7 +151,7 @@ def test_a_request_through_a_mount_is_one_line_with_the_whole_template(
 
 def test_a_request_without_a_route_has_none_in_its_line(caplog: pytest.LogCaptureFixture) -> None:
     async def app(_scope: Any, _receive: Any, send: Any) -> None:
-        await asyncio.sleep(TOLD)
+        await asyncio.sleep(TOLD)  # what is measured is that it takes long
         await send({"type": "http.response.start", "status": 404, "headers": []})
         await send({"type": "http.response.body", "body": b""})
 
@@ -191,7 +191,7 @@ def test_a_client_that_goes_away_is_measured_and_the_error_goes_on(caplog: pytes
 
 def test_a_cancelled_request_has_no_status_and_stays_cancelled(caplog: pytest.LogCaptureFixture) -> None:
     async def app(_scope: Any, _receive: Any, _send: Any) -> None:
-        await asyncio.sleep(100)
+        await asyncio.sleep(100)  # until it is cancelled
 
     async def nothing(*_: Any) -> Any:
         """Is not called."""

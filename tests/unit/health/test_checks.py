@@ -133,7 +133,7 @@ def test_a_database_that_takes_connections_and_says_nothing_is_found_again(
             if hung and known.hanging_since is None:
                 break
             assert time.monotonic() < deadline, "it hangs for ever"
-            time.sleep(0.05)
+            time.sleep(0.05)  # the outcome comes from another thread, and nothing says when
     assert known.status(time.monotonic()) == "unhealthy"
 
 

@@ -149,7 +149,7 @@ def test_an_async_check_that_hangs_is_cancelled(health: Health, known: Knows) ->
 
     async def hang() -> None:
         try:
-            await asyncio.sleep(100)
+            await asyncio.sleep(100)  # until it is cancelled
         finally:
             cancelled.set()
 

@@ -62,9 +62,9 @@ def test_a_loop_that_is_blocked_for_200_ms_is_late_by_that(
     captured: Captured, run: Callable[..., Any]
 ) -> None:
     async def work() -> None:
-        await asyncio.sleep(0.1)
+        await asyncio.sleep(0.1)  # the loop runs for some ticks
         time.sleep(0.2)  # noqa: ASYNC251 - what is measured
-        await asyncio.sleep(0.1)
+        await asyncio.sleep(0.1)  # the loop runs for some ticks
 
     before = lags(captured)
     run(work())
@@ -78,7 +78,7 @@ def test_a_loop_that_hangs_is_seen_while_it_hangs(captured: Captured, run: Calla
     release, hangs = threading.Event(), threading.Event()
 
     async def hang() -> None:
-        await asyncio.sleep(0.05)
+        await asyncio.sleep(0.05)  # the loop runs for some ticks
         hangs.set()
         release.wait(10)
 
@@ -111,7 +111,7 @@ def test_the_timer_is_no_task_and_its_context_is_empty(captured: Captured, run: 
 def test_a_loop_that_is_forgotten_is_gone(captured: Captured) -> None:
     del captured
     loop = asyncio.new_event_loop()
-    loop.run_until_complete(asyncio.sleep(0.05))
+    loop.run_until_complete(asyncio.sleep(0.05))  # the loop runs for some ticks
     forgotten = weakref.ref(loop)
     assert loop not in event_loop._loops.watched
     loop.close()
@@ -123,9 +123,9 @@ def test_a_loop_that_is_forgotten_is_gone(captured: Captured) -> None:
 def test_a_loop_that_runs_again_is_not_late_by_the_time_between(captured: Captured) -> None:
     before = lags(captured)
     loop = asyncio.new_event_loop()
-    loop.run_until_complete(asyncio.sleep(0.05))
+    loop.run_until_complete(asyncio.sleep(0.05))  # the loop runs for some ticks
     time.sleep(0.3)  # nothing runs, nothing is late
-    loop.run_until_complete(asyncio.sleep(0.05))
+    loop.run_until_complete(asyncio.sleep(0.05))  # the loop runs for some ticks
     loop.close()
     assert lags(captured)[1] - before[1] < 0.15
 
@@ -136,7 +136,7 @@ def test_debugging_says_nothing_of_it(captured: Captured, caplog: pytest.LogCapt
     loop = asyncio.new_event_loop()
     loop.set_debug(True)
     loop.slow_callback_duration = 0.05
-    loop.run_until_complete(asyncio.sleep(0.1))
+    loop.run_until_complete(asyncio.sleep(0.1))  # the loop runs for some ticks
     loop.close()
     assert [record.getMessage() for record in caplog.records if "Executing" in record.getMessage()] == []
 
@@ -204,7 +204,7 @@ def test_uninstrumented_loops_are_as_they_were(captured: Captured) -> None:
     uvloop = sys.modules.get("uvloop")
     assert uvloop is None or "wrapt" not in type(uvloop.Loop.run_forever).__module__
     before = lags(captured)
-    asyncio.run(asyncio.sleep(0.1))
+    asyncio.run(asyncio.sleep(0.1))  # the loop runs for some ticks
     assert lags(captured) == before
 
 

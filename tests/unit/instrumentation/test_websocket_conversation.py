@@ -148,7 +148,7 @@ def test_connection_is_a_span_below_the_handshake_with_what_came_and_went(
     assert series.value("kpi_websocket_closes_total", **closed) == 1
     assert series.value("kpi_websocket_handshakes_total", kpi_websocket_handshake_result="accepted") == 1
     assert point.count == 1
-    assert [each.trace_id for each in point.exemplars] == [handshake.context.trace_id]  # type: ignore[union-attr]
+    assert [each.trace_id for each in point.exemplars] == [handshake.context.trace_id]  # type: ignore[union-attr] # it has been made
 
 
 # --- how a connection ends

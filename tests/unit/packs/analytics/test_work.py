@@ -204,11 +204,11 @@ def test_wrong_values_never_reach_the_application(series: Measured) -> None:
     with analytics.analysis("marketing") as analysis:
         analysis.data_points("many")  # type: ignore[arg-type] # what a caller may do
         analysis.data_points(-1)
-        analysis.data_points(None)  # type: ignore[arg-type]
-    analytics.anomaly(None, object(), [], {})  # type: ignore[arg-type]
-    analytics.insight(7, float("nan"))  # type: ignore[arg-type]
+        analysis.data_points(None)  # type: ignore[arg-type] # as above
+    analytics.anomaly(None, object(), [], {})  # type: ignore[arg-type] # as above
+    analytics.insight(7, float("nan"))  # type: ignore[arg-type] # as above
     analytics.trend("marketing", "sideways")
-    analytics.correlations("marketing", float("inf"))  # type: ignore[arg-type]
+    analytics.correlations("marketing", float("inf"))  # type: ignore[arg-type] # as above
     assert series.labels("kpi_analytics_data_points_processed_total") == set()
     trends = series.labels("kpi_analytics_trends_detected_total")
     assert trends == {(("kpi_analytics_trend_direction", "other"), ("model_name", "marketing"))}

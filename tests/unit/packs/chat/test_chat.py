@@ -111,7 +111,7 @@ def _end_a_session_with(ending: type[BaseException]) -> None:
 def test_an_asynchronous_session_ends_with_its_task(seen: Measured) -> None:
     async def talk() -> None:
         async with chat.session():
-            await asyncio.sleep(60)
+            await asyncio.sleep(60)  # until it is cancelled
 
     async def main() -> None:
         task = asyncio.create_task(talk())

@@ -133,10 +133,10 @@ def test_what_else_a_processor_says(series: Measured) -> None:
 
 def test_wrong_values_never_reach_the_processor(series: Measured) -> None:
     end_timer = etl.time_operation(None, 7)  # type: ignore[arg-type] # what a caller may do
-    etl.record_processed("marketing", "valid", float("nan"))  # type: ignore[arg-type]
-    etl.record_processed([], {}, "three")  # type: ignore[arg-type]
+    etl.record_processed("marketing", "valid", float("nan"))  # type: ignore[arg-type] # as above
+    etl.record_processed([], {}, "three")  # type: ignore[arg-type] # as above
     etl.batch_processed("marketing", "exploded", -3)
-    etl.set_quality_score("marketing", "good")  # type: ignore[arg-type]
+    etl.set_quality_score("marketing", "good")  # type: ignore[arg-type] # as above
     end_timer()
     assert series.labels(RECORDS) == set()
     assert {dict(each)["kpi_etl_result"] for each in series.labels("kpi_etl_batches_processed_total")} == {

@@ -50,7 +50,7 @@ def ignored() -> None:
 @etl.pipeline("slow")
 def slow() -> None:
     done("slow")
-    time.sleep(30)
+    time.sleep(30)  # until the limit ends it
 
 
 @app.task

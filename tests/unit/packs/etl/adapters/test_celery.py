@@ -46,7 +46,7 @@ def _worked(folder: Path, pool: str, *tasks: str) -> Generator[Receiver]:
             while len(list((folder / "done").iterdir())) < len(tasks):
                 assert worker.poll() is None, worker.communicate()[0]
                 assert time.monotonic() < deadline, stop(worker)
-                time.sleep(0.02)
+                time.sleep(0.02)  # a poll with a deadline: the worker is another process
             if pool == "solo":
                 # Celery takes five seconds to shut down: what matters has arrived before.
                 receiver.wait_for(

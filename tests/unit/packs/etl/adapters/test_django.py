@@ -49,7 +49,7 @@ class Command(etl.DjangoCommand):
                 sys.exit(4)
             if options["how"] == "long":
                 pathlib.Path("begun").touch()
-                time.sleep(30)
+                time.sleep(30)  # until the signal comes
         self.stdout.write("synchronised")
         return "done"
 """
@@ -142,7 +142,7 @@ def test_command_that_a_signal_ends_is_cancelled(project: Project) -> None:
         while not (project.folder / "begun").exists():
             assert process.poll() is None, process.communicate()[0]
             assert time.monotonic() < deadline
-            time.sleep(0.02)
+            time.sleep(0.02)  # a poll with a deadline: the command is another process
         process.send_signal(signal.SIGTERM)
         assert process.wait(20) == -signal.SIGTERM
     assert project.only_run().attributes["kpi.etl.result"] == "cancellation"
