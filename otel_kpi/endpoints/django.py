@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import logging
-import time
+from functools import cached_property
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final
 
@@ -151,61 +151,66 @@ class ResponseTimeMiddleware:
 
     def __init__(self, get_response: Callable[[Any], Any]) -> None:
         self._get_response = get_response
-        self._limit: float | None = None
-        self._asked = False
         # asgiref's, as Django marks it: `inspect` sees the mark from Python 3.12 on.
         self._is_async = iscoroutinefunction(get_response)  # pyright: ignore[reportDeprecated]
         if self._is_async:
             markcoroutinefunction(self)
 
+    @cached_property
+    def _limit(self) -> float | None:
+        # Not when the middlewares are loaded: telemetry may be configured later.
+        return slow_requests.limit()
+
     def __call__(self, request: Any) -> Any:
         """Answer one request."""
-        if not self._asked:
-            self._limit, self._asked = slow_requests.limit(), True
-        began = time.perf_counter()
+        watch = slow_requests.Watch(self._limit)
         if self._is_async:
-            return self._answer(request, self._get_response(request), began)
-        return self._timed(request, self._get_response(request), began)
+            return self._answer(request, self._get_response(request), watch)
+        return self._timed(request, self._get_response(request), watch)
 
-    async def _answer(self, request: Any, response: Awaitable[Any], began: float) -> Any:
-        return self._timed(request, await response, began)
+    async def _answer(self, request: Any, response: Awaitable[Any], watch: slow_requests.Watch) -> Any:
+        return self._timed(request, await response, watch)
 
-    def _timed(self, request: Any, response: Any, began: float) -> Any:
+    def _timed(self, request: Any, response: Any, watch: slow_requests.Watch) -> Any:
         try:
-            seconds = time.perf_counter() - began
+            seconds = watch.seconds
             response[RESPONSE_TIME] = response_time(seconds)
             theirs = response.get(SERVER_TIMING)
             own = server_timing(seconds)
             response[SERVER_TIMING] = f"{theirs}, {own}" if theirs else own
-            if self._limit is None:
+            if watch.is_over:
                 return response
             if _is_watched(response):
                 content = _watched_async if response.is_async else _watched
                 response.streaming_content = content(
-                    response.streaming_content, self._end(request, response, began)
+                    response.streaming_content, _ending(request, response, watch)
                 )
-            elif seconds >= self._limit:
-                slow_requests.report(request.method, _route(request), seconds, response.status_code)
+            else:
+                _report(request, response, watch)
         except Exception:
             # A middleware of the application's may answer with what is no response.
             _logger.debug("a response has no times", exc_info=True)
         return response
 
-    def _end(self, request: Any, response: Any, began: float) -> Callable[[], None]:
-        # The request's span ends when Django hands over the response, and its context is left then.
-        inside = context.get_current()
 
-        def end() -> None:
-            seconds = time.perf_counter() - began
-            if self._limit is None or seconds < self._limit:
-                return
-            token = context.attach(inside)
-            try:
-                slow_requests.report(request.method, _route(request), seconds, response.status_code)
-            finally:
-                context.detach(token)
+def _report(request: Any, response: Any, watch: slow_requests.Watch) -> None:
+    seconds = watch.end()
+    if seconds is not None:
+        slow_requests.report(request.method, _route(request), seconds, response.status_code)
 
-        return end
+
+def _ending(request: Any, response: Any, watch: slow_requests.Watch) -> Callable[[], None]:
+    # The request's span ends when Django hands over the response, and its context is left then.
+    inside = context.get_current()
+
+    def end() -> None:
+        token = context.attach(inside)
+        try:
+            _report(request, response, watch)
+        finally:
+            context.detach(token)
+
+    return end
 
 
 def _is_watched(response: Any) -> bool:

@@ -7,7 +7,7 @@
 
 from __future__ import annotations
 
-import time
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, Final
 
 from opentelemetry import trace
@@ -37,17 +37,17 @@ class ResponseTimes:
 
     def __init__(self, app: App) -> None:
         self.app = app  # public, and so named: FastAPI looks for upstream's middleware along it
-        self._limit: float | None = None
-        self._asked = False
+
+    @cached_property
+    def _limit(self) -> float | None:
+        # Not when the stack is built: telemetry may be configured later.
+        return slow_requests.limit()
 
     async def __call__(self, scope: Scope, receive: Any, send: Any) -> None:
         """Answer one request; what is no HTTP passes, and so does what an application further out measures."""
         if scope["type"] != "http" or _MEASURED in scope:
             await self.app(scope, receive, send)
             return
-        if not self._asked:
-            # Not when the stack is built: telemetry may be configured later.
-            self._limit, self._asked = slow_requests.limit(), True
         scope[_MEASURED] = True
         request = _Request(scope, send, self._limit)
         try:
@@ -60,23 +60,21 @@ class ResponseTimes:
 
 
 class _Request:
-    __slots__ = ("_began", "_ended", "_limit", "_scope", "_send", "_status", "_trailers")
+    __slots__ = ("_scope", "_send", "_status", "_trailers", "_watch")
 
     def __init__(self, scope: Scope, send: Any, limit: float | None) -> None:
-        self._began = time.perf_counter()
+        self._watch = slow_requests.Watch(limit)
         # As it is before routing: what finds the route's template needs it so.
         self._scope = dict(scope) if limit is not None else scope
         self._send = send
-        self._limit = limit
         self._status: int | None = None
         self._trailers = False
-        self._ended = limit is None
 
     async def send(self, message: Any) -> None:
         kind = message["type"]
         if kind == "http.response.start":
             message = self._start(message)
-        elif not self._ended and (
+        elif not self._watch.is_over and (
             (kind == "http.response.body" and not message.get("more_body") and not self._trailers)
             or (kind == "http.response.trailers" and not message.get("more_trailers"))
         ):
@@ -86,7 +84,7 @@ class _Request:
 
     def _start(self, message: Any) -> Any:
         try:
-            seconds = time.perf_counter() - self._began
+            seconds = self._watch.seconds
             headers = [each for each in message.get("headers") or () if each[0].lower() != b"x-response-time"]
             timed = {
                 **message,
@@ -98,7 +96,7 @@ class _Request:
             }
             self._status = message.get("status")
             self._trailers = bool(message.get("trailers"))
-            if not self._ended and any(
+            if not self._watch.is_over and any(
                 name.lower() == b"content-type" and value.startswith(_EVENT_STREAM) for name, value in headers
             ):
                 self.end(None)
@@ -107,15 +105,11 @@ class _Request:
         return timed
 
     def end(self, status: int | None) -> None:
-        if self._ended:
-            return
-        self._ended = True
-        seconds = time.perf_counter() - self._began
-        if self._limit is None or seconds < self._limit:
-            return
-        slow_requests.report(
-            str(self._scope.get("method", "")), _route(self._scope), seconds, self._status or status
-        )
+        seconds = self._watch.end()
+        if seconds is not None:
+            slow_requests.report(
+                str(self._scope.get("method", "")), _route(self._scope), seconds, self._status or status
+            )
 
 
 def _route(scope: Scope) -> str | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import time
 from typing import Any, Final
 
 _logger: Final = logging.getLogger("otel_kpi.slow_requests")
@@ -11,6 +12,38 @@ UNMATCHED: Final = "(no route)"
 """In the place of a route where the request has none. A path is never written: it carries values."""
 
 _DEFAULT: Final = 5.0
+
+
+class Watch:
+    """The time of one request, which is slow once.
+
+    Args:
+        limit: Seconds from which it is slow; None never is.
+    """
+
+    __slots__ = ("_began", "_limit")
+
+    def __init__(self, limit: float | None) -> None:
+        self._began = time.perf_counter()
+        self._limit = limit
+
+    @property
+    def seconds(self) -> float:
+        """How long it has taken until now."""
+        return time.perf_counter() - self._began
+
+    @property
+    def is_over(self) -> bool:
+        """Whether `end` has nothing more to say."""
+        return self._limit is None
+
+    def end(self) -> float | None:
+        """Give the seconds that it took if it was slow; None if not, and each further time."""
+        limit, self._limit = self._limit, None
+        if limit is None:
+            return None
+        seconds = self.seconds
+        return seconds if seconds >= limit else None
 
 
 def limit() -> float | None:

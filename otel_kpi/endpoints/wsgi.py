@@ -5,7 +5,7 @@ Django has a middleware of its own in `django.py`, which knows its routes.
 
 from __future__ import annotations
 
-import time
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, Final
 
 from opentelemetry import context
@@ -34,15 +34,16 @@ class ResponseTimes:
 
     def __init__(self, app: App) -> None:
         self.app = app
-        self._limit: float | None = None
-        self._asked = False
+
+    @cached_property
+    def _limit(self) -> float | None:
+        # Not when the application is built: telemetry may be configured later.
+        return slow_requests.limit()
 
     def __call__(self, environ: Environ, start_response: Any) -> Any:
         """Answer one request."""
         if _MEASURED in environ:
             return self.app(environ, start_response)
-        if not self._asked:
-            self._limit, self._asked = slow_requests.limit(), True
         environ[_MEASURED] = True
         request = _Request(environ, start_response, self._limit)
         try:
@@ -58,12 +59,10 @@ class ResponseTimes:
 
 class _Request:
     def __init__(self, environ: Environ, start_response: Any, limit: float | None) -> None:
-        self._began = time.perf_counter()
+        self._watch = slow_requests.Watch(limit)
         self._environ = environ
         self._start_response = start_response
-        self._limit = limit
         self._status: int | None = None
-        self._ended = limit is None
         self._inside = context.get_current()
         self.streams_events = False
 
@@ -72,7 +71,7 @@ class _Request:
 
     def _timed(self, status: str, headers: Any) -> Any:
         try:
-            seconds = time.perf_counter() - self._began
+            seconds = self._watch.seconds
             kept = [each for each in headers if each[0].lower() != RESPONSE_TIME.lower()]
             timed = [*kept, (RESPONSE_TIME, response_time(seconds)), (SERVER_TIMING, server_timing(seconds))]
             self._status = int(status.split(maxsplit=1)[0])
@@ -85,11 +84,8 @@ class _Request:
 
     def end(self, status: int | None) -> None:
         """Write the line, once, if it was slow; inside of the request, of which a server may have left already."""
-        if self._ended:
-            return
-        self._ended = True
-        seconds = time.perf_counter() - self._began
-        if self._limit is None or seconds < self._limit:
+        seconds = self._watch.end()
+        if seconds is None:
             return
         token = context.attach(self._inside)
         try:
