@@ -112,6 +112,9 @@ def translate(data: MetricsData | None, labels: Labels) -> Families:
 def _take(families: Families, metric: Metric, labels: Labels) -> None:
     kind = kind_of(metric)
     name = _series_name(metric.name, metric.unit or "", kind)
+    if not name:
+        said_once(f"{metric.name!r} is left out: nothing of it can be a name in Prometheus")
+        return
     family = families.get(name)
     if family is None:
         unit = unit_name(metric.unit or "")
@@ -121,7 +124,11 @@ def _take(families: Families, metric: Metric, labels: Labels) -> None:
         return
     series = family.series
     for point in cast("Iterable[Any]", metric.data.data_points):
-        text = labels.text(point.attributes)
+        try:
+            text = labels.text(point.attributes)
+        except Exception as error:  # an attribute that cannot be written
+            said_once(f"a series of {name} is left out: {error!r:.100}")
+            continue
         if kind != "histogram":
             value: Value = point.value
         elif isinstance(metric.data, ExponentialHistogram):

@@ -51,7 +51,7 @@ def label_text(attributes: Mapping[str, Any], leave_out: frozenset[str] = TAKEN)
     for attribute in sorted(attributes):
         name = _label_name(attribute)
         # Names with two underscores are reserved: a reader of the text refuses all of it.
-        if name.startswith("__") or name == "_" or name in leave_out:
+        if not name or name.startswith("__") or name == "_" or name in leave_out:
             continue
         value = value_text(attributes[attribute])
         labels[name] = f"{labels[name]};{value}" if name in labels else value

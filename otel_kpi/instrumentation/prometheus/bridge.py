@@ -82,15 +82,26 @@ class Bridge:
 
     def produce(self) -> list[Metric]:
         """Everything now, cumulative; never raises."""
-        found: dict[str, Metric] = {}
+        found: list[Metric] = []
         time_nanos = int(self._now() * 1e9)
+        for family in self._families():
+            try:
+                made = self._metric(self._merged(self._own(family)), time_nanos)
+                if made is not None:
+                    found.append(made)
+            except Exception as error:
+                self._failed("prometheus_client: a metric", error)
+        return found
+
+    def _families(self) -> list[Family]:
+        """What the collectors say, each name once: some give a metric of its own for each of its series."""
+        found: dict[str, Family] = {}
         for metric in self._collection.collect():
             try:
                 for family in families(metric):
-                    if family.name not in found:
-                        made = self._metric(self._merged(self._own(family)), time_nanos)
-                        if made is not None:
-                            found[family.name] = made
+                    known = found.setdefault(family.name, family)
+                    if known is not family and known.kind == family.kind:
+                        found[family.name] = known.with_points({**family.points, **known.points})
             except Exception as error:
                 self._failed("prometheus_client: a metric", error)
         return list(found.values())
@@ -159,7 +170,10 @@ class Bridge:
         family = series[0][0]
         if family.arrives_as != family.shown and family.shown not in self._said:
             self._said.add(family.shown)
-            _logger.warning("prometheus_client: %s is %s in Prometheus", family.shown, family.arrives_as)
+            arrives_as = family.arrives_as or "left out, since nothing of it can be a name"
+            _logger.warning("prometheus_client: %s is %s in Prometheus", family.shown, arrives_as)
+        if not family.arrives_as:
+            return None
         points: list[Any] = [self._point(attributes, point, time_nanos) for _, attributes, point in series]
         cumulative = AggregationTemporality.CUMULATIVE
         if family.kind == "counter":
@@ -197,12 +211,13 @@ class Bridge:
 
 def _exemplar(exemplar: Exemplar) -> SdkExemplar:
     rest = dict(exemplar.labels)
-    trace_id, span_id = _id(rest.pop("trace_id", "")), _id(rest.pop("span_id", ""))
+    trace_id, span_id = _id(rest.pop("trace_id", ""), 32), _id(rest.pop("span_id", ""), 16)
     return SdkExemplar(rest, exemplar.value, int(exemplar.time * 1e9), span_id, trace_id)
 
 
-def _id(text: str) -> int | None:
+def _id(text: str, digits: int) -> int | None:
     try:
-        return int(text, 16) or None
-    except ValueError:
+        number = int(text, 16)
+    except (TypeError, ValueError):
         return None
+    return number if 0 < number < 16**digits else None

@@ -31,6 +31,8 @@ Labels = tuple[tuple[str, str], ...]
 _UNITS: Final = {"seconds": "s", "bytes": "By"}
 _OTHERS: Final = {"job": "exported_job", "instance": "exported_instance"}
 """Labels that Prometheus gives to every series; what it calls those of the application when it scrapes them."""
+_LATEST: Final = 2.0**33
+"""Seconds since 1970, in the year 2242: OTLP has room for no moment much later."""
 _TARGET: Final = "target_info"
 """Prometheus makes it out of the resource."""
 
@@ -190,7 +192,8 @@ def _distribution(buckets: Iterable[Any], count: float, total: float) -> Distrib
 
 
 def _family(metric: Any, name: str, kind: Kind, shown: str) -> Family:
-    family = Family(name, kind, _UNITS.get(metric.unit, ""), metric.documentation, shown)
+    brief = metric.documentation if isinstance(metric.documentation, str) else ""
+    family = Family(name, kind, _UNITS.get(metric.unit, ""), brief, shown)
     # A unit that would not end up where it was is better not said.
     return family if family.arrives_as == shown else replace(family, unit="")
 
@@ -199,13 +202,15 @@ def _created(metric: Any) -> dict[Labels, float]:
     return {
         _labels(sample.labels): float(sample.value)
         for sample in metric.samples
-        if sample.name == f"{metric.name}_created"
+        if sample.name == f"{metric.name}_created" and 0 < sample.value < _LATEST
     }
 
 
 def _labels(labels: Mapping[str, str], without: str = "") -> Labels:
     return tuple(
-        sorted((_OTHERS.get(name, name), str(value)) for name, value in labels.items() if name != without)
+        sorted(
+            (_OTHERS.get(name, str(name)), str(value)) for name, value in labels.items() if name != without
+        )
     )
 
 
@@ -213,7 +218,7 @@ def _exemplars(samples: Iterable[Any]) -> tuple[Exemplar, ...]:
     return tuple(
         Exemplar(dict(each.labels), float(each.value), float(each.timestamp or 0.0))
         for sample in samples
-        if (each := sample.exemplar) is not None
+        if (each := sample.exemplar) is not None and 0 <= (each.timestamp or 0.0) < _LATEST
     )
 
 

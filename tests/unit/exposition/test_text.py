@@ -5,15 +5,25 @@ from typing import TYPE_CHECKING
 
 import pytest
 from opentelemetry.sdk.metrics import MeterProvider
-from opentelemetry.sdk.metrics.export import InMemoryMetricReader
+from opentelemetry.sdk.metrics.export import (
+    Gauge,
+    InMemoryMetricReader,
+    Metric,
+    MetricsData,
+    NumberDataPoint,
+    ResourceMetrics,
+    ScopeMetrics,
+)
 from opentelemetry.sdk.metrics.view import ExponentialBucketHistogramAggregation, View
 from opentelemetry.sdk.resources import Resource
+from opentelemetry.sdk.util.instrumentation import InstrumentationScope
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as openmetrics_families
 from prometheus_client.parser import text_string_to_metric_families as text_families
 
 from otel_kpi.exposition import text
 from otel_kpi.exposition.families import Distribution, Family, translate
 from otel_kpi.exposition.labels import Labels, is_label_text, label_text, labels_of, value_text
+from otel_kpi.exposition.snapshot import Snapshot, decode, encode
 from otel_kpi.exposition.totals import Identity, Member, add_up
 
 if TYPE_CHECKING:
@@ -244,6 +254,30 @@ def test_what_a_measurement_says_of_version_wins(form: str) -> None:
     measured.meter.create_counter("c").add(1, {"version": "9", "subversion": "8"})
     labels = frozenset({("version", "9"), ("subversion", "8")})
     assert measured.samples(form)["c_total", labels] == 1
+
+
+@pytest.mark.parametrize("name", ["", "é", "___", "_", "..."])
+def test_a_name_of_which_nothing_can_be_one_costs_its_own_series(
+    form: str, name: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    gauge = Gauge([NumberDataPoint({}, 0, 1, 5)])
+    scope = ScopeMetrics(
+        InstrumentationScope("a"), [Metric(name, "", "", gauge), Metric("fine", "", "", gauge)], ""
+    )
+    data = MetricsData([ResourceMetrics(Resource({}), [scope], "")])
+    families = translate(data, Labels())
+    assert samples_of(exposed(families, form), form)["fine", frozenset()] == 5
+    assert set(families) == {"fine"}, caplog.messages
+    whole = Snapshot((Member(Identity.of(SHOP), families, 1.0),))
+    assert decode(encode(whole)) == whole, "other workers do not read it"
+
+
+def test_an_attribute_that_cannot_be_written_costs_its_own_series(form: str) -> None:
+    measured = Measured()
+    counter = measured.meter.create_counter("c")
+    counter.add(1, {"a": 10**5000})  # the SDK lets it pass, and Python writes no more than 4300 digits
+    counter.add(2, {"a": "fine"})
+    assert measured.samples(form)["c_total", frozenset({("a", "fine")})] == 2
 
 
 def test_nothing_measured_is_said_as_nothing() -> None:

@@ -12,20 +12,32 @@ from typing import TYPE_CHECKING, Any
 import prometheus_client
 import pytest
 from opentelemetry.sdk.metrics import MeterProvider
-from opentelemetry.sdk.metrics.export import AggregationTemporality, InMemoryMetricReader, MetricsData
+from opentelemetry.sdk.metrics.export import (
+    AggregationTemporality,
+    InMemoryMetricReader,
+    MetricsData,
+    ResourceMetrics,
+    ScopeMetrics,
+)
+from opentelemetry.sdk.resources import Resource
+from opentelemetry.sdk.util.instrumentation import InstrumentationScope
 from prometheus_client import REGISTRY, Counter, Enum, Gauge, Histogram, Info, Summary
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric, UntypedMetricFamily
 from prometheus_client.parser import text_string_to_metric_families
+from prometheus_client.samples import Exemplar
 from support.children import RUN, environment, run
 from support.receiver import Receiver
 
 from otel_kpi.exposition.families import translate
 from otel_kpi.exposition.labels import Labels
+from otel_kpi.exposition.text import written
+from otel_kpi.exposition.totals import Identity, Member, add_up
 from otel_kpi.instrumentation.prometheus.bridge import SCOPE, Bridge
 from otel_kpi.instrumentation.prometheus.collection import Collection
 from otel_kpi.sdk import producers
 from otel_kpi.sdk.cardinality import Budget, CardinalityGuard
 from otel_kpi.sdk.deltas import Deltas
+from otel_kpi.sdk.otlp import Encoding, encode_metrics
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -157,6 +169,76 @@ def test_what_is_not_a_number_is_left_out(bridge: Bridge) -> None:
     found = shown(bridge)
     assert found["hot"] == math.inf
     assert not {"a_gauge", "negative_total", "strange"} & set(found)
+
+
+class Telling:
+    """A collector of the application's that gives what it was given."""
+
+    def __init__(self, *metrics: Any) -> None:
+        self.metrics = metrics
+
+    def describe(self) -> list[Metric]:
+        return []
+
+    def collect(self) -> Any:
+        return iter(self.metrics)
+
+
+def lying(name: Any, kind: str, samples: list[Any], help_text: Any = "Help.") -> Metric:
+    """A metric as a collector may give it that checks nothing."""
+    metric = Metric("honest", "Help.", kind)
+    metric.name, metric.documentation = name, help_text
+    for sample in samples:
+        metric.add_sample(*sample)
+    return metric
+
+
+def test_a_collector_that_gives_each_series_a_metric_of_its_own_loses_none(bridge: Bridge) -> None:
+    REGISTRY.register(
+        Telling(
+            lying("jobs", "counter", [("jobs_total", {"queue": "a"}, 1.0)]),
+            lying("jobs", "counter", [("jobs_total", {"queue": "b"}, 2.0)]),
+            lying("jobs", "gauge", [("jobs", {"queue": "c"}, 3.0)]),
+        )
+    )
+    assert shown(bridge) == {'jobs_total{queue="a"}': 1, 'jobs_total{queue="b"}': 2}
+
+
+@pytest.mark.parametrize(
+    "lie",
+    [
+        lying("x", "gauge", [("x", {}, 1.0)], help_text=b"bytes"),
+        lying("x", "gauge", [("x", {}, 1.0)], help_text=5),
+        lying("x", "gauge", [("x", {5: "a", "": "b"}, 1.0)]),
+        lying("é", "gauge", [("é", {"é": "a"}, 1.0)]),
+        lying("", "gauge", [("", {}, 1.0)]),
+        lying("x\nevil 1\n#", "gauge", [("x\nevil 1\n#", {'a"} 1\nevil{b="': "c"}, 1.0)]),
+        lying("x", "counter", [("x_total", {}, 1.0), ("x_created", {}, math.inf)]),
+        lying("x", "counter", [("x_total", {}, 1.0), ("x_created", {}, -1e30)]),
+        lying("x", "counter", [("x_total", {}, 1.0, None, Exemplar({"trace_id": "f" * 80}, 1.0, 1e300))]),
+        lying("x", "counter", [("x_total", {}, 1.0, None, Exemplar({"trace_id": 5}, math.nan, -1.0))]),
+        lying("x", "histogram", [("x_bucket", {"le": "1"}, 1e300), ("x_bucket", {"le": "+Inf"}, 1e300)]),
+        None,
+    ],
+)
+def test_a_collector_that_lies_costs_its_own_series(bridge: Bridge, lie: Any) -> None:
+    Gauge("fine", "Fine.").set(1)
+    REGISTRY.register(Telling(lie))
+    metrics = bridge.produce()
+    scope = ScopeMetrics(InstrumentationScope(SCOPE), metrics, "")
+    data = MetricsData([ResourceMetrics(Resource({}), [scope], "")])
+    for encoding in Encoding:
+        encoded = encode_metrics(data, encoding)
+        assert encoded.items >= 1
+    totals = add_up([Member(Identity("i", "", ""), translate(data, Labels()), 1.0)])
+    told = [
+        family.name for family in text_string_to_metric_families(written(totals, openmetrics=False).decode())
+    ]
+    assert "fine" in told
+    assert "evil" not in told
+    # A moment or a trace that makes no sense is left out by itself.
+    if lie is not None and lie.type == "counter":
+        assert "x" in told
 
 
 def test_a_collector_that_raises_costs_its_own_series(bridge: Bridge, failed: list[str]) -> None:
