@@ -186,4 +186,6 @@ def _milliseconds(seconds: float) -> float:
 
 
 def _answer(status: int, said: Mapping[str, Any]) -> Answer:
-    return Answer(status, _JSON, json.dumps(said, ensure_ascii=False, allow_nan=False).encode())
+    # Half a surrogate pair, which a name or a text of the application's may have, is no UTF-8.
+    body = json.dumps(said, ensure_ascii=False, allow_nan=False).encode(errors="replace")
+    return Answer(status, _JSON, body)

@@ -6,6 +6,7 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
+from otel_kpi import redaction
 from otel_kpi.health.checks.function import check_of
 from otel_kpi.health.checks.machine import cpu, disk, memory
 
@@ -120,8 +121,18 @@ def declared(  # noqa: PLR0913 - what a person may say of a check
     check = check_of(target)
     others = (depends_on,) if isinstance(depends_on, str) else tuple(depends_on)
     return Declaration(
-        name, check, timeout, interval, check.critical if critical is None else critical, others
+        shown(name),
+        check,
+        timeout,
+        interval,
+        check.critical if critical is None else critical,
+        tuple(map(shown, others)),
     )
+
+
+def shown(name: str) -> str:
+    """Give a name as it may be read by everybody: an address with a password is one that people hand over."""
+    return str(redaction.redact_value("name", name))[:_LONGEST_NAME]
 
 
 def machine() -> dict[str, Declaration]:

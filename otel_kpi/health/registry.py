@@ -17,6 +17,7 @@ from otel_kpi.health.declaration import (
     Declaration,
     declared,
     machine,
+    shown,
     without_cycles,
 )
 from otel_kpi.health.runner import Runner
@@ -72,13 +73,14 @@ class Health:
                 name, target, critical=critical, timeout=timeout, interval=interval, depends_on=depends_on
             )
         except Exception as error:
-            _logger.warning("health check %.100r cannot be asked: %s", name, error)
-            if type(name) is not str or not name:
+            known = shown(name) if type(name) is str else ""
+            _logger.warning("health check %r cannot be asked: %s", known, error)
+            if not known:
                 return
-            declaration = Declaration(name[:100], Check("function", _refuse(error)), critical=bool(critical))
+            declaration = Declaration(known, Check("function", _refuse(error)), critical=bool(critical))
         with self._lock:
             if declaration.name not in self._declarations and len(self._declarations) >= MOST_CHECKS:
-                _logger.warning("health check %.100r is left out: there are %d", name, MOST_CHECKS)
+                _logger.warning("health check %r is left out: there are %d", declaration.name, MOST_CHECKS)
                 return
             kept = without_cycles(self._declarations, declaration)
             if kept != declaration.depends_on:

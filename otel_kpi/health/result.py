@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field
+from itertools import islice
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final, Literal, get_args
 
@@ -17,9 +18,12 @@ Detail = str | int | float | bool | dict[str, str]
 
 _STATUSES: Final = frozenset(get_args(Status))
 _MOST_DETAILS: Final = 10
+_MOST_LOOKED_AT: Final = 100
+_GREATEST: Final = 2**63
 _LONGEST_TEXT: Final = 200
 _RESERVED: Final = frozenset(
-    {"status", "age", "checkedAt", "responseTime", "critical", "error", "hangingSince"}
+    {"status", "lastStatus", "age", "checkedAt", "responseTime", "critical", "error", "hangingSince"}
+    | {"blockedBy", "dependencies"}
 )
 
 INVALID: Final = "InvalidResult"
@@ -63,7 +67,7 @@ def judged(returned: object) -> Result | None:
 def _shown(details: Any) -> Mapping[str, Detail]:
     shown: dict[str, Detail] = {}
     try:
-        for key, value in details.items():
+        for key, value in islice(details.items(), _MOST_LOOKED_AT):
             if len(shown) == _MOST_DETAILS:
                 break
             if type(key) is str and key not in _RESERVED and (detail := _detail(key, value)) is not None:
@@ -74,16 +78,23 @@ def _shown(details: Any) -> Mapping[str, Detail]:
 
 
 def _detail(key: str, value: object) -> Detail | None:
-    if type(value) is bool or type(value) is int:
+    if type(value) is bool:
         return value
+    if type(value) is int:
+        return value if -_GREATEST < value < _GREATEST else None  # Python refuses to write one of 5000 digits
     if type(value) is float:
         return value if math.isfinite(value) else None  # JSON has no other numbers
     if type(value) is str:
-        return str(redaction.redact_value(key, value))[:_LONGEST_TEXT]
+        return _text(key, value)
     if type(value) is dict:
         return {
-            name[:_LONGEST_TEXT]: str(redaction.redact_value(name, text))[:_LONGEST_TEXT]
-            for name, text in list(value.items())[:_MOST_DETAILS]
+            name[:_LONGEST_TEXT]: _text(name, text)
+            for name, text in islice(value.items(), _MOST_DETAILS)
             if type(name) is str and type(text) is str
         }
     return None
+
+
+def _text(key: str, text: str) -> str:
+    # Cut before it is looked through, too: that would stop the process for seconds if it were a hundred megabytes.
+    return str(redaction.redact_value(key, text[: 10 * _LONGEST_TEXT]))[:_LONGEST_TEXT]

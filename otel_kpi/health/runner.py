@@ -271,14 +271,14 @@ class Runner:
         # A check that calls `sys.exit` ends itself and not the process.
         except BaseException as error:
             # Its type alone: a message tells addresses, users, statements.
-            return UNHEALTHY, type(error).__name__[:_LONGEST_NAME]
+            return UNHEALTHY, _name_of(type(error))
         if result is not None:
             return result, None
         if state.outcome is None or state.outcome.error != INVALID:
             _logger.warning(
                 "health check %r returned what is no result (%s): None, True, False, a status, or a health.Result",
                 state.declaration.name,
-                type(returned).__name__[:_LONGEST_NAME],
+                _name_of(type(returned)),
             )
         return UNHEALTHY, INVALID
 
@@ -292,3 +292,12 @@ class Runner:
             return await asyncio.wait_for(awaitable, timeout)
 
         return state.loop.run_until_complete(wait())
+
+
+def _name_of(cls: type) -> str:
+    """Give the name of a class; one that was made at run time may have anything for a name, or raise."""
+    try:
+        name = cls.__name__
+        return name[:_LONGEST_NAME] if type(name) is str and name.isidentifier() else "Unnamed"
+    except Exception:
+        return "Unnamed"
