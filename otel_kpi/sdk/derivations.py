@@ -10,6 +10,7 @@ they are read. Nothing is imported and nothing made before the first measurement
 
 from __future__ import annotations
 
+import threading
 from operator import attrgetter
 from typing import TYPE_CHECKING, Any, Final
 
@@ -71,7 +72,9 @@ class Derivations:
 
     def forget(self) -> None:
         """Begin anew in a forked child, where the budgets of the series are unused."""
+        global _making
         self._sources = {}
+        _making = threading.Lock()  # a thread of the parent may have held it
 
     def _recorded(self, source: _Source, measurement: Any) -> Sequence[Any]:
         try:
@@ -80,16 +83,25 @@ class Derivations:
             self._failed(f"derived from {measurement.instrument.name}", error)
             return ()
 
+    def _loaded(self) -> dict[str, list[Derivation]]:
+        """The derivations by the name of their source; whole before anybody else sees them, or none."""
+        followed: dict[str, list[Derivation]] = {}
+        try:
+            for each in self._load():
+                followed.setdefault(each.source, []).append(each)
+        except Exception as error:
+            self._failed("derivations", error)
+            return {}
+        # Our own handles add values up before the SDK sees them, and then nothing would follow.
+        record.use(followed=frozenset(followed))
+        return followed
+
     def _begin(self, instrument: Any, *, observed: bool) -> _Source | None:
         """What is known of an instrument from now on; None when nothing follows from it."""
         source: _Source | None = None
         try:
             if self._followed is None:
-                self._followed = followed = dict[str, list["Derivation"]]()
-                for each in self._load():
-                    followed.setdefault(each.source, []).append(each)
-                # Our own handles add values up before the SDK sees them, and then nothing would follow.
-                record.use(followed=frozenset(followed))
+                self._followed = self._loaded()
             derivations = self._followed.get(instrument.name, ())
             if derivations and instrument.instrumentation_scope.name != _SCOPE:
                 _check_unit(instrument, derivations)
@@ -116,19 +128,21 @@ def _check_unit(instrument: Any, derivations: Iterable[Derivation]) -> None:
 
 _handles: dict[Instrument, Any] = {}
 """One for each target, however many derivations lead to it: two would report its series twice."""
+_making = threading.Lock()
 
 
 def _handle(target: Instrument) -> Any:
-    handle = _handles.get(target)
-    if handle is None:
-        make: Any = {
-            "counter": record.counter,
-            "updowncounter": record.up_down_counter,
-            "gauge": record.gauge,
-            "histogram": record.histogram,
-        }[target.kind]
-        handle = _handles.setdefault(target, make(target, _SCOPE))
-    return handle
+    with _making:
+        handle = _handles.get(target)
+        if handle is None:
+            make: Any = {
+                "counter": record.counter,
+                "updowncounter": record.up_down_counter,
+                "gauge": record.gauge,
+                "histogram": record.histogram,
+            }[target.kind]
+            handle = _handles[target] = make(target, _SCOPE)
+        return handle
 
 
 class _Source:

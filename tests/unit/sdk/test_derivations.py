@@ -26,7 +26,7 @@ from otel_kpi.sdk.cardinality import Budget, CardinalityGuard
 from otel_kpi.sdk.derivations import Derivations
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
 ROUTE = Attribute(name="route", brief="A route.", budget=3)
 REQUEST = {"http.request.method": "GET", "http.route": "/chat/{id}", "http.response.status_code": 200}
@@ -44,8 +44,12 @@ class Pipeline:
         self.failed: list[str] = []
         self.derivations: Derivations | None = None
 
-    def follow(self, *derivations: Derivation) -> None:
-        self.derivations = Derivations(lambda: derivations, lambda part, _error: self.failed.append(part))
+    def follow(
+        self, *derivations: Derivation, load: Callable[[], tuple[Derivation, ...]] | None = None
+    ) -> None:
+        self.derivations = Derivations(
+            load or (lambda: derivations), lambda part, _error: self.failed.append(part)
+        )
         _compat.guard_measurements(
             self.provider, CardinalityGuard(Budget()).admit, followers=self.derivations
         )
@@ -263,8 +267,32 @@ def test_derivations_that_cannot_be_loaded_cost_no_measurement() -> None:
     counter.add(1)
     counter.add(1)
     assert Measured(provider, reader).value("orders_total") == 2
-    assert failed == ["derived from orders"], "once, not at each measurement"
+    assert failed == ["derivations"], "once, not at each measurement"
     provider.shutdown()
+
+
+def test_who_comes_while_derivations_are_loaded_is_followed_too(pipeline: Pipeline) -> None:
+    """The thread that exports reads a pool while a request's thread imports the pack."""
+    loading, loaded = threading.Event(), threading.Event()
+
+    def load() -> tuple[Derivation, ...]:
+        loading.set()
+        loaded.wait(10)
+        return PACK.derivations
+
+    pipeline.follow(load=load)
+    first = pipeline.meter.create_histogram("first", "s")
+    used = pipeline.meter.create_up_down_counter("db.client.connection.count", "{connection}")
+    one = threading.Thread(target=lambda: first.record(1.0))
+    other = threading.Thread(target=lambda: used.add(2, {"db.client.connection.state": "used"}))
+    one.start()
+    assert loading.wait(10)
+    other.start()
+    other.join(0.2)  # it may wait for the other, or load as well
+    loaded.set()
+    one.join()
+    other.join()
+    assert pipeline.measured.value("innatural_chatbot_db_connections") == 2
 
 
 def test_measurements_that_make_no_sense_reach_nobody(pipeline: Pipeline) -> None:
