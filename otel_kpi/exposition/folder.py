@@ -12,6 +12,7 @@ of the same user starts after the whole group has ended.
 from __future__ import annotations
 
 import contextlib
+import errno
 import hashlib
 import logging
 import os
@@ -21,7 +22,7 @@ import time
 from typing import TYPE_CHECKING, Final
 
 from otel_kpi.exposition import processes
-from otel_kpi.exposition.families import Family, added
+from otel_kpi.exposition.families import Family, added, said_once
 from otel_kpi.exposition.snapshot import LARGEST, Snapshot, decode, encode
 from otel_kpi.exposition.totals import KEPT, Member
 
@@ -40,6 +41,8 @@ _ENDED: Final = "ended.json"
 _FILE: Final = re.compile(r"(\d{1,10}-\d{1,20})\.json")
 _FOLDER: Final = re.compile(r"exposition-([0-9a-f]{8})-(\d{1,10}-\d{1,20})-[0-9a-f]{16}")
 _OURS: Final = re.compile(r"\.?[\d-]+\.(json|new)|\.?ended\.(json|new)|fold\.lock")
+_PASSING: Final = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EIO, errno.EAGAIN})
+"""Errors that say nothing of the file."""
 _ATTEMPTS: Final = 5
 _FORGOTTEN: Final = 7 * 24 * 3600.0
 """Seconds after which files of another boot or container go; whether their processes live cannot be seen here."""
@@ -79,7 +82,7 @@ class Folder:
         found: list[Member] = []
         for _ in range(_ATTEMPTS):
             before = self._signature(_ENDED)
-            ended = self._load(_ENDED)
+            ended = self._seen(_ENDED)
             found = [*self._ended_parts(ended)]
             complete = True
             keys = self._keys()
@@ -88,7 +91,7 @@ class Folder:
             for key in keys:
                 if key == self.own or (ended is not None and key in ended.folded):
                     continue
-                snapshot = self._load(f"{key}.json")
+                snapshot = self._seen(f"{key}.json")
                 complete = complete and (snapshot is not None or self._signature(f"{key}.json") is not None)
                 alive = processes.lives(key)
                 found += [
@@ -168,8 +171,21 @@ class Folder:
         for part in ended.parts if ended is not None else ():
             yield Member(part.identity, part.families, part.time, alive=False)
 
+    def _seen(self, name: str) -> Snapshot | None:
+        """Read a file, if it has changed; None where that is not possible."""
+        try:
+            return self._load(name)
+        except OSError as error:
+            said_once(f"what other workers have left cannot be read now: {error.strerror}")
+            return None
+
     def _load(self, name: str) -> Snapshot | None:
-        """Read a file, if it has changed; None, and one line, if it is not what it should be."""
+        """Read a file, if it has changed; None, and one line, if it is not what it should be.
+
+        Raises:
+            OSError: It cannot be read now, for want of a file descriptor for one. Who folds must not take that for
+                nothing: what processes that have ended counted would be gone.
+        """
         signature = self._signature(name)
         if signature is None:
             self._read.pop(name, None)
@@ -184,6 +200,8 @@ class Folder:
         except FileNotFoundError:
             return None
         except (OSError, ValueError) as error:
+            if isinstance(error, OSError) and error.errno in _PASSING:
+                raise
             _logger.warning("%s is not read: %s", self.path / name, error)
         self._read[name] = (signature, snapshot)
         return snapshot

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import contextlib
 import json
 import math
 import os
@@ -21,7 +22,7 @@ from otel_kpi.exposition.snapshot import LARGEST, Snapshot, decode, encode
 from otel_kpi.exposition.totals import Identity, Member, add_up
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Generator, Iterator
     from pathlib import Path
 
     from otel_kpi.exposition.families import Families, Value
@@ -294,6 +295,48 @@ def test_an_ended_process_is_folded_once_though_two_see_it_and_one_is_cut_off(
     assert all(counted(each) == 10 for each in others)
     mine.fold()
     assert counted(mine) == 10
+
+
+@contextlib.contextmanager
+def no_more_files(spare: int) -> Generator[None]:
+    """This process may open `spare` more files, and has that many free below the limit."""
+    resource = pytest.importorskip("resource")
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    held = [os.open(os.devnull, os.O_RDONLY) for _ in range(spare + 1)]
+    limit = max(held) + 1
+    # Numbers below the limit that are free would be taken first.
+    while (number := os.open(os.devnull, os.O_RDONLY)) < limit:
+        held.insert(0, number)
+    os.close(number)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (limit, hard))
+    for _ in range(spare):
+        os.close(held.pop())
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+        for each in held:
+            os.close(each)
+
+
+def test_what_the_dead_counted_outlives_a_moment_without_file_descriptors(
+    tmp_path: Path, children: list[subprocess.Popen[bytes]]
+) -> None:
+    first, second = (folder_for(tmp_path, key_of(child)) for child in children)
+    first.write(member("a", 10))
+    second.write(member("b", 20))
+    end(children[0])
+    folder_for(tmp_path, own_key()).fold()
+    end(children[1])
+    mine = folder_for(tmp_path, own_key())
+    with no_more_files(0):
+        counted(mine)
+    for spare in range(1, 5):
+        with no_more_files(spare), contextlib.suppress(OSError):
+            mine.fold()
+    assert counted(mine) == 30
+    mine.fold()
+    assert counted(mine) == counted(folder_for(tmp_path, own_key())) == 30
 
 
 def test_who_reads_while_others_fold_never_sees_less_or_more(tmp_path: Path) -> None:
