@@ -237,7 +237,14 @@ TABLE: Final = (
         "otel_kpi.instrumentation.messaging.celery:Instrumentor",
         "celery",
         ">=5.4,<6",
-        waits_for=(f"{_UPSTREAM}.celery",),
+        # A program whose first line is `from celery import chain` has these half made.
+        waits_for=(
+            f"{_UPSTREAM}.celery",
+            "celery.canvas",
+            "celery.result",
+            "celery.app.task",
+            "celery.worker.request",
+        ),
     ),
     _kafka("kafka", "kafka-python", "Instrumentor", ">=2.0.3,<4"),
     _kafka("confluent_kafka", "confluent-kafka", "ConfluentInstrumentor", ">=2.6,<3"),

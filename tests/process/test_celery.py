@@ -301,3 +301,20 @@ def test_disabled_celery_has_no_span_and_loses_none_of_the_applications(shop: Sh
     assert not shop.of_kind(PRODUCER)
     assert not shop.of_kind(CONSUMER)
     assert any("SELECT" in span.item.name for span in shop.of_kind(CLIENT))
+
+
+@pytest.mark.parametrize(
+    "first",
+    [
+        "from celery import chain",
+        *(
+            pytest.param(each, marks=pytest.mark.proof)
+            for each in ("import celery.app.task", "import celery.result", "import celery.worker.request")
+        ),
+    ],
+)
+def test_whatever_of_celery_is_imported_first_it_is_instrumented(shop: Shop, first: str) -> None:
+    state = "print(*(row.state for row in instrumentation.report() if row.name == 'celery'))"
+    code = f"{first}\nfrom otel_kpi import instrumentation\n{state}"
+    ended = run([*RUN, sys.executable, "-c", code], shop.env, shop.folder)
+    assert (ended.stdout.strip(), ended.stderr) == ("loaded", "")
