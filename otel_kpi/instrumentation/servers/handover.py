@@ -43,6 +43,9 @@ _SPEAKING: Final = (
 )
 """Applications that have a row of their own, or the user's middleware. A row that is off stays off here."""
 
+_PASSING: Final = ("django.contrib.staticfiles.handlers", "StaticFilesHandlerMixin")
+"""A Django application that passes on what is no file: under `runserver` all of Channels stands behind it."""
+
 
 def serve_asgi(app: Any) -> Any:
     """Give what a server shall call in the place of an ASGI application. Never raises: the server has to start."""
@@ -146,8 +149,9 @@ def _speaks_for_itself(app: Any) -> bool:
     classes = tuple(
         cls for module, name in _SPEAKING if (cls := getattr(sys.modules.get(module), name, None)) is not None
     )
+    passing = getattr(sys.modules.get(_PASSING[0]), _PASSING[1], ())
     for _ in range(_DEEPEST):
-        if isinstance(app, classes):
+        if isinstance(app, classes) and not isinstance(app, passing):
             return True
         try:
             attributes = vars(app)

@@ -6,6 +6,7 @@ import asyncio
 import contextvars
 import logging
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 import pytest
 from opentelemetry import context, trace
@@ -109,6 +110,19 @@ def test_application_that_is_served_twice_or_stands_behind_the_users_middleware_
     ask(serve_asgi(OpenTelemetryMiddleware(plain, exclude_spans=["send", "receive"])), "/")
     assert len(captured.spans(SpanKind.SERVER)) == 2
     assert len(captured.spans(SpanKind.INTERNAL)) == 2
+
+
+def test_what_stands_behind_the_files_of_djangos_runserver_is_seen(captured: Captured) -> None:
+    """Channels' `ProtocolTypeRouter` does; the handler in front of it is an application of Django's."""
+    handlers = pytest.importorskip("django.contrib.staticfiles.handlers")
+
+    class Files(handlers.ASGIStaticFilesHandler):
+        def __init__(self, application: Any) -> None:
+            self.application = application
+            self.base_url = urlsplit("/static/")
+
+    assert ask(serve_asgi(Files(plain)), "/customers/4711").body == b"ok"
+    assert captured.span(SpanKind.SERVER).name == "GET"
 
 
 def test_lifespan_passes_untouched(captured: Captured) -> None:
