@@ -11,14 +11,13 @@ Counts do not depend on spans. Nothing here waits, and what is sent and received
 from __future__ import annotations
 
 import asyncio
-import os
 from typing import TYPE_CHECKING, Any, Final
 
 from opentelemetry import context
 from opentelemetry.instrumentation.asgi import set_status_code
 from opentelemetry.trace import Status, StatusCode
 
-from otel_kpi import endings
+from otel_kpi import endings, forks
 from otel_kpi.instrumentation.servers.asgi import captured_headers, left_by_framework
 from otel_kpi.instrumentation.servers.server_request import in_context
 from otel_kpi.instrumentation.websockets.traces import Traces
@@ -286,6 +285,5 @@ def _process_ends(_signal: int | None) -> None:
 
 
 endings.before_end(_process_ends)
-if hasattr(os, "register_at_fork"):
-    # What a child does with a connection of its parent's is not told of twice.
-    os.register_at_fork(after_in_child=_live.clear)
+# What a child does with a connection of its parent's is not told of twice.
+forks.in_child(_live.clear)

@@ -7,19 +7,20 @@ connection has had its share of spans the stand-in stays unreal: what is done th
 
 from __future__ import annotations
 
-import os
 import threading
 import time
 from typing import TYPE_CHECKING, Any, Final
 
 from opentelemetry import trace
-from opentelemetry.trace import Link, SpanKind, Status, StatusCode
+from opentelemetry.trace import Link, SpanKind
 
+from otel_kpi import forks
 from otel_kpi.instrumentation.websockets.choices import SPAN_EVERY
 from otel_kpi.packs.outcome import error_type
+from otel_kpi.packs.spans import mark
 
 if TYPE_CHECKING:
-    from opentelemetry.trace import SpanContext
+    from opentelemetry.trace import SpanContext, Status, StatusCode
 
     from otel_kpi.instrumentation.websockets.traces import Traces
 
@@ -231,9 +232,7 @@ class Unit(StandIn):
         self._error = error
         span = self.real()  # somebody will want to know what happened
         if span.is_recording():
-            span.set_attribute("error.type", error_type(error) or "")
-            span.record_exception(error)
-            span.set_status(Status(StatusCode.ERROR, f"{type(error).__name__}: {error}"))
+            mark(span, error_type(error), error)
 
     def recorded(self, error: BaseException) -> bool:
         """Whether its span has an error as its event."""
@@ -294,5 +293,4 @@ def _after_fork() -> None:
     _making = threading.RLock()  # a thread of the parent may have held it
 
 
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_after_fork)
+forks.in_child(_after_fork)

@@ -6,13 +6,12 @@ nor a fork makes it wrong, and it never falls below zero.
 
 from __future__ import annotations
 
-import os
 import time
 from typing import TYPE_CHECKING, Any, Final, Protocol, cast
 
 from opentelemetry import context, trace
 
-from otel_kpi import endings, record
+from otel_kpi import endings, forks, record
 from otel_kpi.packs.outcome import error_type
 from otel_kpi.packs.websocket import handles, instruments
 from otel_kpi.packs.websocket.closing import By, close_class
@@ -241,10 +240,5 @@ def _active() -> Iterable[tuple[int]]:
 active_connections: Final = record.observe(instruments.ACTIVE_CONNECTIONS, _active, handles.SCOPE)
 
 
-def _after_fork() -> None:
-    _open.clear()
-
-
 endings.before_end(_end_all)
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_after_fork)
+forks.in_child(_open.clear)

@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-import logging
 import time
 from typing import TYPE_CHECKING, Any
 
 from opentelemetry import context, trace
-from opentelemetry.trace import SpanKind, Status, StatusCode
+from opentelemetry.trace import SpanKind
 
+from otel_kpi.packs.faults import failed
 from otel_kpi.packs.outcome import error_type
+from otel_kpi.packs.spans import mark
 from otel_kpi.packs.websocket import handles
 
 if TYPE_CHECKING:
     from types import TracebackType
 
-_logger = logging.getLogger("otel_kpi.websocket")
 EVENT_TYPE = "kpi.websocket.event.type"
 
 
@@ -106,8 +106,8 @@ class delivery:  # noqa: N801 - a context manager, used as `with delivery(...)`
                     attributes={EVENT_TYPE: str(self._event_type)},
                 )
                 self._token = context.attach(trace.set_span_in_context(self._span))
-        except Exception:
-            _logger.debug("a delivery has no span", exc_info=True)
+        except Exception as error:
+            failed("a delivery", error)
         self._start = time.perf_counter()
 
     def __exit__(
@@ -135,9 +135,7 @@ def end_with(span: trace.Span, error: BaseException | None) -> None:
     """End a span with what was raised in it; a task that is cancelled is no error. Never raises."""
     try:
         if isinstance(error, Exception):
-            span.set_attribute("error.type", error_type(error) or "")
-            span.record_exception(error)
-            span.set_status(Status(StatusCode.ERROR, f"{type(error).__name__}: {error}"))
+            mark(span, error_type(error), error)
         span.end()
-    except Exception:
-        _logger.debug("a span was not ended", exc_info=True)
+    except Exception as fault:
+        failed("the end of a span", fault)

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import math
-import os
 from typing import TYPE_CHECKING, Any, Final
 
-from otel_kpi import record
+from otel_kpi import forks, record
 from otel_kpi.packs.websocket import handles, instruments
 from otel_kpi.packs.websocket.connections import current_connection, current_server, open_filters
 
@@ -92,5 +91,4 @@ def _after_fork() -> None:
     _buffers.clear()
 
 
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_after_fork)
+forks.in_child(_after_fork)

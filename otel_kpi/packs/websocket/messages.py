@@ -6,7 +6,6 @@ nobody could read it (opentelemetry-python-contrib#2343). So the handling of eac
 
 from __future__ import annotations
 
-import logging
 import time
 from typing import TYPE_CHECKING, Any, Final, Protocol, TypeVar, cast
 
@@ -15,6 +14,7 @@ from opentelemetry.context import Context
 from opentelemetry.trace import Link, SpanKind
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
+from otel_kpi.packs.faults import failed
 from otel_kpi.packs.websocket import handles
 from otel_kpi.packs.websocket.connections import current_connection
 from otel_kpi.packs.websocket.events import EVENT_TYPE, end_with
@@ -24,8 +24,6 @@ if TYPE_CHECKING:
     from types import TracebackType
 
     from opentelemetry.trace import SpanContext
-
-_logger = logging.getLogger("otel_kpi.websocket")
 
 # The trace alone: baggage may hold what is nobody's business but ours, and a message leaves the house.
 _PROPAGATOR: Final = TraceContextTextMapPropagator()
@@ -69,8 +67,8 @@ def inject(message: Message) -> Message:
     try:
         if isinstance(message, dict):
             _PROPAGATOR.inject(cast("dict[str, str]", message))
-    except Exception:
-        _logger.debug("a message carries no trace", exc_info=True)
+    except Exception as error:
+        failed("the trace of a message that is sent", error)
     return message
 
 
@@ -83,8 +81,8 @@ def sender_of(payload: object) -> SpanContext | None:
             carrier = {name: value for name in names if isinstance(value := said.get(name), str)}
             found = trace.get_current_span(_PROPAGATOR.extract(carrier, Context())).get_span_context()
             return found if found.is_valid else None
-    except Exception:
-        _logger.debug("a message's trace could not be read", exc_info=True)
+    except Exception as error:
+        failed("the trace of a message that came", error)
     return None
 
 
@@ -114,8 +112,8 @@ class message:  # noqa: N801 - a context manager, used as `with message(...)`
         self._token: Any = None
         try:
             self._begin()
-        except Exception:
-            _logger.debug("a message has no span", exc_info=True)
+        except Exception as error:
+            failed("a message", error)
         self._start = time.perf_counter()
         return self._span or trace.get_current_span()
 
@@ -150,8 +148,8 @@ class message:  # noqa: N801 - a context manager, used as `with message(...)`
         elif self._unit is not None and error is not None:
             try:
                 self._unit.failed(error)
-            except Exception:
-                _logger.debug("an error of a message was not noted", exc_info=True)
+            except Exception as fault:
+                failed("an error of a message", fault)
 
     async def __aenter__(self) -> trace.Span:
         """Begin."""

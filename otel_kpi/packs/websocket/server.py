@@ -6,14 +6,14 @@ instrumentors: a client whose connection is counted already is not counted again
 
 from __future__ import annotations
 
-import inspect
 import time
 from typing import TYPE_CHECKING, Any, TypeVar, overload
 
+from otel_kpi.packs.decoration import Scope, within
 from otel_kpi.packs.websocket import events, levels, serving
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Coroutine
+    from collections.abc import Callable, Coroutine
 
 R = TypeVar("R")
 
@@ -92,24 +92,18 @@ class WebSocketInstrumentation:
 
         Exported as `kpi.websocket.delivery.duration`, also of a delivery that fails.
         """
-        began = time.perf_counter()
-        try:
-            result = function()
-        except BaseException:
-            _delivered(event_type, began)
-            raise
-        if inspect.isawaitable(result):
-            return _awaited(event_type, began, result)
-        _delivered(event_type, began)
-        return result
+        return within(_Delivery(event_type), function)
 
 
-async def _awaited(event_type: str, began: float, delivery: Awaitable[Any]) -> Any:
-    try:
-        return await delivery
-    finally:
-        _delivered(event_type, began)
+class _Delivery(Scope):
+    """The time of one delivery."""
 
+    __slots__ = ("_began", "_event_type")
 
-def _delivered(event_type: str, began: float) -> None:
-    events.delivery_duration(event_type, time.perf_counter() - began)
+    def __init__(self, event_type: str) -> None:
+        self._event_type = event_type
+        self._began = time.perf_counter()
+
+    def end(self, error: BaseException | None = None) -> None:
+        del error  # a delivery that failed has taken its time, too
+        events.delivery_duration(self._event_type, time.perf_counter() - self._began)

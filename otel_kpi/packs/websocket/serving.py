@@ -5,14 +5,13 @@ Inside of a connection that is counted already these do nothing, so the same cod
 
 from __future__ import annotations
 
-import logging
-import os
 from typing import TYPE_CHECKING, Any, Final
 
 from opentelemetry import context, trace
 from opentelemetry.trace import SpanKind, Status, StatusCode
 
-from otel_kpi import endings
+from otel_kpi import endings, forks
+from otel_kpi.packs.faults import failed
 from otel_kpi.packs.websocket import handles
 from otel_kpi.packs.websocket.connections import (
     INTERNAL_ERROR,
@@ -30,8 +29,6 @@ if TYPE_CHECKING:
 
     from otel_kpi.packs.websocket.closing import By
     from otel_kpi.packs.websocket.connections import Served
-
-_logger = logging.getLogger("otel_kpi.websocket")
 
 _without_name: Final[list[Connection]] = []
 """Connections of `connected()`, whose end is told by a `disconnected()` that names none."""
@@ -166,8 +163,8 @@ def _handshake(route: str) -> SpanContext | None:
             span = handles.tracer.start_span(name, context.Context(), SpanKind.SERVER, attributes)
             span.end()
         return _valid(span.get_span_context())
-    except Exception:
-        _logger.debug("a connection has no span", exc_info=True)
+    except Exception as error:
+        failed("the handshake of a connection", error)
         return None
 
 
@@ -195,8 +192,8 @@ def end_span(connection: Connection, error: BaseException | None = None, *, reco
         elif connection.code == INTERNAL_ERROR:
             span.set_status(Status(StatusCode.ERROR))
         span.end()
-    except Exception:
-        _logger.debug("a connection's end has no span", exc_info=True)
+    except Exception as fault:
+        failed("the end of a connection", fault)
 
 
 def _valid(found: SpanContext) -> SpanContext | None:
@@ -208,5 +205,4 @@ def _forget(*_: object) -> None:
 
 
 endings.before_end(_forget)
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_forget)
+forks.in_child(_forget)
