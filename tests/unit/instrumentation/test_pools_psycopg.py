@@ -10,8 +10,7 @@ import weakref
 from typing import TYPE_CHECKING, Any
 
 import pytest
-
-from otel_kpi.packs.database.pools import pools
+from support.pools import alone, counts, number
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -21,16 +20,11 @@ if TYPE_CHECKING:
 
 psycopg_pool = pytest.importorskip("psycopg_pool")
 
-COUNT = "db.client.connection.count"
-NAME, STATE = "db.client.connection.pool.name", "db.client.connection.state"
-
 
 @pytest.fixture(autouse=True)
-def alone() -> Iterator[None]:
-    gc.collect()
-    pools().forget()
-    yield
-    pools().forget()
+def _alone() -> Iterator[None]:
+    with alone():
+        yield
 
 
 @pytest.fixture
@@ -43,24 +37,8 @@ def name(postgresql: Server) -> str:
     return f"{postgresql.host}:{postgresql.port}/{postgresql.database}"
 
 
-def counts(captured: Captured, name: str) -> dict[str, int]:
-    return {
-        point.attributes[STATE]: point.value
-        for point in captured.points(COUNT)
-        if point.attributes[NAME] == name
-    }
-
-
-def value(captured: Captured, metric: str, name: str) -> Any:
-    """The value; of a histogram how many; 0 when there is none."""
-    for point in captured.points(f"db.client.connection.{metric}"):
-        if point.attributes[NAME] == name:
-            return point.value if hasattr(point, "value") else point.count
-    return 0
-
-
 def test_psycopgs_pool(captured: Captured, url: str, name: str) -> None:
-    before = {metric: value(captured, metric, name) for metric in ("wait_time", "use_time", "timeouts")}
+    before = {metric: number(captured, metric, name) for metric in ("wait_time", "use_time", "timeouts")}
     with psycopg_pool.ConnectionPool(url, min_size=1, max_size=2, timeout=0.2) as pool:
         with pool.connection() as connection:
             connection.execute("SELECT 1")
@@ -68,12 +46,12 @@ def test_psycopgs_pool(captured: Captured, url: str, name: str) -> None:
             with pool.connection(), pytest.raises(psycopg_pool.PoolTimeout):
                 pool.getconn()
         assert counts(captured, name) == {"used": 0, "idle": 2}
-        assert value(captured, "max", name) == 2
-        assert value(captured, "pending_requests", name) == 0
+        assert number(captured, "max", name) == 2
+        assert number(captured, "pending_requests", name) == 0
     assert counts(captured, name) == {}  # closed
-    assert value(captured, "wait_time", name) == before["wait_time"] + 2
-    assert value(captured, "use_time", name) == before["use_time"] + 2
-    assert value(captured, "timeouts", name) == before["timeouts"] + 1
+    assert number(captured, "wait_time", name) == before["wait_time"] + 2
+    assert number(captured, "use_time", name) == before["use_time"] + 2
+    assert number(captured, "timeouts", name) == before["timeouts"] + 1
 
 
 def test_psycopgs_pool_by_the_name_that_it_was_given_and_who_waits(captured: Captured, url: str) -> None:
@@ -83,7 +61,7 @@ def test_psycopgs_pool_by_the_name_that_it_was_given_and_who_waits(captured: Cap
         thread = threading.Thread(target=lambda: got.append(pool.getconn(timeout=10)))
         thread.start()
         deadline = time.monotonic() + 10
-        while value(captured, "pending_requests", "reports") != 1:
+        while number(captured, "pending_requests", "reports") != 1:
             assert time.monotonic() < deadline
         pool.putconn(held)
         thread.join(10)
@@ -104,8 +82,8 @@ def test_psycopgs_asynchronous_pool(captured: Captured, url: str) -> None:
             assert counts(captured, "async") == {"used": 0, "idle": 1}
 
     asyncio.run(work())
-    assert value(captured, "use_time", "async") == 1
-    assert value(captured, "timeouts", "async") == 1
+    assert number(captured, "use_time", "async") == 1
+    assert number(captured, "timeouts", "async") == 1
 
 
 def test_no_pool_is_kept_alive(captured: Captured, url: str) -> None:

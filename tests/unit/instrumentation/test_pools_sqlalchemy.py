@@ -15,6 +15,7 @@ from sqlalchemy.exc import NoSuchModuleError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import create_async_engine
 from sqlalchemy.pool import NullPool, QueuePool, StaticPool
+from support.pools import COUNT, NAME, alone, counts
 
 from otel_kpi import instrumentation
 from otel_kpi.packs.database import connections_in_use
@@ -27,25 +28,11 @@ if TYPE_CHECKING:
     from support.captured import Captured
     from support.servers import Server
 
-COUNT = "db.client.connection.count"
-NAME, STATE = "db.client.connection.pool.name", "db.client.connection.state"
-
 
 @pytest.fixture(autouse=True)
-def alone() -> Iterator[None]:
-    """Pools that other tests left behind are not theirs any more."""
-    gc.collect()
-    pools().forget()
-    yield
-    pools().forget()
-
-
-def counts(captured: Captured, name: str) -> dict[str, int]:
-    return {
-        point.attributes[STATE]: point.value
-        for point in captured.points(COUNT)
-        if point.attributes[NAME] == name
-    }
+def _alone() -> Iterator[None]:
+    with alone():
+        yield
 
 
 def value(captured: Captured, metric: str, name: str) -> Any:
