@@ -56,7 +56,7 @@ async def close_session(session_id: str, request: Request) -> None:
 
 
 @router.post("/chat")
-@limiter.limit(PER_SENDER)
+@limiter.limit(PER_SENDER)  # pyright: ignore[reportUntypedFunctionDecorator]
 async def say(said: Said, request: Request) -> dict[str, object]:
     """Answer a message: one SELECT, two INSERTs, one call of the model, one ZINCRBY for each product."""
     async with begin(request.app.state.engine) as database:

@@ -204,6 +204,9 @@ def test_a_collector_that_gives_each_series_a_metric_of_its_own_loses_none(bridg
     assert shown(bridge) == {'jobs_total{queue="a"}': 1, 'jobs_total{queue="b"}': 2}
 
 
+NO_TEXT: Any = {"trace_id": 5}
+
+
 @pytest.mark.parametrize(
     "lie",
     [
@@ -216,7 +219,7 @@ def test_a_collector_that_gives_each_series_a_metric_of_its_own_loses_none(bridg
         lying("x", "counter", [("x_total", {}, 1.0), ("x_created", {}, math.inf)]),
         lying("x", "counter", [("x_total", {}, 1.0), ("x_created", {}, -1e30)]),
         lying("x", "counter", [("x_total", {}, 1.0, None, Exemplar({"trace_id": "f" * 80}, 1.0, 1e300))]),
-        lying("x", "counter", [("x_total", {}, 1.0, None, Exemplar({"trace_id": 5}, math.nan, -1.0))]),
+        lying("x", "counter", [("x_total", {}, 1.0, None, Exemplar(NO_TEXT, math.nan, -1.0))]),
         lying("x", "histogram", [("x_bucket", {"le": "1"}, 1e300), ("x_bucket", {"le": "+Inf"}, 1e300)]),
         None,
     ],
