@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -221,6 +221,45 @@ def unwrap_django_routes() -> None:
 
     unwrap(_DjangoMiddleware, "_get_span_name")
     unwrap(_DjangoMiddleware, "process_view")
+
+
+_DJANGO_METHODS: Final = ("process_request", "process_view", "process_exception", "process_response")
+
+
+def measure_refused_hosts(guard: Callable[[Any], Any]) -> None:
+    """Have upstream's Django middleware see requests whose host is not in `ALLOWED_HOSTS`, which Django answers with 400.
+
+    Each of its methods asks `request.build_absolute_uri()` for the URL to look up in its list of exclusions, which
+    raises for such a host (opentelemetry-python-contrib, issue 1781): no span, no metric, and ten of them, which any
+    scanner sends, are as many errors as switch an instrumentor off. Where the host is refused they are given a request
+    that tells its path instead.
+    """
+    from django.core.exceptions import SuspiciousOperation
+    from opentelemetry.instrumentation.django.middleware.otel_middleware import _DjangoMiddleware
+    from wrapt import ObjectProxy, wrap_function_wrapper
+
+    class _Refused(ObjectProxy):  # pyright: ignore[reportMissingTypeArgument] # it takes none at run time
+        def build_absolute_uri(self, _location: str | None = None) -> str:
+            return f"{self.scheme}://{self.path}"
+
+    def call(wrapped: Any, _instance: Any, args: Any, kwargs: Any) -> Any:
+        try:
+            args[0].get_host()
+        except SuspiciousOperation:
+            args = (_Refused(args[0]), *args[1:])
+        return wrapped(*args, **kwargs)
+
+    for name in _DJANGO_METHODS:
+        wrap_function_wrapper(_DjangoMiddleware, name, guard(call))
+
+
+def unmeasure_refused_hosts() -> None:
+    """Undo `measure_refused_hosts`."""
+    from opentelemetry.instrumentation.django.middleware.otel_middleware import _DjangoMiddleware
+    from opentelemetry.instrumentation.utils import unwrap
+
+    for name in _DJANGO_METHODS:
+        unwrap(_DjangoMiddleware, name)
 
 
 # --- aiohttp

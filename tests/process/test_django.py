@@ -297,3 +297,29 @@ def test_django_behind_an_application_that_nobody_knows_is_one_server_span(
         if point.metric == "http.server.request.duration"
     ]
     assert sorted(routes) == ["boom", "items/<int:number>"]
+
+
+@pytest.mark.parametrize("server", ["gunicorn", pytest.param("uvicorn", marks=pytest.mark.proof)])
+def test_requests_with_a_host_that_django_refuses_are_traced_and_switch_nothing_off(
+    project: Path, receiver: Receiver, server: str
+) -> None:
+    """Scanners send them by the thousand."""
+    port = free_port()
+    env = environment(receiver.url, OTEL_SERVICE_NAME="scanned", DJANGO_SETTINGS_MODULE="mysite.settings")
+    with running([*RUN, *SERVERS[server](port)], env, project) as process:
+        assert get(f"http://127.0.0.1:{port}/admin/login/") == 200
+        for _ in range(12):
+            connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
+            connection.request("GET", "/admin/login/", headers={"Host": "evil.example"})
+            assert connection.getresponse().status == 400
+            connection.close()
+        assert get(f"http://127.0.0.1:{port}/admin/login/") == 200
+        receiver.wait_for(lambda arrived: len(arrived.spans) >= 14)
+        output = stop(process)
+    statuses = [
+        span.attributes["http.response.status_code"]
+        for span in receiver.spans
+        if span.item.kind == SERVER_KIND
+    ]
+    assert sorted(statuses) == [200, 200, *[400] * 12]
+    assert "telemetry of a call is lost" not in output

@@ -1020,6 +1020,36 @@ def test_upstreams_django_middleware_passes_over_what_it_is_told() -> None:
         _DjangoMiddleware._excluded_urls = before
 
 
+def test_upstreams_django_middleware_is_given_a_path_where_the_host_is_refused() -> None:
+    exceptions = pytest.importorskip("django.core.exceptions")
+    from types import SimpleNamespace
+
+    from opentelemetry.instrumentation.django.middleware import otel_middleware
+
+    def refuse() -> str:
+        raise exceptions.DisallowedHost
+
+    middleware: Any = otel_middleware._DjangoMiddleware
+    request = SimpleNamespace(
+        get_host=refuse, build_absolute_uri=lambda _: refuse(), scheme="http", path="/a/"
+    )
+    asked: list[str] = []
+    before = middleware._excluded_urls
+    middleware._excluded_urls = SimpleNamespace(url_disabled=lambda url: not asked.append(url))
+    _compat.measure_refused_hosts(lambda wrapper: wrapper)
+    try:
+        middleware.process_request(request)
+        assert middleware.process_response(request, "answer") == "answer"
+    finally:
+        _compat.unmeasure_refused_hosts()
+    assert asked == ["http:///a/"] * 2
+    try:
+        with pytest.raises(exceptions.DisallowedHost):
+            middleware.process_request(request)
+    finally:
+        cls._excluded_urls = before
+
+
 def test_upstreams_http_clients_measure_what_raises() -> None:
     """tests/unit/instrumentation/test_httpx.py and test_urllib3.py say what is measured; here, what is taken for granted."""
     from opentelemetry.instrumentation import httpx, urllib3

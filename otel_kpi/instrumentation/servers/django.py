@@ -80,6 +80,7 @@ class Instrumentor:
         _compat.exclude_from_django(is_excluded)
         _compat.share_django_span(_begun_span)
         _compat.wrap_django_routes(readable, boundary.wrap)
+        _compat.measure_refused_hosts(boundary.wrap)
         wrap_function_wrapper("django.core.handlers.base", "BaseHandler.get_response", self._get_response)
         wrap_function_wrapper(
             "django.core.handlers.base", "BaseHandler.get_response_async", self._get_response_async
@@ -92,6 +93,7 @@ class Instrumentor:
         for name in ("log_response", "BaseHandler.get_response", "BaseHandler.get_response_async"):
             path, _, attribute = f"django.core.handlers.base.{name}".rpartition(".")
             unwrap(path, attribute)
+        _compat.unmeasure_refused_hosts()
         _compat.unwrap_django_routes()
         _compat.unshare_django_span()
         self._upstream.uninstrument()
