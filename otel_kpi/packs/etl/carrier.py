@@ -15,7 +15,7 @@ from opentelemetry import trace
 from opentelemetry.context import Context
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
-from otel_kpi.packs.etl.faults import failed
+from otel_kpi.packs.faults import failed
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -5,25 +5,24 @@ A span is only seen when it has ended. A run of three hours is seen by its event
 
 from __future__ import annotations
 
-import time
 from typing import TYPE_CHECKING, Any, Final
 
-from opentelemetry import _logs, context
-from opentelemetry._logs import LogRecord, SeverityNumber
+from opentelemetry._logs import SeverityNumber
 
+from otel_kpi.packs import events
 from otel_kpi.packs.etl import instruments as names
-from otel_kpi.packs.etl.faults import failed as not_recorded
+from otel_kpi.packs.etl.handles import SCOPE
+from otel_kpi.packs.faults import failed as not_recorded
 
 if TYPE_CHECKING:
     from opentelemetry.context import Context
 
     from otel_kpi.packs.etl.tally import Tally
 
-_SCOPE: Final = "otel_kpi.etl"
 _SEVERITIES: Final = {
-    "info": (SeverityNumber.INFO, "INFO"),
-    "warning": (SeverityNumber.WARN, "WARN"),
-    "critical": (SeverityNumber.ERROR, "ERROR"),
+    "info": SeverityNumber.INFO,
+    "warning": SeverityNumber.WARN,
+    "critical": SeverityNumber.ERROR,
 }
 
 
@@ -40,20 +39,8 @@ def emit(
         within: The context whose span it belongs to; the current one unless given.
     """
     try:
-        number, text = _SEVERITIES.get(severity, _SEVERITIES["warning"])
-        now = time.time_ns()
-        _logs.get_logger(_SCOPE).emit(
-            LogRecord(
-                timestamp=now,
-                observed_timestamp=now,
-                context=within if within is not None else context.get_current(),
-                severity_number=number,
-                severity_text=text,
-                body=body,
-                attributes={key: value for key, value in attributes.items() if value is not None},
-                event_name=name,
-            )
-        )
+        number = _SEVERITIES.get(severity, SeverityNumber.WARN)
+        events.emit(SCOPE, name, attributes, severity=number, body=body, within=within)
     except Exception as error:
         not_recorded(f"the event {name}", error)
 

@@ -11,11 +11,11 @@ import threading
 import time
 from typing import TYPE_CHECKING, Any, Final
 
-from otel_kpi import record
+from otel_kpi import forks, record
 from otel_kpi.packs.etl import events, underway
 from otel_kpi.packs.etl import instruments as names
-from otel_kpi.packs.etl.faults import failed
 from otel_kpi.packs.etl.handles import SCOPE
+from otel_kpi.packs.faults import failed
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -135,5 +135,4 @@ class Heartbeat:
 HEARTBEAT: Final = Heartbeat()
 _ages = record.observe(names.RUN_ELAPSED, HEARTBEAT.ages, SCOPE)
 
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=HEARTBEAT.begin_anew)
+forks.in_child(HEARTBEAT.begin_anew)

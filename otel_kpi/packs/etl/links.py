@@ -10,7 +10,7 @@ from opentelemetry import trace
 from opentelemetry.trace import Link, Span, SpanContext
 
 from otel_kpi.packs.etl.carrier import VARIABLES, context_of
-from otel_kpi.packs.etl.faults import failed
+from otel_kpi.packs.faults import failed
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator

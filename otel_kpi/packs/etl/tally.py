@@ -8,16 +8,16 @@ ends, under threads too; in a forked child, and after the end, what is counted g
 from __future__ import annotations
 
 import math
-import os
 import threading
 import time
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
+from otel_kpi import forks
 from otel_kpi.packs.etl import adapters, events, handles
 from otel_kpi.packs.etl.datasets import dataset_name
-from otel_kpi.packs.etl.faults import failed
 from otel_kpi.packs.etl.moments import seconds_since_1970
+from otel_kpi.packs.faults import failed
 from otel_kpi.packs.outcome import error_type
 
 if TYPE_CHECKING:
@@ -385,5 +385,4 @@ def _after_fork() -> None:
     _one.lock = threading.RLock()
 
 
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_after_fork)
+forks.in_child(_after_fork)

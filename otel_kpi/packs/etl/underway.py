@@ -7,12 +7,11 @@ what it inherits is its parent's to end.
 
 from __future__ import annotations
 
-import os
 import threading
 from typing import TYPE_CHECKING, Final, Protocol
 
-from otel_kpi import endings
-from otel_kpi.packs.etl.faults import failed
+from otel_kpi import endings, forks
+from otel_kpi.packs.faults import failed
 
 if TYPE_CHECKING:
     from otel_kpi.packs.etl.outcome import Outcome
@@ -95,5 +94,4 @@ def _after_fork() -> None:
 
 
 endings.before_end(_end)
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_after_fork)
+forks.in_child(_after_fork)
