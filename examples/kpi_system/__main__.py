@@ -1,4 +1,4 @@
-"""The KPI system: `serve` runs the server until Ctrl-C, `demo` plays the script on a stack and reads it back."""
+"""The KPI system: `serve` runs server and office until Ctrl-C, `demo` plays the script on a stack and reads it back."""
 
 import argparse
 import asyncio
@@ -23,8 +23,8 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="kpi_system", description=__doc__)
     parser.add_argument("command", choices=["serve", "demo"])
     parser.add_argument("--environment", help="deployment.environment.name; demo: a new one for each run")
-    parser.add_argument("--port", type=int, default=8011)
-    parser.add_argument("--data", type=Path, default=Path("kpi-data"), help="database and log")
+    parser.add_argument("--port", type=int, default=8011, help="the server's; the office has the next one")
+    parser.add_argument("--data", type=Path, default=Path("kpi-data"), help="databases and logs")
     parser.add_argument("--rounds", type=int, default=3, help="demo: how often the script is played")
     given = parser.parse_args()
     signal.signal(signal.SIGTERM, signal.default_int_handler)
@@ -34,10 +34,10 @@ def main() -> int:
 
 
 def serve(system: System) -> int:
-    """Start the server, say where it is and how to get in, wait for a signal."""
+    """Start server and office, say where they are and how to get in, wait for a signal."""
     try:
         with services.running(system):
-            print(f"{system.url}  KPI_API_KEY={system.key}", flush=True)
+            print(f"{system.url}  office {system.office_url}  KPI_API_KEY={system.key}", flush=True)
             signal.sigwait({signal.SIGINT, signal.SIGTERM})
     except KeyboardInterrupt:
         pass
@@ -49,11 +49,12 @@ def demo(system: System, rounds: int) -> int:
     command = [*services.launcher()[:1], "stack", "urls", "--json"]
     urls = json.loads(subprocess.run(command, capture_output=True, check=True, text=True).stdout)
     system = replace(system, extra={"OTEL_EXPORTER_OTLP_ENDPOINT": urls["otlp_http"]})
-    plan = script.plan(rounds)
+    plan = script.everything(rounds)
+    print(services.run_sweep(system), end="")
     with services.running(system):
         lines = asyncio.run(_played(system, plan, rounds, urls["prometheus"]))
     print(services.run_job(system), end="")
-    print(f"{len(plan.counts)} series planned, {len(lines)} differ")
+    print(f"{len(plan.counts) + len(plan.least)} series planned, {len(lines)} differ")
     print("\n".join(lines))
     print(f"metrics  {urls['prometheus']}/graph?g0.expr=kpi_etl_quality_score")
     print(f"traces   {urls['jaeger']}/api/traces?service={services.JOB}")
@@ -61,7 +62,7 @@ def demo(system: System, rounds: int) -> int:
 
 
 async def _played(system: System, plan: Plan, rounds: int, prometheus: str) -> list[str]:
-    async with driver.played(system.url, system.key, rounds) as outcome:
+    async with driver.played(system.url, system.office_url, system.key, rounds) as outcome:
         lines = await asyncio.to_thread(audit.agree, plan, prometheus, system.environment, WITHIN)
     if (outcome.answers, outcome.received) != (plan.answers, plan.received):
         lines.append(f"answers: {outcome.answers}, events: {outcome.received}")

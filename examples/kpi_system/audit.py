@@ -9,13 +9,13 @@ import httpx
 
 from kpi_system.traffic.plan import Plan, series
 
-OURS = re.compile(r"kpi_(etl|analytics|websocket|security)_")
+OURS = re.compile(r"kpi_(etl|analytics|websocket|security)_|django_auth_")
 EVERYWHERE = ("app", "version", "environment", "instance")
 """Labels that every series has."""
 _ALSO = re.compile(r"__name__|job|otel_scope_.*|service_.*|deployment_.*")
 _LINE = re.compile(r"(?P<name>[a-zA-Z_:][\w:]*)(?:\{(?P<labels>.*)\})? (?P<value>\S+)(?: \d+)?$")
 _LABEL = re.compile(r'(\w+)="((?:[^"\\]|\\.)*)"')
-_ALL = '{{__name__=~"kpi_[a-z0-9_]+", environment="{}"}}'
+_ALL = '{{__name__=~"(kpi|django_auth)_[a-z0-9_]+", environment="{}"}}'
 """What recording rules make of them has a colon in its name."""
 PAUSE = 0.5  # seconds between two questions
 
@@ -61,7 +61,12 @@ def differences(plan: Plan, found: Found) -> list[str]:
         if not math.isclose(found.get(key, math.nan), value)
     ]
     lines += [f"{key}: is not there" for key in sorted(plan.present - found.keys())]
-    unplanned = found.keys() - plan.counts.keys() - plan.present
+    lines += [
+        f"{key}: expected {least:g} or more, got {found.get(key, math.nan):g}"
+        for key, least in sorted(plan.least.items())
+        if not found.get(key, math.nan) >= least
+    ]
+    unplanned = found.keys() - plan.counts.keys() - plan.present - plan.least.keys()
     # What is 0 from the start, so that a rate has something to begin with, is no surprise.
     lines += [
         f"{key}: nobody planned it, {found[key]:g}"

@@ -1,4 +1,4 @@
-"""The processes of the system: the server, and the job that runs once."""
+"""The processes of the system: the server and the office, and what runs once."""
 
 import os
 import secrets
@@ -10,12 +10,13 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Generator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
 VERSION = "1.0.0"
-SERVER, JOB = "kpi-system", "kpi-system-job"
+SERVER, OFFICE = "kpi-system", "kpi-system-office"
+JOB, FIREWALL = "kpi-system-job", "kpi-system-firewall"
 READY_WITHIN = 60.0  # seconds
 STOPPED_WITHIN = 30.0  # seconds
 
@@ -26,8 +27,8 @@ class System:
 
     Attributes:
         environment: Value of `deployment.environment.name`.
-        port: The server's.
-        data: Folder of the database and the logs.
+        port: The server's; the next one is the office's.
+        data: Folder of the databases and the logs.
         key: What lets a client in; a new one for each start.
         extra: Variables for every process, for example the Collector's address.
     """
@@ -41,6 +42,10 @@ class System:
     @property
     def url(self) -> str:
         return f"http://127.0.0.1:{self.port}"
+
+    @property
+    def office_url(self) -> str:
+        return f"http://127.0.0.1:{self.port + 1}"
 
     def variables(self, service: str) -> dict[str, str]:
         """The environment of a service."""
@@ -58,33 +63,22 @@ class System:
 
 
 @contextmanager
-def running(system: System) -> Generator[subprocess.Popen[bytes]]:
-    """Run the server for the length of the block; at its end it gets SIGTERM and time to finish."""
+def running(system: System) -> Generator[None]:
+    """Run server and office for the length of the block; at its end they get SIGTERM and time to finish."""
     system.data.mkdir(parents=True, exist_ok=True)
-    command = [
-        *launcher(),
-        sys.executable,
-        "-m",
-        "uvicorn",
-        "--host",
-        "127.0.0.1",
-        "--port",
-        str(system.port),
-    ]
-    log = system.data / "server.log"
-    with log.open("wb") as output:
-        process = subprocess.Popen(
-            [*command, "--no-access-log", "kpi_system.server:app"],
-            env=system.variables(SERVER),
-            stdout=output,
-            stderr=subprocess.STDOUT,
-            start_new_session=True,
-        )
-    try:
-        _await_ready(system, process, log)
-        yield process
-    finally:
-        stop(process)
+    bind = ("--host", "127.0.0.1", "--port", str(system.port))
+    server = ("uvicorn", *bind, "--no-access-log", "kpi_system.server:app")
+    conf = str(Path(__file__).parent / "office" / "gunicorn_conf.py")
+    bind = ("--bind", f"127.0.0.1:{system.port + 1}")
+    office = ("gunicorn", "--config", conf, *bind, "kpi_system.office.wsgi")
+    with ExitStack() as stack:
+        begun = [
+            (stack.enter_context(_begun(system, SERVER, server)), system.url, SERVER),
+            (stack.enter_context(_begun(system, OFFICE, office)), system.office_url, OFFICE),
+        ]
+        for process, url, service in begun:
+            _await_ready(url, process, _log(system, service))
+        yield
 
 
 def run_job(system: System) -> str:
@@ -93,9 +87,38 @@ def run_job(system: System) -> str:
     Raises:
         subprocess.CalledProcessError: It ended with another status than 0.
     """
-    command = [*launcher(), sys.executable, "-m", "kpi_system.job", "--data", str(system.data)]
-    ended = subprocess.run(command, env=system.variables(JOB), capture_output=True, text=True, check=True)
+    return _run_once(system, JOB, "kpi_system.job", "--data", str(system.data))
+
+
+def run_sweep(system: System) -> str:
+    """Run the firewall's sweep as `run_job` runs the job."""
+    return _run_once(system, FIREWALL, "kpi_system.firewall")
+
+
+@contextmanager
+def _begun(system: System, service: str, module: tuple[str, ...]) -> Generator[subprocess.Popen[bytes]]:
+    with _log(system, service).open("wb") as output:
+        process = subprocess.Popen(
+            [*launcher(), sys.executable, "-m", *module],
+            env=system.variables(service),
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+    try:
+        yield process
+    finally:
+        stop(process)
+
+
+def _run_once(system: System, service: str, *module: str) -> str:
+    command = [*launcher(), sys.executable, "-m", *module]
+    ended = subprocess.run(command, env=system.variables(service), capture_output=True, text=True, check=True)
     return ended.stdout
+
+
+def _log(system: System, service: str) -> Path:
+    return system.data / f"{service}.log"
 
 
 def stop(process: subprocess.Popen[bytes]) -> int:
@@ -118,14 +141,14 @@ def launcher() -> tuple[str, ...]:
     return (program, "run")
 
 
-def _await_ready(system: System, process: subprocess.Popen[bytes], log: Path) -> None:
+def _await_ready(url: str, process: subprocess.Popen[bytes], log: Path) -> None:
     deadline = time.monotonic() + READY_WITHIN
     while time.monotonic() < deadline:
         if process.poll() is not None:
-            raise SystemExit(f"the server ended with status {process.returncode}:\n{log.read_text()[-2000:]}")
+            raise SystemExit(f"{log.stem} ended with status {process.returncode}:\n{log.read_text()[-2000:]}")
         try:
-            with urllib.request.urlopen(f"{system.url}/api/health/live", timeout=5):
+            with urllib.request.urlopen(f"{url}/api/health/live", timeout=5):
                 return
         except (urllib.error.URLError, TimeoutError, ConnectionError):
             time.sleep(0.1)  # asked again until READY_WITHIN is over
-    raise SystemExit(f"the server did not answer within {READY_WITHIN:.0f} s:\n{log.read_text()[-2000:]}")
+    raise SystemExit(f"{log.stem} did not answer within {READY_WITHIN:.0f} s:\n{log.read_text()[-2000:]}")

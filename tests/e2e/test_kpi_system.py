@@ -14,7 +14,7 @@ import httpx
 import pytest
 from kpi_system import audit, feeds, services
 from kpi_system.services import System
-from kpi_system.traffic import driver, runs, script
+from kpi_system.traffic import driver, runs, script, signins
 
 from otel_kpi.model import label_name
 from otel_kpi.packs.analytics import PACK as ANALYTICS
@@ -36,13 +36,6 @@ ROUNDS = 3
 WITHIN = 30.0  # seconds for a store
 PORTS = range(13_401, 14_001, 37)
 
-UNDRIVEN = {
-    "django.auth.failures": "the server is no Django project",
-    "kpi.security.suspicious_clients.uncounted": "there are fewer than 10,000 suspicious clients",
-    "kpi.security.events.dropped": "no event is dropped",
-}
-"""Instruments of these packs that this system gives nothing to measure."""
-
 
 @dataclass(frozen=True, slots=True)
 class Played:
@@ -54,7 +47,7 @@ class Played:
         plan: What was to be.
         outcome: What came back.
         differing: What Prometheus said otherwise, while the server ran.
-        exposed: What `/metrics` said otherwise at the same time.
+        exposed: What `/metrics` of server and office said otherwise at the same time.
         series: What Prometheus had then, with all labels.
         job: What the job printed.
         ended: What Prometheus said otherwise after server and job had ended, the levels aside.
@@ -79,7 +72,7 @@ def played(stack: Addresses, tmp_path_factory: pytest.TempPathFactory) -> Played
         data=tmp_path_factory.mktemp("kpi"),
         extra=stack.variables(),
     )
-    plan = script.plan(ROUNDS)
+    plan = script.everything(ROUNDS)
     with services.running(system):
         outcome, differing, exposed = asyncio.run(_play(system, plan, stack.prometheus))
         series = _series(stack.prometheus, f'{{environment="{system.environment}"}}')
@@ -91,11 +84,19 @@ def played(stack: Addresses, tmp_path_factory: pytest.TempPathFactory) -> Played
 
 
 async def _play(system: System, plan: Plan, prometheus: str) -> tuple[Outcome, list[str], list[str]]:
-    async with driver.played(system.url, system.key, ROUNDS) as outcome:
+    sweep = asyncio.create_task(asyncio.to_thread(services.run_sweep, system))
+    async with driver.played(system.url, system.office_url, system.key, ROUNDS) as outcome:
+        await sweep
         differing = await asyncio.to_thread(audit.agree, plan, prometheus, system.environment, WITHIN)
+        exposed: list[str] = []
         async with httpx.AsyncClient(trust_env=False, timeout=WITHIN) as client:
-            text = (await client.get(f"{system.url}/metrics")).text
-    return outcome, differing, audit.differences(plan, audit.in_text(text))
+            for url, own in (
+                (system.url, script.plan(ROUNDS)),
+                (system.office_url, signins.plan(ROUNDS)),
+            ):
+                text = (await client.get(f"{url}/metrics")).text
+                exposed += audit.differences(own, audit.in_text(text))
+    return outcome, differing, exposed
 
 
 def _agreed_after_the_end(plan: Plan, prometheus: str, environment: str) -> list[str]:
@@ -127,13 +128,14 @@ def _series(prometheus: str, selector: str) -> list[dict[str, str]]:
 
 def _free_port() -> int:
     for port in PORTS:
-        with socket.socket() as listener:
+        with socket.socket() as listener, socket.socket() as next_one:
             try:
                 listener.bind(("127.0.0.1", port))
+                next_one.bind(("127.0.0.1", port + 1))
             except OSError:
                 continue
             return port
-    pytest.fail("no free port for the example")
+    pytest.fail("no free ports for the example")
 
 
 def _labels(played: Played, instrument: Instrument) -> list[set[str]]:
@@ -170,8 +172,6 @@ def test_last_reports_of_ended_processes_add_nothing_twice(played: Played) -> No
 def test_every_instrument_has_its_exact_name_and_labels(played: Played, pack: Any) -> None:
     wrong: list[str] = []
     for instrument in pack.instruments:
-        if instrument.name in UNDRIVEN:
-            continue
         declared = {label_name(each.name) for each in instrument.attributes}
         required = {label_name(each.name) for each in instrument.attributes if each.required}
         found = _labels(played, instrument)

@@ -1,4 +1,4 @@
-"""Sending the script: four clients that listen, and one request after the other."""
+"""Sending the script: four clients that listen, one request after the other, and people who sign in at the office."""
 
 import asyncio
 import json
@@ -13,7 +13,7 @@ import httpx
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosedError, InvalidStatus
 
-from kpi_system.traffic import script
+from kpi_system.traffic import script, signins
 
 WITHIN = 30.0
 """Seconds for anything that the server answers."""
@@ -33,11 +33,12 @@ class Outcome:
 
 
 @asynccontextmanager
-async def played(url: str, key: str, rounds: int) -> AsyncGenerator[Outcome]:
+async def played(url: str, office: str, key: str, rounds: int) -> AsyncGenerator[Outcome]:
     """Send so many rounds; the block is run while the clients that stay are connected.
 
     Args:
         url: The server's, `http://…`.
+        office: The office's.
         key: The right one.
         rounds: How often everything is done.
     """
@@ -61,6 +62,7 @@ async def played(url: str, key: str, rounds: int) -> AsyncGenerator[Outcome]:
                 path = request.path.partition("?")[0]
                 answers[f"{request.method} {path} {answer.status_code}"] += 1
             received = await asyncio.wait_for(listening, WITHIN)
+            answers += await signins.played(office, key, rounds)
             for client, models in list(zip(clients, script.SUBSCRIPTIONS, strict=True))[script.OPEN :]:
                 await _say(client, "unsubscribe", models)
                 await client.close()

@@ -12,12 +12,14 @@ class Plan:
     Attributes:
         counts: By series, with labels: the value of a counter or a gauge, the number of values of a histogram.
         present: Series whose value nobody knows in advance.
+        least: Series of whose value only a lower bound is known.
         answers: Answers by request and status.
         received: Events that each client gets, in the order of `script.SUBSCRIPTIONS`.
     """
 
     counts: dict[str, float] = field(default_factory=dict[str, float])
     present: set[str] = field(default_factory=set[str])
+    least: dict[str, float] = field(default_factory=dict[str, float])
     answers: Counter[str] = field(default_factory=Counter[str])
     received: list[int] = field(default_factory=list[int])
 
@@ -26,6 +28,7 @@ class Plan:
         said = {
             "series": {"total": len(self.counts), "of": dict(sorted(self.counts.items()))},
             "present": sorted(self.present),
+            "at least": dict(sorted(self.least.items())),
             "answers": {"total": self.answers.total(), "of": dict(sorted(self.answers.items()))},
             "received": self.received,
         }
@@ -43,6 +46,18 @@ class Plan:
     def see(self, name: str, **labels: str) -> None:
         """Say that there is a series."""
         self.present.add(series(name, **labels))
+
+    def expect(self, name: str, least: float, **labels: str) -> None:
+        """Say how much a series is at least."""
+        self.least[series(name, **labels)] = least
+
+    def add(self, other: "Plan") -> None:
+        """Add what another process does at the same time; who receives events is the server's alone."""
+        for key, number in other.counts.items():
+            self.counts[key] = self.counts.get(key, 0) + number
+        self.present |= other.present
+        self.least |= other.least
+        self.answers += other.answers
 
 
 def series(name: str, **labels: str) -> str:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from itertools import combinations
 
 from kpi_system import detectors, feeds, gate
+from kpi_system.traffic import signins
 from kpi_system.traffic.plan import Plan
 from kpi_system.traffic.runs import ended, lasting, run
 
@@ -66,7 +67,7 @@ def requests(number: int) -> list[Request]:
 
 
 def plan(rounds: int) -> Plan:
-    """Return everything that so many rounds cause, as long as the clients that stay are there."""
+    """Return what so many rounds cause in the server, as long as the clients that stay are there."""
     made = Plan(received=[0] * len(SUBSCRIPTIONS))
     _connections(made)
     _request(made, BEGIN_ARCHIVE)
@@ -79,6 +80,14 @@ def plan(rounds: int) -> Plan:
     if rounds >= gate.WRONG_KEYS:
         made.put("kpi_security_suspicions_total", 1, kpi_security_suspicion_reason="too_many_failures")
         made.put("kpi_security_suspicious_clients", 1)
+    return made
+
+
+def everything(rounds: int) -> Plan:
+    """Return what server, office and the firewall's sweep cause together."""
+    made = plan(rounds)
+    made.add(signins.plan(rounds))
+    made.add(signins.sweep())
     return made
 
 
