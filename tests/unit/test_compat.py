@@ -1026,16 +1026,20 @@ def test_upstreams_django_middleware_is_given_a_path_where_the_host_is_refused()
 
     from opentelemetry.instrumentation.django.middleware import otel_middleware
 
-    def refuse() -> str:
+    asked: list[str] = []
+
+    def refuse(_location: str = "") -> str:
         raise exceptions.DisallowedHost
 
-    middleware: Any = otel_middleware._DjangoMiddleware
-    request = SimpleNamespace(
-        get_host=refuse, build_absolute_uri=lambda _: refuse(), scheme="http", path="/a/"
-    )
-    asked: list[str] = []
-    before = middleware._excluded_urls
-    middleware._excluded_urls = SimpleNamespace(url_disabled=lambda url: not asked.append(url))
+    def disabled(url: str) -> bool:
+        asked.append(url)
+        return True
+
+    cls: Any = otel_middleware._DjangoMiddleware
+    middleware = cls.__new__(cls)
+    request = SimpleNamespace(get_host=refuse, build_absolute_uri=refuse, scheme="http", path="/a/")
+    before = cls._excluded_urls
+    cls._excluded_urls = SimpleNamespace(url_disabled=disabled)
     _compat.measure_refused_hosts(lambda wrapper: wrapper)
     try:
         middleware.process_request(request)
