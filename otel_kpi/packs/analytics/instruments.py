@@ -6,6 +6,7 @@ from typing import Final
 
 from otel_kpi.model import Attribute, Counter, Event, Histogram, Pack, Span, UpDownCounter
 from otel_kpi.packs.attributes import ERROR_TYPE, MODEL_NAME
+from otel_kpi.packs.outcome import RESULTS
 
 _SECONDS: Final = (0.005, 0.01, 0.05, 0.1, 0.5, 1, 5, 10, 30, 60, 300, 900, 3600)
 """5 ms to 1 h: a statistic over a thousand numbers, and a year's data."""
@@ -34,7 +35,7 @@ STAGE: Final = Attribute(
 RESULT: Final = Attribute(
     name="kpi.analytics.result",
     brief="How it ended.",
-    members=("success", "failure", "error", "timeout", "cancellation", "skip"),
+    members=RESULTS,
     source="https://opentelemetry.io/docs/specs/semconv/attributes-registry/cicd/ (cicd.pipeline.result)",
 )
 DIRECTION: Final = Attribute(
