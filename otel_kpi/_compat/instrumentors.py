@@ -262,6 +262,15 @@ def unmeasure_refused_hosts() -> None:
         unwrap(_DjangoMiddleware, name)
 
 
+def leave_response_unlogged(response: Any) -> None:
+    """Have Django write no line about a response, whatever its status.
+
+    Touches `_has_been_logged`, by which Django keeps itself from doing so twice; the logger `django.request` is the
+    project's, and a filter on it would have to know every handler.
+    """
+    response._has_been_logged = True
+
+
 # --- aiohttp
 
 

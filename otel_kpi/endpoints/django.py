@@ -18,6 +18,7 @@ from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.http import require_safe
 from opentelemetry import context
 
+from otel_kpi import _compat
 from otel_kpi.endpoints import slow_requests
 from otel_kpi.endpoints.allow import Caller, allow_for
 from otel_kpi.endpoints.catalogue import NO_STORE, installed
@@ -77,6 +78,8 @@ def _view(endpoint: Endpoint, allow: Allow) -> Callable[..., HttpResponse]:
         given = endpoint.ask(headers.get("accept"))
         response = HttpResponse(given.body, status=given.status, content_type=given.content_type)
         response[NO_STORE[0]] = NO_STORE[1]
+        # Django logs each 503 as an error, of which AdminEmailHandler makes a mail: one for each probe.
+        _compat.leave_response_unlogged(response)
         return response
 
     marked: Any = answer

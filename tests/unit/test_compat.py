@@ -1054,6 +1054,18 @@ def test_upstreams_django_middleware_is_given_a_path_where_the_host_is_refused()
         cls._excluded_urls = before
 
 
+def test_django_says_nothing_of_a_response_that_is_left_unlogged(caplog: pytest.LogCaptureFixture) -> None:
+    log_response = pytest.importorskip("django.utils.log").log_response
+    from types import SimpleNamespace
+
+    response = SimpleNamespace(status_code=503)
+    _compat.leave_response_unlogged(response)
+    log_response("never said", response=response)
+    assert not caplog.records
+    log_response("said", response=SimpleNamespace(status_code=503))
+    assert [each.message for each in caplog.records] == ["said"]
+
+
 def test_upstreams_http_clients_measure_what_raises() -> None:
     """tests/unit/instrumentation/test_httpx.py and test_urllib3.py say what is measured; here, what is taken for granted."""
     from opentelemetry.instrumentation import httpx, urllib3

@@ -165,10 +165,13 @@ def test_each_path_answers_get_and_head_and_nothing_else(target: str) -> None:
     assert project.ask(target, "POST").status == 405
 
 
-def test_health_follows_what_is_declared_under_both_servers() -> None:
+def test_health_follows_what_is_declared_under_both_servers(caplog: pytest.LogCaptureFixture) -> None:
     project = Project(one_line())
     health.check("database", lambda: None, critical=True, interval=1000)
     assert project.ask("/api/health/ready").status == 503, "nothing is known yet"
+    assert not lines(caplog, "django.request"), (
+        "a probe is no error of the project's, nor a mail to its admins"
+    )
     assert project.ask("/api/health/live").status == 200
     assert project.ask_async("/api/health/live").status == 200
     assert json.loads(project.ask_async("/api/health").body)["services"].keys() == {"database"}
