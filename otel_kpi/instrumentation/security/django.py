@@ -14,7 +14,7 @@ from otel_kpi.instrumentation.boundary import Boundary
 from otel_kpi.instrumentation.security.names import kind_of
 from otel_kpi.instrumentation.security.patches import Patches
 from otel_kpi.packs.security import attempts, handles
-from otel_kpi.packs.security.origin import Origin
+from otel_kpi.packs.security.origin import Origin, hops
 
 _PATCHES: Final = Patches(Boundary("django_security"))
 
@@ -51,8 +51,7 @@ def _watch_csrf(module: Any) -> None:
 
 def _origin(request: Any) -> Origin:
     forwarded = request.META.get("HTTP_X_FORWARDED_FOR", "")
-    hops = tuple(each.strip() for each in forwarded.split(",")) if forwarded else ()
-    return Origin(request.META.get("REMOTE_ADDR") or "", hops, django=True)
+    return Origin(request.META.get("REMOTE_ADDR") or "", hops(forwarded) if forwarded else (), django=True)
 
 
 def _get_response(wrapped: Any, _instance: Any, args: Any, kwargs: Any) -> Any:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from otel_kpi.instrumentation.boundary import Boundary
 from otel_kpi.packs.security import attempts
-from otel_kpi.packs.security.origin import Origin
+from otel_kpi.packs.security.origin import Origin, hops
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, MutableMapping
@@ -88,10 +88,8 @@ def _begun(scope: Scope) -> Any:
 
 
 def _forwarded(scope: Scope) -> tuple[str, ...]:
-    for name, value in scope.get("headers", ()):
-        if name == b"x-forwarded-for":
-            return tuple(each.strip() for each in value.decode("latin-1").split(","))
-    return ()
+    found = [value for name, value in scope.get("headers", ()) if name == b"x-forwarded-for"]
+    return hops(*(each.decode("latin-1") for each in found)) if found else ()
 
 
 def _answer(attempt: attempts.Attempt, message: Any) -> None:

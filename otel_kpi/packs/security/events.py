@@ -28,6 +28,7 @@ _logger: Final = logging.getLogger("otel_kpi.security")
 _MOST_ATTRIBUTES: Final = 16
 _LONGEST: Final = 256
 """Characters of an attribute's value."""
+_GREATEST: Final = 2**63
 _MOST_HOPS: Final = 8
 _EVENTS: Final = {
     "security.intrusion": ("Intrusion attempt", SeverityNumber.ERROR),
@@ -99,14 +100,15 @@ def write(
             return
         title, severity = _EVENTS[name]
         said = {key: value for key, value in attributes.items() if value is not None}
+        said = {key: _plain(value) for key, value in said.items()}
         body = f"{title}: {', '.join(str(value) for value in said.values())}"
         for key, value in list((further or {}).items())[:_MOST_ATTRIBUTES]:
-            said.setdefault(str(key)[:_LONGEST], _plain(value))
+            said.setdefault(_text(key), _plain(value))
         if origin.address:
-            body = f"{body} from {origin.address}"
-            said["client.address"] = origin.address
+            said["client.address"] = address = _text(origin.address)
+            body = f"{body} from {address}"
         if origin.forwarded:
-            hops = [each[:_LONGEST] for each in origin.forwarded[:_MOST_HOPS]]
+            hops = [_text(each) for each in origin.forwarded[:_MOST_HOPS]]
             said["http.request.header.x-forwarded-for"] = hops
         when = when or now()
         emit(
@@ -123,9 +125,15 @@ def write(
 
 
 def _plain(value: Any) -> Any:
-    if isinstance(value, bool | int | float):
+    kind = type(value)
+    if kind is bool or kind is float or (kind is int and -_GREATEST <= value < _GREATEST):
         return value
-    return str(value)[:_LONGEST]
+    return _text(value)
+
+
+def _text(value: Any) -> str:
+    # Half a surrogate pair, as names of files have them, would cost all records that leave with this one.
+    return str(value)[:_LONGEST].encode(errors="replace").decode()
 
 
 def _exceed() -> None:

@@ -12,6 +12,8 @@ if TYPE_CHECKING:
     from opentelemetry.context import Context
 
 _LONGEST: Final = 64
+_LONGEST_HEADER: Final = 1024
+_MOST_HOPS: Final = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +36,12 @@ class Origin:
 
 
 NOWHERE: Final = Origin()
+
+
+def hops(*headers: str) -> tuple[str, ...]:
+    """Give the first addresses of `X-Forwarded-For`, of which a caller may write as many as fit into a request."""
+    listed = ",".join(each[:_LONGEST_HEADER] for each in headers[:_MOST_HOPS])
+    return tuple(each.strip() for each in listed.split(",", _MOST_HOPS)[:_MOST_HOPS])
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,7 +17,7 @@ OTHER: Final = "other"
 _LONGEST: Final = 64
 _ADDRESS: Final = re.compile(
     r"@"  # of e-mail
-    r"|(?<![\w.])(?:\d{1,3}\.){3}\d{1,3}(?![\w.])"  # of IP version 4
+    r"|(?<![\d.])(?<!\bv)(?:\d{1,3}\.){3}\d{1,3}(?!\d|\.\d)"  # of IP version 4, and no version with a v
     r"|(?:[0-9a-f]{0,4}:){2,}[0-9a-f]{0,4}",  # of IP version 6
     re.IGNORECASE,
 )
@@ -43,12 +43,15 @@ def label(value: object, what: str) -> str | int | None:
 
 
 def _foreign(value: object, what: str, of_text: Callable[[str, str], str]) -> str | int | None:
-    if isinstance(value, Enum):
-        value = value.value
-    if value is None or isinstance(value, int):
-        return value
-    if isinstance(value, str):
-        return of_text(str(value), what)
+    # By types and not by `isinstance`, which asks the object; a text's own methods may raise.
+    if issubclass(type(value), Enum):
+        value = value.value  # type: ignore[attr-defined] # it has one
+    if value is None or type(value) in {int, bool}:
+        return value  # type: ignore[return-value] # it is one of the two
+    if issubclass(type(value), str):
+        return of_text(str.__str__(value), what)  # type: ignore[arg-type] # it is one
+    if issubclass(type(value), int):
+        return int.__add__(value, 0)  # type: ignore[operator] # it is one
     # What has no name of its own is no label.
     _warn(what, "is no text")
     return OTHER

@@ -12,14 +12,18 @@ from enum import Enum
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from opentelemetry import _logs
+from opentelemetry.exporter.otlp.proto.common._log_encoder import encode_logs
+from opentelemetry.sdk._logs import LoggerProvider
+from opentelemetry.sdk._logs.export import InMemoryLogRecordExporter, SimpleLogRecordProcessor
 from support.children import environment, run
 from support.measured import Measured, measured
 
 from otel_kpi import security
-from otel_kpi.packs.security import attempts, clients, instruments, words
+from otel_kpi.packs.security import attempts, clients, events, instruments, words
 from otel_kpi.packs.security.clients import Clients
 from otel_kpi.packs.security.events import Allowance
-from otel_kpi.packs.security.origin import Origin
+from otel_kpi.packs.security.origin import Origin, hops
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -107,7 +111,10 @@ def test_sanitizations_are_values(series: Measured) -> None:
 
 @pytest.mark.parametrize(
     "address",
-    ["203.0.113.77", "from 203.0.113.77:443", "2001:db8::1", "::1", "2001:db8:85a3:0:0:8a2e:370:7334", "a@b.example"],
+    [
+        "203.0.113.77", "from 203.0.113.77:443", "2001:db8::1", "::1", "2001:db8:85a3:0:0:8a2e:370:7334", "a@b.example",
+        "refused 203.0.113.77.", "client203.0.113.77", "_203.0.113.77_", "203.0.113.77s",
+    ],
 )  # fmt: skip
 def test_address_is_no_label_wherever_it_is_put(
     series: Measured, caplog: pytest.LogCaptureFixture, address: str
@@ -127,7 +134,17 @@ def test_address_is_no_label_wherever_it_is_put(
 
 
 @pytest.mark.parametrize(
-    "name", ["5 per 1 minute", "10/m", "GET /orders/{id}", "v1.2.3", "orders:create", "8.30"]
+    "name",
+    [
+        "5 per 1 minute",
+        "10/m",
+        "GET /orders/{id}",
+        "v1.2.3",
+        "v1.2.3.4",
+        "1.2.3.4.5",
+        "orders:create",
+        "8.30",
+    ],
 )
 def test_name_that_is_no_address_is_a_label(series: Measured, name: str) -> None:
     security.rate_limited(name, allowed=True)
@@ -340,9 +357,19 @@ class Broken:
     __repr__ = __hash__ = __str__  # type: ignore[assignment] # as broken as can be
 
 
+class BrokenText(str):
+    __slots__ = ()
+
+    def __str__(self) -> Any:  # type: ignore[override] # as broken as can be
+        return 5  # noqa: PLE0307 - that is what is broken
+
+    def __hash__(self) -> int:
+        raise ValueError
+
+
 ODD: tuple[Any, ...] = (
     None, "", 7, -1, 1.5, float("nan"), float("inf"), True, b"bytes", [], {}, object(), Word.HTML, Broken(),
-    "x" * 10_000, "\ud800", Decimal(3),
+    "x" * 10_000, "\ud800", Decimal(3), BrokenText("html"), 10**400,
 )  # fmt: skip
 
 
@@ -357,3 +384,26 @@ def test_no_value_raises(series: Measured, value: Any) -> None:
     with security.secured_request(value):
         pass
     assert series.reader.get_metrics_data() is not None
+
+
+def test_event_of_half_characters_and_huge_numbers_can_be_sent() -> None:
+    exporter = InMemoryLogRecordExporter()
+    provider = LoggerProvider(shutdown_on_exit=False)
+    provider.add_log_record_processor(SimpleLogRecordProcessor(exporter))
+    where = Origin("\ud800", ("\udfff",))
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(_logs, "get_logger", provider.get_logger)
+        patched.setattr(events, "_allowance", events.Allowance())
+        events.write("security.intrusion", {"kpi.security.intrusion.kind": "scan\ud800"}, where)
+        events.write("security.intrusion", {}, where, {"file\udce9": "caf\udce9", "size": 10**30, "n": 3})
+    sent = [each.log_record for each in exporter.get_finished_logs()]
+    assert encode_logs(exporter.get_finished_logs()).SerializeToString()
+    assert sent[0].body == "Intrusion attempt: scan? from ?"
+    further = dict(sent[1].attributes or {})
+    assert (further["file?"], further["size"], further["n"]) == ("caf?", str(10**30), 3)
+
+
+def test_hops_that_a_caller_makes_up_are_eight_at_most() -> None:
+    assert hops("198.51.100.1, 10.0.0.1", "10.0.0.2") == ("198.51.100.1", "10.0.0.1", "10.0.0.2")
+    assert len(hops("1.1.1.1," * 1_000_000)) == 8
+    assert len(hops(*["1.1.1.1"] * 100_000)) == 8
