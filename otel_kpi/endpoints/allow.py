@@ -106,12 +106,23 @@ def _networks(texts: tuple[str, ...]) -> Allow:
 
 def _forwarded(headers: Mapping[str, Any]) -> list[str]:
     """Give the addresses for which proxies say that they ask."""
-    found = [each.strip() for each in headers.get("x-forwarded-for", "").split(",") if each.strip()]
-    for element in headers.get("forwarded", "").replace(";", ",").split(","):
-        key, _, value = element.strip().partition("=")
-        if key.lower() == "for":
+    found = [
+        each.strip()
+        for name in ("x-forwarded-for", "x-real-ip")
+        for each in _every(headers, name).split(",")
+        if each.strip()
+    ]
+    for element in _every(headers, "forwarded").replace(";", ",").split(","):
+        key, _, value = element.partition("=")
+        if key.strip().lower() == "for":
             found.append(_bare(value.strip().strip('"')))
     return found
+
+
+def _every(headers: Mapping[str, Any], name: str) -> str:
+    """Give the values of all headers of a name: a proxy may write one of its own below the caller's."""
+    all_of: Callable[[str], list[str]] | None = getattr(headers, "getlist", None)
+    return ",".join(all_of(name)) if all_of is not None else headers.get(name, "")
 
 
 def _bare(node: str) -> str:

@@ -316,6 +316,8 @@ def vague(_caller: Caller) -> str:
         ("loopback", "203.0.113.9", {"x-forwarded-for": "127.0.0.1"}, 403),
         ("loopback", "127.0.0.1", {"forwarded": 'for="[2001:db8::1]:80";proto=https'}, 403),
         ("loopback", "127.0.0.1", {"forwarded": "proto=https, for=127.0.0.1:99"}, 200),
+        ("loopback", "127.0.0.1", {"forwarded": "by=10.0.0.1; For = 203.0.113.9"}, 403),
+        ("loopback", "127.0.0.1", {"x-real-ip": "203.0.113.9"}, 403),
         ("private", "192.168.1.7", {}, 200),
         ("private", "8.8.8.8", {}, 403),
         (["10.1.0.0/16", "loopback"], "10.1.2.3", {}, 200),
@@ -332,6 +334,17 @@ def test_who_may_ask(allow: Any, address: str | None, headers: dict[str, str], s
     app = Starlette()
     add_endpoints(app, allow=allow)
     assert status_from(app, address, **headers) == status
+
+
+@pytest.mark.parametrize("name", [b"x-forwarded-for", b"forwarded"])
+def test_an_address_in_a_second_header_counts_which_a_proxy_wrote_below_the_callers(name: bytes) -> None:
+    app = Starlette()
+    add_endpoints(app, allow="loopback")
+    scope = scope_of("/api/health")
+    scope["client"] = ("127.0.0.1", 1)
+    prefix = b"for=" if name == b"forwarded" else b""
+    scope["headers"] = [(name, prefix + b"127.0.0.1"), (name, prefix + b"203.0.113.9")]
+    assert converse(app, scope, [{"type": "http.request", "body": b""}]).status == 403
 
 
 def test_probes_may_be_asked_by_others_than_metrics() -> None:
