@@ -142,6 +142,7 @@ def _around_generator(
     def generate(*args: Any, **kwargs: Any) -> Generator[Any, Any, Any]:
         generator = function(*args, **kwargs)
         scope = begin()
+        inside = Inside(scope.context)
         step, given = generator.send, None
         try:
             if scope.context is None:
@@ -149,13 +150,13 @@ def _around_generator(
                 scope.end()
                 return result
             while True:
-                with Inside(scope.context):
+                with inside:
                     value = step(given)
                 try:
                     given = yield value
                     step = generator.send
                 except GeneratorExit:
-                    with Inside(scope.context):
+                    with inside:
                         generator.close()
                     raise
                 except BaseException as error:  # thrown in by who takes the values
@@ -180,16 +181,17 @@ def _around_async_generator(
     async def generate(*args: Any, **kwargs: Any) -> AsyncGenerator[Any, Any]:
         generator = function(*args, **kwargs)
         scope = begin()
+        inside = Inside(scope.context)
         step, given = generator.asend, None
         try:
             while True:
-                with Inside(scope.context):
+                with inside:
                     value = await step(given)
                 try:
                     given = yield value
                     step = generator.asend
                 except GeneratorExit:
-                    with Inside(scope.context):
+                    with inside:
                         await generator.aclose()
                     raise
                 except BaseException as error:  # thrown in by who takes the values

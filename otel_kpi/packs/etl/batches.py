@@ -16,12 +16,13 @@ from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar, cast, overload
 
 from opentelemetry import context
 
+from otel_kpi.packs.contexts import Inside
 from otel_kpi.packs.etl import handles
 from otel_kpi.packs.etl import instruments as names
 from otel_kpi.packs.etl.batch import Batch, Budget, told, write_span
 from otel_kpi.packs.etl.faults import failed
 from otel_kpi.packs.etl.outcome import SUCCESS, Outcome, outcome
-from otel_kpi.packs.etl.scope import Inside, Scope, innermost
+from otel_kpi.packs.etl.scope import Scope, innermost
 from otel_kpi.packs.etl.slices import size_of, take, take_async, whole_slices
 from otel_kpi.packs.etl.stage import Stage, Stages
 from otel_kpi.packs.etl.tally import Tally, lock
@@ -49,7 +50,9 @@ class Batches(Generic[T]):
         self._stages = stages
         self._iterator: Any = None
         self._tally: Tally | None = None
-        self._opening = threading.Lock()
+        self._opening = threading.RLock()
+        self._rest: list[Any] = []
+        self._place: Context | None = None
         self._within: Context | None = None
         self._owned = False
         self._entered = False
@@ -153,28 +156,30 @@ class Batches(Generic[T]):
             raise StopIteration
         self._settle(SUCCESS)
         began = time.perf_counter()
-        pulled: list[Any] = []
+        pulled, known = self._resumed()
         try:
-            with Inside(self._context()):
+            with (inside := self._inside()):
                 found = self._pull(pulled)
         except BaseException as error:
-            self._ran_dry(error, pulled)
+            self._ran_dry(error, pulled, known)
             raise
-        return self._hand(found, began)
+        self._remember(inside)
+        return self._hand(found, began, known)
 
     async def __anext__(self) -> T:
         if self._over:
             raise StopAsyncIteration
         self._settle(SUCCESS)
         began = time.perf_counter()
-        pulled: list[Any] = []
+        pulled, known = self._resumed()
         try:
-            with Inside(self._context()):
+            with (inside := self._inside()):
                 found = await self._pull_async(pulled)
         except BaseException as error:
-            self._ran_dry(error, pulled)
+            self._ran_dry(error, pulled, known)
             raise
-        return self._hand(found, began)
+        self._remember(inside)
+        return self._hand(found, began, known)
 
     def __length_hint__(self) -> int:
         try:
@@ -196,12 +201,35 @@ class Batches(Generic[T]):
 
     # --- the source
 
-    def _pull(self, pulled: list[Any]) -> Any:
-        if self._iterator is None:
+    def _resumed(self) -> tuple[list[Any], int]:
+        """What a source gave for a batch before it failed, or before a wait for the rest was cancelled; how many."""
+        if not self._rest:
+            return [], 0
+        with lock():
+            pulled, self._rest = self._rest, []
+        return pulled, len(pulled)
+
+    def _inside(self) -> Inside:
+        """Within the stage, and where a generator that is the source was when it gave its last value."""
+        return Inside(self._context() if self._place is None else self._place)
+
+    def _remember(self, inside: Inside) -> None:
+        if inspect.isgenerator(self._iterator) or inspect.isasyncgen(self._iterator):
+            self._place = inside.place
+
+    def _begin(self) -> None:
+        with self._opening:  # two threads may ask for the first batch at once
+            if self._iterator is not None:
+                return
             slices = None if self._size is None else whole_slices(self._source, self._size)
+            iterator = iter(self._source) if slices is None else slices
             if slices is not None:
                 self._size = None
-            self._iterator = iter(self._source) if slices is None else slices
+            self._iterator = iterator
+
+    def _pull(self, pulled: list[Any]) -> Any:
+        if self._iterator is None:
+            self._begin()
         if self._size is None:
             return next(self._iterator)
         take(self._iterator, self._size, pulled)
@@ -224,12 +252,12 @@ class Batches(Generic[T]):
             raise StopAsyncIteration
         return pulled
 
-    def _hand(self, found: Any, began: float) -> Any:
-        """Count what came, and remember it as the batch that is worked on."""
+    def _hand(self, found: Any, began: float, known: int) -> Any:
+        """Count what came, of which some is counted already, and remember it as the batch that is worked on."""
         size = size_of(found)
         tally = self._open()
         if size is not None:
-            tally._count("read", size)  # noqa: SLF001 - of the same pack
+            tally._count("read", size - known)  # noqa: SLF001 - of the same pack
         with lock():
             batch = Batch(self._index, size)
             self._index += 1
@@ -240,10 +268,11 @@ class Batches(Generic[T]):
             self._account(before, SUCCESS)
         return found
 
-    def _ran_dry(self, error: BaseException, pulled: list[Any]) -> None:
+    def _ran_dry(self, error: BaseException, pulled: list[Any], known: int) -> None:
         if pulled:
-            # The source gave these before it failed; nobody will see them.
-            self._open()._count("read", len(pulled))  # noqa: SLF001 - of the same pack
+            # The source gave these before it failed, or before the wait for more was cancelled.
+            self._open()._count("read", len(pulled) - known)  # noqa: SLF001 - of the same pack
+            self._rest = pulled
         if not self._entered:
             self._end(None if isinstance(error, (StopIteration, StopAsyncIteration)) else error)
 
@@ -254,7 +283,7 @@ class Batches(Generic[T]):
         self._settle(SUCCESS if error is None else outcome(error))
         try:
             if inspect.isgenerator(self._iterator):
-                with Inside(self._context()):
+                with self._inside():
                     self._iterator.close()
         except BaseException as raised:
             error = raised
@@ -268,7 +297,7 @@ class Batches(Generic[T]):
         self._open()
         self._settle(SUCCESS if error is None else outcome(error))
         try:
-            with Inside(self._context()):
+            with self._inside():
                 if inspect.isasyncgen(self._iterator):
                     await self._iterator.aclose()
                 elif inspect.isgenerator(self._iterator):

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
-from otel_kpi.packs.etl.decoration import decorated
+from otel_kpi.packs.decoration import decorated
+from otel_kpi.packs.etl.outcome import Skip
 from otel_kpi.packs.etl.scope import Scope, innermost
 
 if TYPE_CHECKING:
@@ -64,7 +65,10 @@ class Definition(Generic[S]):
 
     def __call__(self, function: F) -> F:
         """Decorate a function, a coroutine function, a generator function or a method of these kinds."""
-        return decorated(self, function)
+        begin: Any = (
+            self.begin
+        )  # its scope always has a context; an attribute of a protocol cannot be narrowed
+        return decorated(begin, function, (Skip,) if self.swallows_skip else ())
 
     def _leave(self) -> S | None:
         """The scope whose `with` ends here: the one that is current, when several have been entered."""

@@ -16,6 +16,7 @@ from opentelemetry import context, trace
 from opentelemetry.context import Context
 from opentelemetry.trace import INVALID_SPAN, NonRecordingSpan, SpanKind
 
+from otel_kpi.packs.contexts import Inside
 from otel_kpi.packs.etl import adapters, events, handles
 from otel_kpi.packs.etl import instruments as names
 from otel_kpi.packs.etl.carrier import carrier
@@ -25,7 +26,7 @@ from otel_kpi.packs.etl.faults import failed
 from otel_kpi.packs.etl.heartbeat import HEARTBEAT
 from otel_kpi.packs.etl.links import Links, inbound, linked, span_contexts
 from otel_kpi.packs.etl.moments import iso
-from otel_kpi.packs.etl.scope import Inside, Scope, facts, innermost, start_span
+from otel_kpi.packs.etl.scope import Scope, facts, innermost, start_span
 from otel_kpi.packs.etl.tally import Volumes, lock, nothing
 
 if TYPE_CHECKING:

@@ -56,22 +56,6 @@ def placed(tally: Tally, within: Context) -> Context:
     return context.set_value(_INNERMOST, tally, within)
 
 
-class Inside:
-    """A context is the current one for the time of a `with`, and nothing of it stays behind."""
-
-    __slots__ = ("_before", "_within")
-
-    def __init__(self, within: Context) -> None:
-        self._within = within
-
-    def __enter__(self) -> None:
-        self._before = context.get_current()
-        context.attach(self._within)
-
-    def __exit__(self, *_error: object) -> None:
-        context.attach(self._before)
-
-
 class Scope(Tally):
     """A run or a stage that is under way.
 

@@ -8,12 +8,13 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar, overload
 from opentelemetry import context
 from opentelemetry.trace import INVALID_SPAN
 
+from otel_kpi.packs.contexts import Inside
 from otel_kpi.packs.etl import handles
 from otel_kpi.packs.etl import instruments as names
 from otel_kpi.packs.etl.definition import Definition
 from otel_kpi.packs.etl.faults import failed
 from otel_kpi.packs.etl.heartbeat import HEARTBEAT
-from otel_kpi.packs.etl.scope import Inside, Scope, innermost, start_span
+from otel_kpi.packs.etl.scope import Scope, innermost, start_span
 
 if TYPE_CHECKING:
     from collections.abc import Callable

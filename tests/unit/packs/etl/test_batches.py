@@ -8,6 +8,7 @@ import threading
 import time
 from contextlib import nullcontext
 from typing import TYPE_CHECKING, Any
+from unittest.mock import MagicMock
 
 import numpy as np
 import pandas as pd
@@ -22,6 +23,7 @@ from .conftest import context_id
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Generator, Iterator
+    from typing import Self
 
     from .conftest import Telemetry
 
@@ -411,6 +413,98 @@ def test_several_workers_may_share_one(telemetry: Telemetry) -> None:
     asyncio.run(main())
     assert telemetry.records("load", "written") == telemetry.records("load", "read") == 1000
     assert batch_results(telemetry) == {"success": 100}
+
+
+def test_stage_that_a_source_holds_open_counts_between_its_batches(telemetry: Telemetry) -> None:
+    def source() -> Generator[list[int]]:
+        with etl.stage("extract"):
+            for _ in range(3):
+                etl.read(5)
+                yield [1]
+                etl.read(5)
+
+    before = context.get_current()
+    with etl.batches(source(), stage="load", pipeline="marketing") as batches:
+        inside = context.get_current()
+        for _ in batches:
+            assert context.get_current() is inside
+    assert context.get_current() is before
+    assert telemetry.records("extract", "read") == 30
+    assert telemetry.records("load", "read") == 3
+
+
+def test_threads_that_come_first_at_once_share_one_iterator(telemetry: Telemetry) -> None:
+    class Query:
+        asked = 0
+
+        def __iter__(self) -> Iterator[int]:
+            self.asked += 1
+            together.wait(0.2)  # the others come while the first asks
+            return iter(range(100))
+
+    together = threading.Event()
+    found: list[int] = []
+
+    def work(batches: etl.Batches[list[int]]) -> None:
+        for batch in batches:
+            found.extend(batch)
+
+    query = Query()
+    with etl.batches(query, size=10, stage="load", pipeline="marketing") as batches:
+        threads = [threading.Thread(target=work, args=(batches,)) for _ in range(4)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+    assert query.asked == 1
+    assert sorted(found) == list(range(100))
+    assert telemetry.records("load", "read") == 100
+
+
+def test_wait_that_is_cancelled_loses_no_record(telemetry: Telemetry) -> None:
+    async def main() -> list[list[int]]:
+        queue: asyncio.Queue[int] = asyncio.Queue()
+
+        class Consumer:
+            def __aiter__(self) -> Self:
+                return self
+
+            async def __anext__(self) -> int:
+                number = await queue.get()
+                if number < 0:
+                    raise StopAsyncIteration
+                return number
+
+        async with etl.batches(Consumer(), size=4, stage="load", pipeline="marketing") as batches:
+            for number in range(3):
+                queue.put_nowait(number)
+            with pytest.raises(TimeoutError):
+                await asyncio.wait_for(anext(batches), 0.05)
+            for number in (3, 4, -1, -1):
+                queue.put_nowait(number)
+            return [batch async for batch in batches]
+
+    assert asyncio.run(main()) == [[0, 1, 2, 3], [4]]
+    assert telemetry.records("load", "read") == 5
+
+
+def test_batch_that_would_have_to_be_computed_is_not_asked_for_its_length(telemetry: Telemetry) -> None:
+    query = type(
+        "QuerySet", (), {"__module__": "django.db.models.query", "__len__": lambda _self: asked.append(1)}
+    )
+    asked: list[int] = []
+    with etl.batches([query(), query()], stage="load", pipeline="marketing") as batches:
+        for _ in batches:
+            batches.count(written=7)
+    assert telemetry.records("load", "read") == 14
+
+
+def test_source_that_has_every_attribute_is_iterated_over(telemetry: Telemetry) -> None:
+    source = MagicMock()
+    source.__iter__.side_effect = lambda: iter(range(25))
+    with etl.batches(source, size=10, stage="load", pipeline="marketing") as batches:
+        assert [len(batch) for batch in batches] == [10, 10, 5]
+    assert telemetry.records("load", "read") == 25
 
 
 def test_threads_may_share_one(telemetry: Telemetry) -> None:

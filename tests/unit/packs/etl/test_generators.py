@@ -168,6 +168,49 @@ def test_what_the_generator_calls_stands_under_its_stage(telemetry: Telemetry) -
         assert parent.span_id == stage
 
 
+def records(telemetry: Telemetry, type_: str) -> Any:
+    return telemetry.records(type_, "read")
+
+
+def test_innermost_stage_of_a_generator_counts_after_a_value_too(telemetry: Telemetry) -> None:
+    @etl.stage("extract", pipeline="marketing")
+    def source() -> Generator[int]:
+        with telemetry.tracer.start_as_current_span("outer"), etl.stage("validate"):
+            yield 1
+            etl.read(5)
+            with telemetry.tracer.start_as_current_span("child"):
+                yield 2
+            etl.read(6)
+        etl.read(7)
+
+    before = context.get_current()
+    for _ in source():
+        assert context.get_current() is before
+    assert (records(telemetry, "validate"), records(telemetry, "extract")) == (11, 7)
+    child, outer = telemetry.span("child"), telemetry.span("validate marketing")
+    assert child.parent is not None
+    assert child.parent.span_id == context_id(outer)[1]
+
+
+def test_innermost_stage_of_an_asynchronous_generator_counts_after_a_value_too(telemetry: Telemetry) -> None:
+    @etl.stage("extract", pipeline="marketing")
+    async def source() -> AsyncGenerator[int]:
+        async with etl.stage("validate"):
+            yield 1
+            await asyncio.sleep(0)
+            etl.read(5)
+            yield 2
+        etl.read(7)
+
+    async def main() -> None:
+        before = context.get_current()
+        async for _ in source():
+            assert context.get_current() is before
+
+    asyncio.run(main())
+    assert (records(telemetry, "validate"), records(telemetry, "extract")) == (5, 7)
+
+
 def test_generators_may_be_interleaved_and_nested(telemetry: Telemetry) -> None:
     @etl.stage("transform", pipeline="marketing")
     def doubled(source: Generator[int, Any, Any]) -> Generator[int]:
