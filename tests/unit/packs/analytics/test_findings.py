@@ -9,20 +9,13 @@ import pytest
 from opentelemetry import _logs
 from opentelemetry.sdk._logs import LoggerProvider
 from opentelemetry.sdk._logs.export import InMemoryLogRecordExporter, SimpleLogRecordProcessor
-from support.measured import Measured, measured
 
 from otel_kpi import analytics
 
 if TYPE_CHECKING:
-    from collections.abc import Generator
+    from support.measured import Measured
 
 ANOMALIES = "kpi_analytics_anomalies_detected_total"
-
-
-@pytest.fixture
-def series() -> Generator[Measured]:
-    with measured() as found:
-        yield found
 
 
 @pytest.fixture

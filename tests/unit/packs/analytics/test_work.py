@@ -12,7 +12,6 @@ from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from opentelemetry.trace import StatusCode
-from support.measured import Measured, measured
 
 from otel_kpi import analytics
 from otel_kpi.packs.analytics import work
@@ -21,12 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Generator
 
     from opentelemetry.sdk.trace import ReadableSpan
-
-
-@pytest.fixture
-def series() -> Generator[Measured]:
-    with measured() as found:
-        yield found
+    from support.measured import Measured
 
 
 @pytest.fixture

@@ -8,20 +8,15 @@ import inspect
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from support.measured import Measured, measured
 
 from otel_kpi import timed
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Generator
 
+    from support.measured import Measured
+
 SERIES = "kpi_code_function_duration_seconds"
-
-
-@pytest.fixture
-def series() -> Generator[Measured]:
-    with measured() as made:
-        yield made
 
 
 def calls(series: Measured, name: str, error: str | None = None) -> int | None:

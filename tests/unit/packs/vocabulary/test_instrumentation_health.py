@@ -8,23 +8,15 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from support.children import environment, free_port, run
-from support.measured import Measured, measured
 from support.receiver import Receiver
 
 from otel_kpi import ETLInstrumentation, get_instrumentation_health
 from otel_kpi.diagnosis import recording
 
 if TYPE_CHECKING:
-    from collections.abc import Generator
     from pathlib import Path
 
 etl = ETLInstrumentation.instrument_etl_processor()
-
-
-@pytest.fixture
-def series() -> Generator[Measured]:
-    with measured() as found:
-        yield found
 
 
 def _health() -> dict[str, Any]:

@@ -6,23 +6,16 @@ import asyncio
 from typing import TYPE_CHECKING
 
 import pytest
-from support.measured import Measured, measured
 
 from otel_kpi.packs.etl.processor import ETLInstrumentation
 
 if TYPE_CHECKING:
-    from collections.abc import Generator
+    from support.measured import Measured
 
 DURATION = "kpi_etl_stage_duration_seconds"
 RECORDS = "kpi_etl_records_processed_total"
 
 etl = ETLInstrumentation.instrument_etl_processor()
-
-
-@pytest.fixture
-def series() -> Generator[Measured]:
-    with measured() as found:
-        yield found
 
 
 def _stage(of: str, result: str) -> dict[str, str]:

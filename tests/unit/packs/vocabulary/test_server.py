@@ -6,24 +6,17 @@ import asyncio
 from typing import TYPE_CHECKING
 
 import pytest
-from support.measured import Measured, measured
 
 from otel_kpi.packs.websocket import connection
 from otel_kpi.packs.websocket.server import WebSocketInstrumentation
 
 if TYPE_CHECKING:
-    from collections.abc import Generator
+    from support.measured import Measured
 
 ACTIVE = "kpi_websocket_active_connections"
 DELIVERY = "kpi_websocket_delivery_duration_seconds"
 
 ws = WebSocketInstrumentation.instrument_websocket_server()
-
-
-@pytest.fixture
-def series() -> Generator[Measured]:
-    with measured() as found:
-        yield found
 
 
 def _deliveries(series: Measured) -> tuple[int, float] | None:

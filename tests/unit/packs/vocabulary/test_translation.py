@@ -16,7 +16,6 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from support.children import environment, run
-from support.measured import Measured, measured
 from support.receiver import Receiver
 
 from otel_kpi import (
@@ -27,7 +26,9 @@ from otel_kpi import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator
+    from collections.abc import Callable
+
+    from support.measured import Measured
 
 DOCUMENT = """
 import { configureMetrics, metricsEndpoint } from './monitoring/metrics';
@@ -234,12 +235,6 @@ class SimplifiedWebSocketServer:  # export class SimplifiedWebSocketServer {
 
 # fmt: on
 # --- the tests
-
-
-@pytest.fixture
-def series() -> Generator[Measured]:
-    with measured() as found:
-        yield found
 
 
 def test_every_line_of_the_document_is_beside_its_python() -> None:

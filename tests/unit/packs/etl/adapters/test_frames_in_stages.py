@@ -9,21 +9,14 @@ import pandera.pandas as pa
 import pandera.polars as pp
 import polars as pl
 import pytest
-from support.measured import Measured, measured
 
 from otel_kpi import etl
 
 if TYPE_CHECKING:
-    from collections.abc import Generator
+    from support.measured import Measured
 
 ROWS: dict[str, Any] = {"email": ["secret", "b@x", "c@x"], "age": [-1, 42, 53]}
 FRAMES = pytest.mark.parametrize("frame", [pd.DataFrame(ROWS), pl.DataFrame(ROWS)], ids=["pandas", "polars"])
-
-
-@pytest.fixture
-def series() -> Generator[Measured]:
-    with measured() as found:
-        yield found
 
 
 def _records(series: Measured, stage_type: str, status: str) -> Any:
