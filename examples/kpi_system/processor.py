@@ -4,6 +4,7 @@ import contextlib
 import sqlite3
 from collections import Counter
 from pathlib import Path
+from typing import Literal
 
 from kpi_system import feeds
 from kpi_system.feeds import Record
@@ -34,7 +35,7 @@ class Processor:
             connection.execute("SELECT 1 FROM facts LIMIT 1").fetchall()
         return True
 
-    def refresh(self, model: str, *, trigger: str = "event") -> float:
+    def refresh(self, model: str, *, trigger: Literal["event", "schedule"] = "event") -> float:
         """Read a model's feed into the table; return the quality score.
 
         Args:

@@ -56,13 +56,14 @@ async def played(url: str, office: str, key: str, rounds: int) -> AsyncGenerator
         planned = script.plan(rounds).received
         async with httpx.AsyncClient(base_url=url, timeout=WITHIN, trust_env=False) as http:
             listening = asyncio.gather(*map(_events, clients, planned))
+            signing_in = asyncio.ensure_future(signins.played(office, key, rounds))
             rounds_of_requests = chain.from_iterable(map(script.requests, range(rounds)))
             for request in (script.BEGIN_ARCHIVE, *rounds_of_requests):
                 answer = await _send(http, request, key)
                 path = request.path.partition("?")[0]
                 answers[f"{request.method} {path} {answer.status_code}"] += 1
             received = await asyncio.wait_for(listening, WITHIN)
-            answers += await signins.played(office, key, rounds)
+            answers += await signing_in
             for client, models in list(zip(clients, script.SUBSCRIPTIONS, strict=True))[script.OPEN :]:
                 await _say(client, "unsubscribe", models)
                 await client.close()

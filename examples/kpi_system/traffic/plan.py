@@ -34,12 +34,12 @@ class Plan:
         }
         return json.dumps(said, indent=2)
 
-    def count(self, name: str, number: float = 1, **labels: str) -> None:
+    def count(self, name: str, number: float = 1, /, **labels: str) -> None:
         """Add to a series."""
         key = series(name, **labels)
         self.counts[key] = self.counts.get(key, 0) + number
 
-    def put(self, name: str, number: float, **labels: str) -> None:
+    def put(self, name: str, number: float, /, **labels: str) -> None:
         """Say the last value of a series."""
         self.counts[series(name, **labels)] = number
 
@@ -47,7 +47,7 @@ class Plan:
         """Say that there is a series."""
         self.present.add(series(name, **labels))
 
-    def expect(self, name: str, least: float, **labels: str) -> None:
+    def expect(self, name: str, least: float, /, **labels: str) -> None:
         """Say how much a series is at least."""
         self.least[series(name, **labels)] = least
 
