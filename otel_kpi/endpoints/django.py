@@ -71,7 +71,7 @@ def endpoints(
 def _view(endpoint: Endpoint, allow: Allow) -> Callable[..., HttpResponse]:
     @csrf_exempt
     @require_safe
-    def answer(request: Any) -> HttpResponse:
+    def answer(request: Any, *_captured: Any, **_named: Any) -> HttpResponse:  # a prefix may capture
         headers = {name.lower(): value for name, value in request.headers.items()}
         if not allow(Caller(request.META.get("REMOTE_ADDR") or None, headers)):
             return HttpResponse(b"Forbidden\n", status=403, content_type="text/plain")

@@ -12,6 +12,11 @@ UNMATCHED: Final = "(no route)"
 """In the place of a route where the request has none. A path is never written: it carries values."""
 
 _DEFAULT: Final = 5.0
+_METHODS: Final = frozenset(
+    {"CONNECT", "DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT", "QUERY", "TRACE"}
+)
+_OTHER: Final = "_OTHER"
+"""OpenTelemetry's word for another method: a caller may write anything for one, of any length."""
 
 
 class Watch:
@@ -74,7 +79,11 @@ def report(method: str, route: str | None, seconds: float, status: int | None) -
         seconds: How long it took.
         status: The status code of its response; None when it ended without one.
     """
-    fields = {"method": method, "route": route or UNMATCHED, "duration": f"{seconds:.2f}s"}
+    fields = {
+        "method": method if method in _METHODS else _OTHER,
+        "route": route or UNMATCHED,
+        "duration": f"{seconds:.2f}s",
+    }
     if status is not None:
         fields["statusCode"] = str(status)
     try:

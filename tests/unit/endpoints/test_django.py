@@ -218,6 +218,18 @@ def test_paths_are_moved_and_left_out() -> None:
     assert project.ask("/internal/up").status == 404
 
 
+@pytest.mark.parametrize("prefix", ["<slug:tenant>/", "<int:tenant>/<str:place>/"])
+def test_a_prefix_may_capture(prefix: str) -> None:
+    project = Project(path(prefix, include("otel_kpi.endpoints.django")))
+    target = "/a/api/health/live" if "slug" in prefix else "/7/b/api/health/live"
+    assert project.ask(target).status == 200
+
+
+def test_a_prefix_may_capture_without_names() -> None:
+    project = Project(re_path("^(a|b)/", include("otel_kpi.endpoints.django")))
+    assert project.ask("/b/api/health/live").status == 200
+
+
 def test_who_may_ask() -> None:
     patterns = endpoints_of_django.endpoints(allow={"live": None, "*": "loopback"})
     project = Project(path("", include(patterns)))

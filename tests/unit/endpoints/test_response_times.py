@@ -237,6 +237,15 @@ def test_a_line_is_as_the_document_has_it(caplog: pytest.LogCaptureFixture) -> N
     }
 
 
+@pytest.mark.parametrize("method", ["X" * 60_000, "GET\nforged line", "", "get"])
+def test_a_method_that_a_caller_makes_up_is_no_text_of_the_line(
+    caplog: pytest.LogCaptureFixture, method: str
+) -> None:
+    slow_requests.report(method, None, 6.0, 405)
+    [line] = slow_lines(caplog)
+    assert line.getMessage() == "Slow request detected: _OTHER (no route) took 6.00s (status 405)"
+
+
 def test_headers_of_the_application_stay() -> None:
     async def app(_scope: Any, _receive: Any, send: Any) -> None:
         headers = [(b"Server-Timing", b"db;dur=5"), (b"X-Response-Time", b"0ms"), (b"X-Case", b"Kept")]
