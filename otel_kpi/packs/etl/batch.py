@@ -11,8 +11,9 @@ import time
 from typing import TYPE_CHECKING, Any, Final
 
 from otel_kpi.packs.etl import instruments as names
-from otel_kpi.packs.etl.scope import facts, mark, start_span
+from otel_kpi.packs.etl.scope import facts, start_span
 from otel_kpi.packs.etl.tally import Volumes
+from otel_kpi.packs.spans import mark
 
 if TYPE_CHECKING:
     from opentelemetry.context import Context
@@ -108,7 +109,7 @@ def write_span(tally: Tally, within: Context | None, batch: Batch, seconds: floa
     name = getattr(tally, "name", None) or tally.pipeline
     title = f"batch {name}" if name else "batch"
     span = start_span(title, attributes, within, start_time=batch.handed_at)
-    mark(span, how)
+    mark(span, how.error_type, how.error)
     span.end(batch.handed_at + int(seconds * 1e9))
 
 

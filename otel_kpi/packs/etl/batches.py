@@ -20,12 +20,13 @@ from otel_kpi.packs.contexts import Inside
 from otel_kpi.packs.etl import handles
 from otel_kpi.packs.etl import instruments as names
 from otel_kpi.packs.etl.batch import Batch, Budget, told, write_span
-from otel_kpi.packs.etl.faults import failed
+from otel_kpi.packs.etl.definition import named
 from otel_kpi.packs.etl.outcome import SUCCESS, Outcome, outcome
 from otel_kpi.packs.etl.scope import Scope, innermost
 from otel_kpi.packs.etl.slices import size_of, take, take_async, whole_slices
 from otel_kpi.packs.etl.stage import Stage, Stages
 from otel_kpi.packs.etl.tally import Tally, lock
+from otel_kpi.packs.faults import failed
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator, Mapping
@@ -217,22 +218,22 @@ class Batches(Generic[T]):
         if inspect.isgenerator(self._iterator) or inspect.isasyncgen(self._iterator):
             self._place = inside.place
 
-    def _begin(self) -> None:
+    def _begin(self) -> Any:
         with self._opening:  # two threads may ask for the first batch at once
             if self._iterator is not None:
-                return
+                return self._iterator
             slices = None if self._size is None else whole_slices(self._source, self._size)
             iterator = iter(self._source) if slices is None else slices
             if slices is not None:
                 self._size = None
             self._iterator = iterator
+            return iterator
 
     def _pull(self, pulled: list[Any]) -> Any:
-        if self._iterator is None:
-            self._begin()
+        iterator = self._begin() if self._iterator is None else self._iterator
         if self._size is None:
-            return next(self._iterator)
-        take(self._iterator, self._size, pulled)
+            return next(iterator)
+        take(iterator, self._size, pulled)
         if not pulled:
             raise StopIteration
         return pulled
@@ -436,7 +437,7 @@ def batches(  # noqa: PLR0913 - options with defaults, by name
     under the stage, and source and stage are closed at once, also by `break`. Telemetry never raises; the source's
     own exceptions go on.
     """
-    own = None if stage is None else Stages(str(stage), type, pipeline, model, None)
+    own = None if stage is None else Stages(named(stage, "batches"), type, pipeline, model, None)
     return Batches[Any](source, _size(size), own, slow)
 
 
@@ -445,9 +446,10 @@ def _size(size: Any) -> int | None:
         return None
     try:
         number = operator.index(size)
-    except TypeError:
+    except Exception:
         number = 0
     if number < 1:
-        failed("a size of batches", ValueError(f"{size!r} is no size; batches have {_SIZE} records"))
+        said = named(size, type(size).__name__)
+        failed("a size of batches", ValueError(f"{said} is no size; batches have {_SIZE} records"))
         return _SIZE
     return number

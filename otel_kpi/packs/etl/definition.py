@@ -20,6 +20,14 @@ S = TypeVar("S", bound=Scope)
 F = TypeVar("F", bound="Callable[..., Any]")
 
 
+def named(name: Any, otherwise: str) -> str:
+    """The text of a name; `otherwise` of what has none."""
+    try:
+        return str(name)
+    except Exception:
+        return otherwise
+
+
 class Definition(Generic[S]):
     """Begins scopes: with `with`, `async with`, or at each call of a function that it decorates.
 

@@ -21,13 +21,13 @@ from otel_kpi.packs.etl import adapters, events, handles
 from otel_kpi.packs.etl import instruments as names
 from otel_kpi.packs.etl.carrier import carrier
 from otel_kpi.packs.etl.datasets import dataset_names
-from otel_kpi.packs.etl.definition import Definition
-from otel_kpi.packs.etl.faults import failed
+from otel_kpi.packs.etl.definition import Definition, named
 from otel_kpi.packs.etl.heartbeat import HEARTBEAT
 from otel_kpi.packs.etl.links import Links, inbound, linked, span_contexts
 from otel_kpi.packs.etl.moments import iso
 from otel_kpi.packs.etl.scope import Scope, facts, innermost, start_span
 from otel_kpi.packs.etl.tally import Volumes, lock, nothing
+from otel_kpi.packs.faults import failed
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -57,7 +57,9 @@ class Run(Scope):
     due = float("inf")  # at the end it is known which of it a stage has told
 
     def __init__(self, definition: Runs) -> None:
-        super().__init__(_asked(definition.model) or definition.pipeline, definition.pipeline, None, None)
+        model = _asked(definition.model)
+        nobody = model is None or (isinstance(model, str) and not model)
+        super().__init__(definition.pipeline if nobody else model, definition.pipeline, None, None)
         self.run = self
         self.attempt = 1
         self.trigger: str | None = None
@@ -313,7 +315,7 @@ def run(  # noqa: PLR0913 - options with defaults, by name
         "inputs": inputs, "outputs": outputs, "run_id": run_id, "parent": parent, "kind": kind,
         "attributes": attributes,
     }  # fmt: skip
-    return Runs(str(name), options)
+    return Runs(named(name, "pipeline"), options)
 
 
 @overload

@@ -10,14 +10,15 @@ import time
 from typing import TYPE_CHECKING, Any, Final, Self
 
 from opentelemetry import context, trace
-from opentelemetry.trace import Link, SpanKind, Status, StatusCode
+from opentelemetry.trace import Link, SpanKind
 
 from otel_kpi.packs.etl import instruments as names
 from otel_kpi.packs.etl import underway
-from otel_kpi.packs.etl.faults import failed
 from otel_kpi.packs.etl.handles import SCOPE
 from otel_kpi.packs.etl.outcome import SUCCESS, Outcome, outcome
 from otel_kpi.packs.etl.tally import Tally, Volumes, lock
+from otel_kpi.packs.faults import failed
+from otel_kpi.packs.spans import mark
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -28,8 +29,6 @@ if TYPE_CHECKING:
 _INNERMOST: Final = context.create_key("otel_kpi.etl")
 _NOWHERE: Final = context.Context()
 _RESULT: Final = names.RESULT.name
-_RECORDED: Final = "_otel_kpi_etl_recorded"
-"""Attribute of an exception: in which trace a span has recorded it."""
 _tracer = trace.get_tracer(SCOPE)
 
 
@@ -98,7 +97,8 @@ class Scope(Tally):
             self._result = "failure" if isinstance(error, str) else outcome(error).result
             if self._result == "success":
                 self._result = "failure"
-            self._mark(Outcome(self._result, error, None) if isinstance(error, str) else outcome(error))
+            how = Outcome(self._result, error) if isinstance(error, str) else outcome(error)
+            mark(self.span, how.error_type, how.error)
         except Exception as fault:
             failed(f"the failure of a {self.what}", fault)
 
@@ -178,7 +178,7 @@ class Scope(Tally):
                 else:
                     span.set_attributes({_RESULT: how.result, **self._facts()})
                 if how is not SUCCESS:
-                    self._mark(how)
+                    mark(self.span, how.error_type, how.error)
         finally:
             span.end()
 
@@ -189,43 +189,6 @@ class Scope(Tally):
     def _facts(self) -> dict[str, Any]:
         """What its span says of its volume."""
         return facts(self.volumes, self.quality)
-
-    def _mark(self, how: Outcome) -> None:
-        """Write on the span what went wrong: the exception itself on the innermost alone."""
-        mark(self.span, how)
-
-
-def mark(span: Span, how: Outcome) -> None:
-    """Write on a span what went wrong, and record the exception unless a span inside of it has done so."""
-    if how.error_type is not None:
-        span.set_attribute(names.ERROR_TYPE.name, how.error_type)
-        span.set_status(Status(StatusCode.ERROR, _description(how)))
-    if how.error is not None:
-        record_once(span, how.error)
-
-
-def _description(how: Outcome) -> str | None:
-    if how.error is None:
-        return how.error_type
-    try:
-        return f"{type(how.error).__name__}: {how.error}"
-    except Exception:
-        return how.error_type  # its own text raises
-
-
-def record_once(span: Span, error: BaseException) -> None:
-    """Record an exception on a span, unless one inside of it in the same trace has done so."""
-    trace_id = span.get_span_context().trace_id
-    try:
-        if error.__dict__.get(_RECORDED) == trace_id:
-            return
-        error.__dict__[_RECORDED] = trace_id
-    except Exception:
-        pass  # an exception without attributes is recorded on every span
-    try:
-        span.record_exception(error)
-    except Exception as fault:
-        failed("an exception", fault)  # its own text raises
 
 
 def facts(volumes: Volumes, quality: float | None) -> dict[str, Any]:

@@ -11,10 +11,10 @@ from opentelemetry.trace import INVALID_SPAN
 from otel_kpi.packs.contexts import Inside
 from otel_kpi.packs.etl import handles
 from otel_kpi.packs.etl import instruments as names
-from otel_kpi.packs.etl.definition import Definition
-from otel_kpi.packs.etl.faults import failed
+from otel_kpi.packs.etl.definition import Definition, named
 from otel_kpi.packs.etl.heartbeat import HEARTBEAT
 from otel_kpi.packs.etl.scope import Scope, innermost, start_span
+from otel_kpi.packs.faults import failed
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -106,7 +106,7 @@ class Stages(Definition[Stage]):
         super().__init__()
         self.name = name
         self.type = stage_type(name if type is None else type)
-        self.pipeline = pipeline
+        self.pipeline = None if pipeline is None else named(pipeline, "other")
         self.model = model
         self.attributes = attributes
 
@@ -168,4 +168,4 @@ def stage(
         return Stages(name, type, pipeline, model, attributes)
     if callable(name):
         return Stages(getattr(name, "__name__", "stage"), type, pipeline, model, attributes)(name)
-    return Stages(str(name), type, pipeline, model, attributes)
+    return Stages(named(name, "stage"), type, pipeline, model, attributes)

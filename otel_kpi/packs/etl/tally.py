@@ -17,7 +17,7 @@ from otel_kpi import forks
 from otel_kpi.packs.etl import adapters, events, handles
 from otel_kpi.packs.etl.datasets import dataset_name
 from otel_kpi.packs.etl.moments import seconds_since_1970
-from otel_kpi.packs.faults import failed
+from otel_kpi.packs.faults import failed as not_recorded
 from otel_kpi.packs.outcome import error_type
 
 if TYPE_CHECKING:
@@ -183,7 +183,7 @@ class Tally:
                 for name in types:
                     self._error(name, 1)
         except Exception as error:
-            failed("errors of validation", error)
+            not_recorded("errors of validation", error)
 
     def data_points(self, count: int) -> None:
         """Count single values: a record of twelve columns is twelve."""
@@ -227,7 +227,7 @@ class Tally:
             handles.freshness_time.set(moment, self.model, name)
             handles.freshness_lag.set(0.0 if -_CLOCKS_DIFFER < lag < 0 else lag, self.model, name)
         except Exception as error:
-            failed("the freshness of a data set", error)
+            not_recorded("the freshness of a data set", error)
 
     def check(
         self,
@@ -247,7 +247,13 @@ class Tally:
             failed: How many records did not pass; that many errors of the type `name` are counted.
             severity: `critical`, `warning` or `info`.
         """
-        events.check_result(self, name, passed=bool(passed), column=column, failed=failed, severity=severity)
+        try:
+            # A column of truths has none of its own, and says so by raising.
+            passed = bool(passed)
+            events.check_result(self, name, passed=passed, column=column, failed=failed, severity=severity)
+        except Exception as error:
+            not_recorded("the result of a check", error)
+            return
         if not passed:
             self._error(name, 1 if failed is None else failed)
 
@@ -362,8 +368,11 @@ class Tally:
         if number is None or not 0 <= number < _MOST:
             handles.validation_errors.add(count, self.model, kind)  # which drops it, and says so
         elif number:
-            text = kind if isinstance(kind, str) else str(kind)
-            self._error(text[:_LONGEST], number)
+            try:
+                text = str(kind)[:_LONGEST]
+            except Exception:
+                text = "other"
+            self._error(text, number)
 
 
 def _whole(records: Any) -> int | None:

@@ -15,6 +15,7 @@ import polars as pl
 import pytest
 
 from otel_kpi import etl
+from otel_kpi.packs import faults
 
 if TYPE_CHECKING:
     from .conftest import Telemetry
@@ -139,7 +140,6 @@ def test_errors_may_be_told_in_three_ways(telemetry: Telemetry) -> None:
         stage.errors("c")
         stage.errors(None)  # type: ignore[arg-type] # what makes no sense is what is tested
         stage.errors({"a": float("nan"), "b": -3, "d": "x"})  # type: ignore[dict-item] # the same
-    from otel_kpi.packs.etl import faults
 
     assert faults.counted.pop("errors of validation") == 1
     for name, count in (("a", 4), ("b", 2), ("c", 1)):
@@ -370,3 +370,40 @@ def test_many_threads_may_begin_and_end_stages_of_one_run(telemetry: Telemetry) 
         assert etl.current() is run
     assert telemetry.attributes("run marketing")["kpi.etl.records.written"] == 200
     assert telemetry.value("kpi_etl_processors_active", model_name="marketing") == 0
+
+
+class Nothing:
+    """Has no text, no truth, no length, and equals nothing."""
+
+    __hash__ = None  # type: ignore[assignment] - that it has none
+
+    def refuse(self, *_: object) -> Any:
+        raise RuntimeError("no")
+
+    __str__ = __repr__ = __len__ = __iter__ = __bool__ = __eq__ = __getattr__ = refuse
+
+
+@pytest.mark.parametrize("wrong", [Nothing(), pd.Series([True, False]), pd.NA, np.array([1, 2])], ids=type)
+def test_nothing_that_is_said_raises_into_the_pipeline(telemetry: Telemetry, wrong: Any) -> None:
+    with etl.run(
+        wrong, model=wrong, run_id=wrong, nominal=wrong, links=wrong, attempt=wrong, outputs=[wrong]
+    ):
+        with etl.stage(wrong, type=wrong, pipeline=wrong, model=wrong, attributes=wrong) as stage:
+            stage.failed(wrong)
+        etl.invalid(3, wrong)
+        etl.rejected(wrong, wrong)
+        etl.errors({"a": wrong})
+        etl.errors([wrong])
+        etl.quality_score(wrong)
+        etl.freshness(wrong, wrong)
+        etl.retried(wrong)
+        etl.check("complete", wrong, column=wrong, failed=wrong, severity=wrong)
+        etl.check(wrong, False, column=wrong)
+        with etl.batches([[1]], size=wrong, stage=wrong, slow=wrong) as batches:
+            for _ in batches:
+                batches.count(valid=wrong)
+                batches.failed(wrong)
+    with etl.run("marketing"):
+        etl.read(3)
+    assert telemetry.records("extract", "read") == 3
+    faults.counted.clear()  # what was not recorded is counted there
