@@ -14,7 +14,8 @@ from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from support.measured import Measured, measured
 
-from otel_kpi.packs.etl import faults, scope, underway
+from otel_kpi.packs import faults
+from otel_kpi.packs.etl import scope, underway
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -538,7 +538,7 @@ def test_threads_may_share_one(telemetry: Telemetry) -> None:
 @pytest.mark.parametrize("size", [0, -1, 2.5, float("nan"), "ten", object()], ids=repr)
 @pytest.mark.usefixtures("telemetry")
 def test_senseless_size_costs_no_record(size: Any, caplog: pytest.LogCaptureFixture) -> None:
-    from otel_kpi.packs.etl import faults
+    from otel_kpi.packs import faults
 
     with etl.batches(range(1500), size=size, stage="load", pipeline="marketing") as batches:
         assert [len(batch) for batch in batches] == [1000, 500]

@@ -9,7 +9,8 @@ import pytest
 from opentelemetry import _logs, trace
 
 from otel_kpi import etl
-from otel_kpi.packs.etl import faults, scope
+from otel_kpi.packs import faults
+from otel_kpi.packs.etl import scope
 
 if TYPE_CHECKING:
     from collections.abc import Generator

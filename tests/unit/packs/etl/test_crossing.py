@@ -71,7 +71,7 @@ def test_manifest_that_is_none_is_empty(tmp_path: Path, text: str) -> None:
 
 
 def test_manifest_that_cannot_be_written_costs_nothing(telemetry: Telemetry, tmp_path: Path) -> None:
-    from otel_kpi.packs.etl import faults
+    from otel_kpi.packs import faults
 
     assert etl.write_manifest(tmp_path / "no" / "folder" / "a.csv") is None
     assert etl.write_manifest(17) is None  # type: ignore[arg-type] # what makes no sense is what is tested

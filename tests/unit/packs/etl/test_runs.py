@@ -363,7 +363,7 @@ def test_start_of_a_run_is_an_event_in_its_trace(telemetry: Telemetry) -> None:
 )
 @pytest.mark.filterwarnings("ignore")
 def test_senseless_options_cost_no_run(telemetry: Telemetry, options: dict[str, Any]) -> None:
-    from otel_kpi.packs.etl import faults
+    from otel_kpi.packs import faults
 
     with etl.run("marketing", **options):
         pass
