@@ -241,14 +241,24 @@ class Handle(Generic[I_co]):
             _logger.warning("%s takes %s; further ones are counted as %r", where, bound, OTHER)
 
     def _dropped(self, value: Any) -> None:
-        """Count a value that was not recorded."""
+        """Count a value that was not recorded, and say the first."""
         if not self._counts_losses:
-            LOSSES.dropped(self.declaration.name, reason(value))
+            self._lose(reason(value))
 
     def _failed(self, value: Any = 0) -> None:
         """Count a value that was not recorded since something raised: it was no number, or the fault is elsewhere."""
         if not self._counts_losses:
-            LOSSES.dropped(self.declaration.name, "error" if type(value) in _NUMBERS else reason(value))
+            self._lose("error" if type(value) in _NUMBERS else reason(value))
+
+    def _lose(self, why: str) -> None:
+        LOSSES.dropped(self.declaration.name, why)
+        if ("", why) not in self._warned:
+            self._warned.add(("", why))
+            _logger.warning(
+                "a value of %s was not recorded (%s); further ones are counted in otel_kpi.dropped_values",
+                self.declaration.name,
+                why,
+            )
 
     def _register(self) -> None:
         """Make the instrument of opentelemetry-api.

@@ -108,6 +108,22 @@ def test_what_is_no_number_is_dropped_and_counted_and_no_series_is_lost(
     assert sum(point.value for point in series.points("otel_kpi_dropped_values_total").values()) == 1
 
 
+def test_the_first_value_that_is_dropped_for_a_reason_is_said_without_it(
+    series: Measured, caplog: pytest.LogCaptureFixture
+) -> None:
+    record_in = _handle(Counter)
+    for value in ("secret", "secret", -1, -2):
+        record_in(value, "a")
+    assert [each.message for each in caplog.records] == [
+        f"a value of kpi.hostile.counter was not recorded ({reason}); further ones are counted in otel_kpi.dropped_values"
+        for reason in ("not_a_number", "negative")
+    ]
+    dropped = series.value(
+        "otel_kpi_dropped_values_total", instrument="kpi.hostile.counter", reason="negative"
+    )
+    assert dropped == 2
+
+
 @pytest.mark.parametrize("cls", list(_SERIES))
 def test_an_object_that_cannot_be_looked_at_is_dropped_as_a_value_and_other_as_a_label(
     series: Measured, cls: Any
