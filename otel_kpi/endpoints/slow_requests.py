@@ -89,7 +89,7 @@ def report(method: str, route: str | None, seconds: float, status: int | None) -
     try:
         _logger.warning(
             "Slow request detected: %s %s took %s (status %s)",
-            method,
+            fields["method"],
             fields["route"],
             fields["duration"],
             fields.get("statusCode", "none"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import datetime as dt
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -15,11 +16,13 @@ from slowapi.errors import RateLimitExceeded
 from slowapi.middleware import SlowAPIMiddleware
 from slowapi.util import get_remote_address
 from starlette.applications import Starlette
+from starlette.responses import PlainTextResponse
 from starlette.routing import Mount
 from support.measured import Measured, measured
 from support.web import ask, converse, scope_of
 
 from otel_kpi import security
+from otel_kpi.instrumentation.security.starlette import Instrumentor
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -283,6 +286,38 @@ def test_mounted_application_is_in_the_request_of_the_outer_one(series: Measured
     outer = Starlette(routes=[Mount("/api", app=application())])
     assert ask(outer, "/api/tutorial", authorization=f"Bearer {expired()}").status == 401
     assert attempts(series) == {("jwt", "failure", "expired"): 1}
+
+
+def test_application_that_is_called_from_within_without_a_network_has_requests_of_its_own(
+    series: Measured,
+) -> None:
+    inner = application()
+
+    def refused() -> bool:
+        return ask(inner, "/tutorial", authorization=f"Bearer {expired()}").status == 401
+
+    async def call(scope: Any, receive: Any, send: Any) -> None:
+        for _ in range(3):
+            assert await asyncio.to_thread(refused)
+        await PlainTextResponse("done")(scope, receive, send)
+
+    assert ask(Starlette(routes=[Mount("/", app=call)]), "/").status == 200
+    assert attempts(series) == {("jwt", "failure", "expired"): 3}
+
+
+def test_instrumented_twice_is_undone_once(series: Measured) -> None:
+    wrong = {"authorization": "Basic x"}
+    for _ in range(2):
+        Instrumentor().instrument()
+    ask(application(), "/tutorial", **wrong)
+    assert sum(attempts(series).values()) == 1
+    Instrumentor().uninstrument()
+    try:
+        assert not Instrumentor.active
+        ask(application(), "/tutorial", authorization=f"Bearer {token()}")
+        assert ("bearer", "success") not in attempts(series), "without a request nobody waits for its status"
+    finally:
+        Instrumentor().instrument()
 
 
 # --- slowapi
