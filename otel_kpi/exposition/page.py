@@ -195,7 +195,7 @@ def _table(title: str, name: str, rows: Iterable[tuple[str, Number, str]], kind:
     )
     return (
         f'<table class="{kind}"><caption>{escape(title)}</caption><thead><tr>'
-        f'<th scope="col">{escape(name.capitalize())}</th><th scope="col">Beside the largest</th>'
+        f'<th scope="col">{escape(name.capitalize())}</th><th scope="col">Relative</th>'
         f'<th scope="col" class="number">Count</th></tr></thead><tbody>{lines}</tbody></table>'
     )
 
