@@ -7,29 +7,27 @@ took and what the loop took are two numbers.
 
 from __future__ import annotations
 
-import inspect
 import operator
 import threading
 import time
-from collections.abc import AsyncIterable, Iterable
-from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar, cast, overload
+from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar, overload
 
 from opentelemetry import context
 
-from otel_kpi.packs.contexts import Inside
 from otel_kpi.packs.etl import handles
 from otel_kpi.packs.etl import instruments as names
 from otel_kpi.packs.etl.batch import Batch, Budget, told, write_span
 from otel_kpi.packs.etl.definition import named
 from otel_kpi.packs.etl.outcome import SUCCESS, Outcome, outcome
 from otel_kpi.packs.etl.scope import Scope, innermost
-from otel_kpi.packs.etl.slices import size_of, take, take_async, whole_slices
+from otel_kpi.packs.etl.slices import size_of
+from otel_kpi.packs.etl.source import Source
 from otel_kpi.packs.etl.stage import Stage, Stages
 from otel_kpi.packs.etl.tally import Tally, lock
 from otel_kpi.packs.faults import failed
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Iterator, Mapping
+    from collections.abc import AsyncIterable, AsyncIterator, Iterable, Iterator, Mapping
     from types import TracebackType
     from typing import Self
 
@@ -46,14 +44,10 @@ class Batches(Generic[T]):
     """Iterates over batches, once; made by `batches()`. For `for` and `async for`, best within `with`."""
 
     def __init__(self, source: Any, size: int | None, stages: Stages | None, slow: float | None) -> None:
-        self._source = source
-        self._size = size
+        self._source = Source(source, size)
         self._stages = stages
-        self._iterator: Any = None
         self._tally: Tally | None = None
         self._opening = threading.RLock()
-        self._rest: list[Any] = []
-        self._place: Context | None = None
         self._within: Context | None = None
         self._owned = False
         self._entered = False
@@ -145,8 +139,7 @@ class Batches(Generic[T]):
         await self._close_async(error)
 
     def __iter__(self) -> Iterator[T]:
-        if self._iterator is None and not isinstance(self._source, Iterable):
-            iter(self._source)  # raises what Python says of it
+        self._source.check()
         return self
 
     def __aiter__(self) -> AsyncIterator[T]:
@@ -157,14 +150,13 @@ class Batches(Generic[T]):
             raise StopIteration
         self._settle(SUCCESS)
         began = time.perf_counter()
-        pulled, known = self._resumed()
+        pulled = self._source.resumed()
+        known = len(pulled)
         try:
-            with (inside := self._inside()):
-                found = self._pull(pulled)
+            found = self._source.pull(self._context(), pulled)
         except BaseException as error:
             self._ran_dry(error, pulled, known)
             raise
-        self._remember(inside)
         return self._hand(found, began, known)
 
     async def __anext__(self) -> T:
@@ -172,22 +164,17 @@ class Batches(Generic[T]):
             raise StopAsyncIteration
         self._settle(SUCCESS)
         began = time.perf_counter()
-        pulled, known = self._resumed()
+        pulled = self._source.resumed()
+        known = len(pulled)
         try:
-            with (inside := self._inside()):
-                found = await self._pull_async(pulled)
+            found = await self._source.pull_async(self._context(), pulled)
         except BaseException as error:
             self._ran_dry(error, pulled, known)
             raise
-        self._remember(inside)
         return self._hand(found, began, known)
 
     def __length_hint__(self) -> int:
-        try:
-            length = len(self._source)
-        except TypeError:
-            return 0
-        return length if self._size is None else -(-length // self._size)
+        return self._source.length_hint()
 
     def __del__(self) -> None:
         try:
@@ -200,58 +187,7 @@ class Batches(Generic[T]):
         except Exception as error:
             failed("the end of abandoned batches", error)
 
-    # --- the source
-
-    def _resumed(self) -> tuple[list[Any], int]:
-        """What a source gave for a batch before it failed, or before a wait for the rest was cancelled; how many."""
-        if not self._rest:
-            return [], 0
-        with lock():
-            pulled, self._rest = self._rest, []
-        return pulled, len(pulled)
-
-    def _inside(self) -> Inside:
-        """Within the stage, and where a generator that is the source was when it gave its last value."""
-        return Inside(self._context() if self._place is None else self._place)
-
-    def _remember(self, inside: Inside) -> None:
-        if inspect.isgenerator(self._iterator) or inspect.isasyncgen(self._iterator):
-            self._place = inside.place
-
-    def _begin(self) -> Any:
-        with self._opening:  # two threads may ask for the first batch at once
-            if self._iterator is not None:
-                return self._iterator
-            slices = None if self._size is None else whole_slices(self._source, self._size)
-            iterator = iter(self._source) if slices is None else slices
-            if slices is not None:
-                self._size = None
-            self._iterator = iterator
-            return iterator
-
-    def _pull(self, pulled: list[Any]) -> Any:
-        iterator = self._begin() if self._iterator is None else self._iterator
-        if self._size is None:
-            return next(iterator)
-        take(iterator, self._size, pulled)
-        if not pulled:
-            raise StopIteration
-        return pulled
-
-    async def _pull_async(self, pulled: list[Any]) -> Any:
-        if not isinstance(self._source, AsyncIterable):
-            try:
-                return self._pull(pulled)
-            except StopIteration:
-                raise StopAsyncIteration from None
-        if self._iterator is None:
-            self._iterator = aiter(cast("AsyncIterable[Any]", self._source))
-        if self._size is None:
-            return await self._iterator.__anext__()
-        await take_async(self._iterator, self._size, pulled)
-        if not pulled:
-            raise StopAsyncIteration
-        return pulled
+    # --- what the source gives
 
     def _hand(self, found: Any, began: float, known: int) -> Any:
         """Count what came, of which some is counted already, and remember it as the batch that is worked on."""
@@ -273,7 +209,7 @@ class Batches(Generic[T]):
         if pulled:
             # The source gave these before it failed, or before the wait for more was cancelled.
             self._open()._count("read", len(pulled) - known)  # noqa: SLF001 - of the same pack
-            self._rest = pulled
+            self._source.keep(pulled)
         if not self._entered:
             self._end(None if isinstance(error, (StopIteration, StopAsyncIteration)) else error)
 
@@ -283,9 +219,7 @@ class Batches(Generic[T]):
         self._open()
         self._settle(SUCCESS if error is None else outcome(error))
         try:
-            if inspect.isgenerator(self._iterator):
-                with self._inside():
-                    self._iterator.close()
+            self._source.close(self._context())
         except BaseException as raised:
             error = raised
             raise
@@ -298,11 +232,7 @@ class Batches(Generic[T]):
         self._open()
         self._settle(SUCCESS if error is None else outcome(error))
         try:
-            with self._inside():
-                if inspect.isasyncgen(self._iterator):
-                    await self._iterator.aclose()
-                elif inspect.isgenerator(self._iterator):
-                    self._iterator.close()
+            await self._source.aclose(self._context())
         except BaseException as raised:
             error = raised
             raise
