@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from support.written import written
 
 from otel_kpi.exposition import processes
 from otel_kpi.exposition.exponential import Exponential
@@ -382,7 +383,7 @@ def test_versions_stay_apart(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "body", [b"", b"{}", b'{"format": "otel-kpi exposition 1"', b"x" * 100, None], ids=repr
+    "body", [b"", b"{}", b'{"format": "otel-kpi exposition 1"', b"x" * 100, None], ids=written
 )
 def test_a_file_that_is_no_snapshot_is_one_line_and_no_more(
     tmp_path: Path,

@@ -164,7 +164,7 @@ def test_a_redirect_is_not_followed(transport: Transport) -> None:
     ("value", "low", "high"),
     [
         ("7", 7, 7),
-        (formatdate(time.time() + 3600, usegmt=True), 300, 300),
+        pytest.param(formatdate(time.time() + 3600, usegmt=True), 300, 300, id="in an hour"),
         ("99999999999999999999", 300, 300),
     ],
 )

@@ -16,6 +16,7 @@ import polars as pl
 import pytest
 from opentelemetry import context, trace
 from opentelemetry.trace import StatusCode
+from support.written import written
 
 from otel_kpi import etl
 
@@ -224,7 +225,7 @@ def test_exception_of_the_source_keeps_what_it_gave(telemetry: Telemetry, how: s
     assert telemetry.result("load marketing") == "error"
 
 
-@pytest.mark.parametrize("error", [KeyboardInterrupt(), SystemExit(1), asyncio.CancelledError()], ids=repr)
+@pytest.mark.parametrize("error", [KeyboardInterrupt(), SystemExit(1), asyncio.CancelledError()], ids=written)
 def test_what_ends_a_process_ends_the_batch(telemetry: Telemetry, error: BaseException) -> None:
     def load() -> None:
         with etl.batches(range(100), size=10, stage="load", pipeline="marketing") as batches:
@@ -535,7 +536,7 @@ def test_threads_may_share_one(telemetry: Telemetry) -> None:
 # --- hostile values
 
 
-@pytest.mark.parametrize("size", [0, -1, 2.5, float("nan"), "ten", object()], ids=repr)
+@pytest.mark.parametrize("size", [0, -1, 2.5, float("nan"), "ten", object()], ids=written)
 @pytest.mark.usefixtures("telemetry")
 def test_senseless_size_costs_no_record(size: Any, caplog: pytest.LogCaptureFixture) -> None:
     from otel_kpi.packs import faults

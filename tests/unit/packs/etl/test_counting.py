@@ -13,6 +13,7 @@ import numpy as np
 import pandas as pd
 import polars as pl
 import pytest
+from support.written import written
 
 from otel_kpi import etl
 from otel_kpi.packs import faults
@@ -88,7 +89,7 @@ def test_what_is_no_number_of_records_is_dropped_and_counted(telemetry: Telemetr
     assert telemetry.attributes("load marketing")["kpi.etl.records.written"] == 5
 
 
-@pytest.mark.parametrize("bytes_", [float("nan"), -1, "many", object(), 2**70], ids=repr)
+@pytest.mark.parametrize("bytes_", [float("nan"), -1, "many", object(), 2**70], ids=written)
 def test_senseless_volume_is_dropped_and_the_records_stay(telemetry: Telemetry, bytes_: Any) -> None:
     with etl.stage("load", pipeline="marketing") as stage:
         stage.written(5, bytes=bytes_)
@@ -113,7 +114,7 @@ def test_no_data_is_not_zero_and_zero_is_data(telemetry: Telemetry) -> None:
     assert dropped(telemetry) == 1
 
 
-@pytest.mark.parametrize("score", [-0.1, 100.1, float("nan"), float("inf"), "good", None, object()], ids=repr)
+@pytest.mark.parametrize("score", [-0.1, 100.1, float("nan"), float("inf"), "good", None, object()], ids=written)
 def test_quality_outside_of_its_range_is_dropped(telemetry: Telemetry, score: Any) -> None:
     with etl.run("marketing") as run:
         run.quality_score(50)
@@ -280,7 +281,7 @@ def test_newest_record_is_understood_in_many_shapes(telemetry: Telemetry, newest
 @pytest.mark.parametrize(
     "newest",
     [pd.NaT, None, float("nan"), float("inf"), "yesterday", object(), [], np.datetime64("NaT")],
-    ids=repr,
+    ids=written,
 )
 def test_what_is_no_moment_is_dropped(telemetry: Telemetry, newest: Any) -> None:
     etl.freshness(newest, "facts", model="marketing")

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from opentelemetry import trace
 from opentelemetry.trace import SpanKind, StatusCode
+from support.written import written
 
 from otel_kpi import etl
 
@@ -115,7 +116,7 @@ def test_run_without_stages_counts_all_the_same(telemetry: Telemetry) -> None:
         (ExceptionGroup("two", [TimeoutError(), TimeoutError()]), "timeout"),
         (ExceptionGroup("two", [TimeoutError(), ValueError()]), "error"),
     ],
-    ids=repr,
+    ids=written,
 )
 def test_run_and_stage_say_how_they_ended(telemetry: Telemetry, error: BaseException, result: str) -> None:
     with pytest.raises(type(error)), etl.run("marketing"), etl.stage("load"):
@@ -359,7 +360,7 @@ def test_start_of_a_run_is_an_event_in_its_trace(telemetry: Telemetry) -> None:
         {"model": lambda: 1 / 0},
         {"run_id": lambda: 1 / 0},
     ],
-    ids=repr,
+    ids=written,
 )
 @pytest.mark.filterwarnings("ignore")
 def test_senseless_options_cost_no_run(telemetry: Telemetry, options: dict[str, Any]) -> None:

@@ -18,6 +18,7 @@ from opentelemetry.sdk._logs import LoggerProvider
 from opentelemetry.sdk._logs.export import InMemoryLogRecordExporter, SimpleLogRecordProcessor
 from support.children import environment, run
 from support.measured import Measured, measured
+from support.written import written
 
 from otel_kpi import security
 from otel_kpi.packs.security import attempts, clients, events, instruments, words
@@ -287,7 +288,7 @@ class TeapotError(Exception):
         (asyncio.CancelledError(), "cancellation"),
         (SystemExit(), "cancellation"),
     ],
-    ids=repr,
+    ids=written,
 )
 def test_secured_request_ends_as_its_exception_says(
     series: Measured, error: BaseException, result: str
