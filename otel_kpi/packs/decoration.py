@@ -91,8 +91,8 @@ def within(scope: Scope, function: Callable[[], Any]) -> Any:
 async def _awaited(
     scope: Scope, awaitable: Awaitable[Any], quiet: tuple[type[BaseException], ...] = ()
 ) -> Any:
-    scope.attach()
     try:
+        scope.attach()
         result = await awaitable
     except BaseException as error:
         scope.end(error)
@@ -108,8 +108,8 @@ def _around_call(
 ) -> Callable[..., Any]:
     def call(*args: Any, **kwargs: Any) -> Any:
         scope = begin()
-        scope.attach()
         try:
+            scope.attach()
             result = function(*args, **kwargs)
         except BaseException as error:
             scope.end(error)
