@@ -8,8 +8,11 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final, cast
 
+from otel_kpi.endpoints.catalogue import ENDPOINTS
+
 _logger: Final = logging.getLogger("otel_kpi.endpoints")
 
+_KNOWN: Final = frozenset(each.name for each in ENDPOINTS)
 _NAMES: Final = {
     "loopback": ("127.0.0.0/8", "::1/128"),
     "private": (
@@ -50,6 +53,11 @@ def allow_for(allowed: Allowed | Mapping[str, Allowed], name: str) -> Allow:
         name: The endpoint's.
     """
     if isinstance(allowed, Mapping):
+        unknown = [each for each in allowed if each != "*" and each not in _KNOWN]
+        if unknown and name not in allowed and "*" not in allowed:
+            # One of them may have been meant for it.
+            _logger.warning("nobody may ask for %s: allow= names no endpoint with %r", name, unknown[0])
+            return _nobody
         allowed = allowed.get(name, allowed.get("*"))
     if allowed is None:
         return _everybody

@@ -63,11 +63,15 @@ def add_endpoints(  # noqa: PLR0913 - what a person may choose
     Never raises.
     """
     try:
+        there = {each.path for each in app.router.routes if isinstance(each, _Route)}
+        placed = installed(prefix, paths)
         own = [
             _Route(app, path, endpoint, allow_for(allow, endpoint.name))
-            for endpoint, path in installed(prefix, paths)
-            if not any(isinstance(each, _Route) and each.path == path for each in app.router.routes)
+            for endpoint, path in placed
+            if path not in there
         ]
+        if allow is not None and len(own) < len(placed):
+            _logger.warning("endpoints were added before: who may ask is what that call says, not this one")
         # In front of what takes every path; `_Route` lets those that take the same one go first.
         app.router.routes[:0] = own
         if in_schema:

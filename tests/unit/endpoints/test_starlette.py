@@ -324,6 +324,9 @@ def vague(_caller: Caller) -> str:
         (["10.1.0.0/16", "loopback"], "10.2.2.3", {}, 403),
         (["not a network"], "127.0.0.1", {}, 403),
         (7, "127.0.0.1", {}, 403),
+        ({"heath": "loopback"}, "127.0.0.1", {}, 403),
+        ({"heath": "loopback", "*": None}, "127.0.0.1", {}, 200),
+        ({"metrics": "loopback"}, "8.8.8.8", {}, 200),
         (probes, "1.2.3.4", {"x-probe": "yes"}, 200),
         (probes, "1.2.3.4", {}, 403),
         (raises, "127.0.0.1", {}, 403),
@@ -334,6 +337,19 @@ def test_who_may_ask(allow: Any, address: str | None, headers: dict[str, str], s
     app = Starlette()
     add_endpoints(app, allow=allow)
     assert status_from(app, address, **headers) == status
+
+
+def test_a_second_call_that_says_who_may_ask_says_that_it_comes_too_late(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    app = Starlette()
+    add_endpoints(app)
+    add_endpoints(app)
+    assert not caplog.records
+    add_endpoints(app, allow="loopback")
+    assert [each.message for each in caplog.records] == [
+        "endpoints were added before: who may ask is what that call says, not this one"
+    ]
 
 
 @pytest.mark.parametrize("name", [b"x-forwarded-for", b"forwarded"])
