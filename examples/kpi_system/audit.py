@@ -66,11 +66,11 @@ def differences(plan: Plan, found: Found) -> list[str]:
         for key, least in sorted(plan.least.items())
         if not found.get(key, math.nan) >= least
     ]
-    unplanned = found.keys() - plan.counts.keys() - plan.present - plan.least.keys()
+    planned = plan.counts.keys() | plan.present | plan.possible | plan.least.keys()
     # What is 0 from the start, so that a rate has something to begin with, is no surprise.
     lines += [
         f"{key}: nobody planned it, {found[key]:g}"
-        for key in sorted(unplanned)
+        for key in sorted(found.keys() - planned)
         if OURS.match(key) and not re.search(r"_(sum|bucket)\{", key) and found[key]
     ]
     return lines

@@ -17,6 +17,7 @@ MIDDLEWARE = [
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
 ]
+PASSWORD_HASHERS = ["kpi_system.office.hashers.Scrypt"]
 DATABASES = {
     "default": {
         "ENGINE": "django.db.backends.sqlite3",

@@ -12,6 +12,7 @@ class Plan:
     Attributes:
         counts: By series, with labels: the value of a counter or a gauge, the number of values of a histogram.
         present: Series whose value nobody knows in advance.
+        possible: Series that are there if a process reports at the right moment, and for five minutes after that.
         least: Series of whose value only a lower bound is known.
         answers: Answers by request and status.
         received: Events that each client gets, in the order of `script.SUBSCRIPTIONS`.
@@ -19,6 +20,7 @@ class Plan:
 
     counts: dict[str, float] = field(default_factory=dict[str, float])
     present: set[str] = field(default_factory=set[str])
+    possible: set[str] = field(default_factory=set[str])
     least: dict[str, float] = field(default_factory=dict[str, float])
     answers: Counter[str] = field(default_factory=Counter[str])
     received: list[int] = field(default_factory=list[int])
@@ -47,6 +49,10 @@ class Plan:
         """Say that there is a series."""
         self.present.add(series(name, **labels))
 
+    def allow(self, name: str, **labels: str) -> None:
+        """Say that there may be a series."""
+        self.possible.add(series(name, **labels))
+
     def expect(self, name: str, least: float, /, **labels: str) -> None:
         """Say how much a series is at least."""
         self.least[series(name, **labels)] = least
@@ -56,6 +62,7 @@ class Plan:
         for key, number in other.counts.items():
             self.counts[key] = self.counts.get(key, 0) + number
         self.present |= other.present
+        self.possible |= other.possible
         self.least |= other.least
         self.answers += other.answers
 

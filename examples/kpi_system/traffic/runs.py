@@ -27,6 +27,7 @@ def run(made: Plan, model: str, trigger: str, *, broken: bool) -> None:
     _volume(made, model, broken=broken)
     for level in ("kpi_etl_pipeline_run_active", "kpi_etl_processors_active"):
         made.put(level, 0, **name)
+    made.allow("kpi_etl_pipeline_run_elapsed_seconds", **name)  # a report that is made during the run has it
     for last in ("kpi_etl_pipeline_last_run_time_seconds", "kpi_etl_pipeline_last_run_duration_seconds"):
         made.see(last, **name)
     if not broken:
