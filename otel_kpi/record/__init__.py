@@ -14,9 +14,9 @@ whoever calls `clear()`. Without an SDK the tallies are kept all the same, and g
 
 from __future__ import annotations
 
-import os
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
+from otel_kpi import forks
 from otel_kpi.record.distributions import BoundHistogram, HistogramHandle, fold
 from otel_kpi.record.handle import CHOICES, HANDLES, LOSSES, OTHER, UNKNOWN, Handle
 from otel_kpi.record.holdings import Tally, tallied, tallies
@@ -164,5 +164,4 @@ _overflowed_values = counter(OVERFLOWED_VALUES)
 LOSSES.dropped = lambda instrument, reason: _dropped_values.add(1, instrument, reason)
 LOSSES.overflowed = lambda instrument, attribute: _overflowed_values.add(1, instrument, attribute)
 
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_after_fork)
+forks.in_child(_after_fork)

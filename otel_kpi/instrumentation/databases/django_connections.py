@@ -7,13 +7,12 @@ A database with the option `pool` is told of by its pool.
 
 from __future__ import annotations
 
-import os
 import threading
 import weakref
 from time import perf_counter
 from typing import TYPE_CHECKING, Any, Final
 
-from otel_kpi import record
+from otel_kpi import forks, record
 from otel_kpi.instrumentation.databases.calls import Methods
 from otel_kpi.packs.database.instruments import DJANGO_CONNECTIONS
 from otel_kpi.packs.database.pools import Pool, Usage, pools
@@ -33,8 +32,7 @@ class _Wrappers:
     def __init__(self) -> None:
         self.forget()
         record.observe(DJANGO_CONNECTIONS, self._readings)
-        if hasattr(os, "register_at_fork"):
-            os.register_at_fork(after_in_child=self.forget)
+        forks.in_child(self.forget)
 
     def forget(self) -> None:
         """Begin anew in a forked child, which connects anew."""
