@@ -55,7 +55,8 @@ def demo(system: System, rounds: int) -> int:
         lines = asyncio.run(_played(system, plan, rounds, urls["prometheus"]))
     print(services.run_job(system), end="")
     print(f"{len(plan.counts) + len(plan.least)} series planned, {len(lines)} differ")
-    print("\n".join(lines))
+    for line in lines:
+        print(line)
     print(f"metrics  {urls['prometheus']}/graph?g0.expr=kpi_etl_quality_score")
     print(f"traces   {urls['jaeger']}/api/traces?service={services.JOB}")
     return 1 if lines else 0

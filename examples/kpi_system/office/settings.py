@@ -26,4 +26,4 @@ DATABASES = {
         "OPTIONS": {"timeout": 30, "transaction_mode": "IMMEDIATE"},
     }
 }
-USE_TZ = True
+TIME_ZONE = "UTC"  # else Django moves the clock of the whole process to Chicago
