@@ -63,8 +63,8 @@ class Instrument:
         """Attribute sets at most, without the one for overflow."""
         if self.series:
             return self.series
-        # One more for `other`, and one where the attribute may be missing.
-        return min(MOST_SERIES, prod(each.values + 1 + (not each.required) for each in self.attributes))
+        # One more for `other`, and one for `unknown`, or where the attribute may be missing.
+        return min(MOST_SERIES, prod(each.values + 2 for each in self.attributes))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -82,7 +82,7 @@ def test_the_page_has_every_part_of_a_pack() -> None:
     for part in (
         "`kpi_test_things_total`",
         "`<chat_prefix>_things_total`",
-        "At most 303 series",
+        "At most 408 series",
         "`good`, `bad`",
         "`kpi.test.done`",
         "| `http.server.request.duration` | `http.route` | `<chat_prefix>.things` | counted; `kpi.test.kind` from `good` |",

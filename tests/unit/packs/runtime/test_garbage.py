@@ -80,7 +80,8 @@ def test_collector_that_runs_while_a_measurement_has_its_lock_stops_nobody(serie
         thread.start()
         thread.join(30)
         assert not thread.is_alive()
-        assert series.value(TIME, cpython_gc_generation="2") > 0
+        # Not of the oldest: CPython passes over those while few objects are new.
+        assert series.value(TIME, cpython_gc_generation="0") > 0
     finally:
         gc.set_threshold(*threshold)
 
