@@ -6,7 +6,7 @@ import logging
 import math
 from dataclasses import dataclass, field
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any, Literal, cast
+from typing import TYPE_CHECKING, Any, Final, Literal, cast
 
 from opentelemetry.sdk.metrics.export import ExponentialHistogram, Gauge, Histogram, Sum
 
@@ -24,6 +24,7 @@ _logger = logging.getLogger("otel_kpi.exposition")
 
 Kind = Literal["counter", "updowncounter", "gauge", "histogram"]
 Number = int | float
+_LARGEST: Final = 2**1000
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,6 +130,9 @@ def _take(families: Families, metric: Metric, labels: Labels) -> None:
         except Exception as error:  # an attribute that cannot be written
             said_once(f"a series of {name} is left out: {error!r:.100}")
             continue
+        if _is_beyond(point.value if kind != "histogram" else point.sum):
+            said_once(f"a series of {name} is left out: it has more digits than a number may have")
+            continue
         if kind != "histogram":
             value: Value = point.value
         elif isinstance(metric.data, ExponentialHistogram):
@@ -138,6 +142,11 @@ def _take(families: Families, metric: Metric, labels: Labels) -> None:
         if text in series and kind != "gauge":
             value = added(series[text], value)
         series[text] = value
+
+
+def _is_beyond(value: Number) -> bool:
+    """Whether a whole number is larger than any of floating point: it can neither be added to one nor written."""
+    return isinstance(value, int) and not -_LARGEST < value < _LARGEST
 
 
 def family_name(metric: Metric) -> str:

@@ -280,6 +280,21 @@ def test_an_attribute_that_cannot_be_written_costs_its_own_series(form: str) -> 
     assert measured.samples(form)["c_total", frozenset({("a", "fine")})] == 2
 
 
+def test_a_number_that_is_beyond_numbers_costs_its_own_series(form: str) -> None:
+    measured = Measured()
+    counter, histogram = measured.meter.create_counter("c"), measured.meter.create_histogram("h")
+    for _ in range(20):  # the SDK takes each of them, and adds them up to more
+        counter.add(10**308, {"digits": "many"})
+        histogram.record(10**308, {"digits": "many"})
+    counter.add(2, {"digits": "2"})
+    counter.add(1.5, {"digits": "2"})
+    histogram.record(2, {"digits": "2"})
+    found = measured.samples(form)
+    labels = frozenset({("digits", "2")})
+    assert (found["c_total", labels], found["h_sum", labels]) == (3.5, 2)
+    assert not [name for name, labels in found if ("digits", "many") in labels]
+
+
 def test_nothing_measured_is_said_as_nothing() -> None:
     assert [line[:12] for line in Measured().exposed().splitlines()[2:]] == ["target_info{"]
     assert Measured().exposed("openmetrics").splitlines()[-1] == "# EOF"
