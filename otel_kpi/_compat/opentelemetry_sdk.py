@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any, Protocol, cast
 
 from opentelemetry.metrics import CallbackOptions
 
+from otel_kpi._compat.histograms import before_collection
+from otel_kpi._compat.observations import forget_unfinished, without_observed
 from otel_kpi._compat.processors import quiet_callbacks
 from otel_kpi._compat.series_starts import since, tell_series_starts
 
@@ -78,13 +80,18 @@ def read_metrics(
         reader: Whose sums are read; exemplars leave its reservoirs.
         asked: Whether the callbacks of an instrument, by its scope and its name, are asked; None is all of them.
         patience: Seconds to wait for another collection; then what needs no callback is read alone.
+
+    Raises:
+        TimeoutError: All callbacks were to be asked, and another collection asks them.
     """
     consumer: Any = provider._measurement_consumer
     storage: Any = consumer._reader_storages.get(reader)
     if storage is None:
         return None
     if not consumer._lock.acquire(timeout=patience):
-        return storage.collect()
+        if asked is None:
+            raise TimeoutError("another collection asks the callbacks")
+        return without_observed(storage).collect()
     try:
         for each in consumer._async_instruments:
             instrument: Any = getattr(each, "_instrument", each)
@@ -179,6 +186,7 @@ def guard_measurements(
     for each in consumer._async_instruments:
         quiet_callbacks(each, failed)
     consumer._async_instruments = [_Guarded(each, admit, followers) for each in consumer._async_instruments]
+    before_collection(provider, lambda: forget_unfinished(consumer))
     tell_series_starts()
 
 

@@ -58,9 +58,11 @@ class Source:
         """When callbacks were asked, in seconds of `time.monotonic`."""
 
     def ask(self) -> None:
-        """Read everything, callbacks included."""
-        record.fold()
-        data = _compat.read_metrics(self._provider, self._reader)
+        """Read everything, callbacks included; what they said before stays while another collection asks them."""
+        try:
+            data = _compat.read_metrics(self._provider, self._reader)
+        except TimeoutError:
+            return
         if data is not None:
             self._exemplars.taken(data, self._labels)
         self._keep(producers.completed(self._provider, data or MetricsData([])))
@@ -74,7 +76,6 @@ class Source:
         """What was measured until now; what only callbacks of the application know is as old as `asked_at` says."""
         # opentelemetry-sdk has the names of instruments in small letters.
         tallied = {(scope, name.lower()) for scope, name in record.tallied()}
-        record.fold()
         data = _compat.read_metrics(
             self._provider, self._reader, asked=lambda scope, name: (scope, name) in tallied
         )

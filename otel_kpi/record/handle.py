@@ -117,6 +117,8 @@ class Handle(Generic[I_co]):
         self._lock = threading.RLock()
         self._made: dict[MeterProvider | None, Any] = {}
         self.name: str | None = None
+        self.shared = False
+        """Whether others record in the same series, so that what is counted here is not all of it."""
         self._instrument: Any = None
         """That of opentelemetry-api; None when it is not recorded."""
         # Those that count losses would count themselves without end.
@@ -185,6 +187,7 @@ class Handle(Generic[I_co]):
         None when the instrument is not recorded.
         """
         cell = self._came.get(values) or self._find(values)
+        self.shared = True
         return None if cell is None else (self._instrument, cell.attributes)
 
     def _cell(self, attributes: Mapping[str, Any]) -> Cell:

@@ -45,9 +45,9 @@ def _tally(handle: Handle[Any]) -> Tally:
 
 
 def tallied() -> frozenset[tuple[str, str]]:
-    """Scope and name of the instruments that report what was counted here: to read them calls nobody."""
+    """Scope and name of the instruments that report what was counted here and all of it: to read them calls nobody."""
     return frozenset(
         (handle.scope, handle.name)
         for handle in tuple(HANDLES)
-        if handle.name is not None and not isinstance(handle, ObservedHandle)
+        if handle.name is not None and not handle.shared and not isinstance(handle, ObservedHandle)
     )

@@ -135,9 +135,58 @@ def test_metrics_are_read_without_an_export_and_without_callbacks_that_nobody_wa
     assert sorted(read()) == ["c", "o", "p"]
     consumer: Any = meters._measurement_consumer
     with consumer._lock:  # a callback that hangs
-        assert read(patience=0.01) == ["c"]
+        assert read(asked=only_o, patience=0.01) == ["c"]
+        with pytest.raises(TimeoutError):
+            read(patience=0.01)
     assert asked == ["o", "o", "p"]
     assert _compat.read_metrics(meters, InMemoryMetricReader()) is None
+
+
+def test_who_looks_takes_nothing_out_of_an_export_that_is_being_collected(
+    meters: MeterProvider, reader: InMemoryMetricReader
+) -> None:
+    inside, go_on = threading.Event(), threading.Event()
+
+    def slow(_options: CallbackOptions) -> list[Observation]:
+        inside.set()
+        assert go_on.wait(10)
+        return [Observation(2)]
+
+    meter = meters.get_meter("m")
+    meter.create_observable_counter("o", [lambda _options: [Observation(1)]])
+    meter.create_observable_gauge("g", [slow])
+    exported: list[Any] = []
+    export = threading.Thread(target=lambda: exported.extend(values(reader)))
+    export.start()
+    assert inside.wait(10)
+    assert _compat.read_metrics(meters, reader, asked=lambda _scope, _name: True, patience=0.01) is None
+    go_on.set()
+    export.join()
+    assert exported == [1, 2]
+
+
+def test_a_collection_that_was_given_up_is_not_added_to_the_next(
+    meters: MeterProvider, reader: InMemoryMetricReader
+) -> None:
+    takes = [0.05]
+
+    def quick(_options: CallbackOptions) -> list[Observation]:
+        return [Observation(1)]
+
+    def slow(_options: CallbackOptions) -> list[Observation]:
+        time.sleep(takes[0])  # longer than the collection may take
+        return [Observation(2)]
+
+    _compat.guard_measurements(meters, lambda _instrument, attributes: attributes)
+    meter = meters.get_meter("m")
+    meter.create_counter("c").add(4)
+    meter.create_observable_counter("o", [quick])
+    meter.create_observable_counter("s", [slow])
+    meter.create_observable_counter("last", [quick])  # the clock is looked at before each
+    with pytest.raises(Exception, match="Timed out"):
+        reader.collect(timeout_millis=1)
+    takes[0] = 0.0
+    assert sorted(values(reader)) == [1, 1, 2, 4]
 
 
 def test_a_provider_that_has_measured_nothing_says_who_it_is() -> None:

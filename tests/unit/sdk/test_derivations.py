@@ -19,6 +19,7 @@ from opentelemetry.sdk.trace import TracerProvider
 from support.measured import Measured
 
 from otel_kpi import _compat, record
+from otel_kpi.exposition.source import Source
 from otel_kpi.model import Attribute, Counter, Derivation, Gauge, Histogram
 from otel_kpi.packs import chat
 from otel_kpi.packs.chat.instruments import PACK
@@ -159,6 +160,19 @@ def test_connections_in_use_are_the_sum_of_all_pools(pipeline: Pipeline, *, obse
             counter.add(value, attributes)
     assert pipeline.measured.value("innatural_chatbot_db_connections") == 4
     assert pipeline.measured.value("innatural_chatbot_db_connections") == 4, "read once more"
+
+
+def test_who_looks_between_two_exports_sees_no_zero_for_what_follows_from_a_callback(
+    pipeline: Pipeline,
+) -> None:
+    pipeline.follow(*PACK.derivations)
+    used = {"db.client.connection.pool.name": "a", "db.client.connection.state": "used"}
+    pipeline.meter.create_observable_up_down_counter(
+        "db.client.connection.count", [lambda _options: [Observation(3, used)]], "{connection}"
+    )
+    source = Source(pipeline.provider, pipeline.measured.reader, exported=False)
+    source.ask()
+    assert source.families()["innatural_chatbot_db_connections"].series == {"": 3}
 
 
 def test_what_our_own_handles_add_up_is_followed_value_by_value(pipeline: Pipeline) -> None:
