@@ -5,6 +5,7 @@ Inside of a connection that is counted already these do nothing, so the same cod
 
 from __future__ import annotations
 
+import contextlib
 from typing import TYPE_CHECKING, Any, Final
 
 from opentelemetry import context, trace
@@ -85,13 +86,13 @@ def disconnected(connection: Connection | None = None, code: int = NORMAL, by: B
     """Count a client that went away.
 
     Args:
-        connection: What `connected()` returned. Without it any one of those that are open is taken, and since nobody
-            knows which it was, neither its duration nor its end is recorded.
+        connection: What `connected()` returned. Without it, as with a socket of the server's instead, any one of those
+            that are open is taken, and since nobody knows which it was, neither its duration nor its end is recorded.
         code: The close code.
         by: Who ended the connection.
     """
-    if connection is not None:
-        if connection in _without_name:
+    if isinstance(connection, Connection):
+        with contextlib.suppress(ValueError):  # another thread was first
             _without_name.remove(connection)
         connection.closed(code, by)
     elif current_server() is None:

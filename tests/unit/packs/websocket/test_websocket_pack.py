@@ -251,6 +251,17 @@ def test_client_that_is_gone_without_a_name_is_one_less(series: Measured) -> Non
     assert series.labels("kpi_websocket_connection_duration_seconds") == set(), "nobody knows which it was"
 
 
+@pytest.mark.parametrize("socket", [object(), "client-7", 5, {}])
+def test_client_that_is_gone_with_its_socket_is_one_less(series: Measured, socket: Any) -> None:
+    websocket.connected()
+    websocket.connected()
+    websocket.disconnected(socket)
+    assert series.value(ACTIVE) == 1
+    websocket.disconnected(socket)
+    websocket.disconnected(socket)
+    assert series.value(ACTIVE) == 0
+
+
 def test_connection_that_ends_twice_is_one_end(series: Measured) -> None:
     client = websocket.connected()
     for _ in range(2):
