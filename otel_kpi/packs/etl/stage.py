@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Final, TypeVar, overload
 
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
 
     from otel_kpi.packs.etl.outcome import Outcome
     from otel_kpi.packs.etl.run import Run
+
+_logger = logging.getLogger("otel_kpi.packs")
 
 F = TypeVar("F", bound="Callable[..., Any]")
 
@@ -47,6 +50,11 @@ def stage_type(name: str) -> str:
         return _type_of(name)
     except Exception:
         return "other"
+
+
+@lru_cache(256)
+def _say_unknown(word: str) -> None:
+    _logger.warning("stage type %.40r is none of %s; its series is 'other'", word, ", ".join(sorted(TYPES)))
 
 
 class Stage(Scope):
@@ -106,6 +114,8 @@ class Stages(Definition[Stage]):
         super().__init__()
         self.name = name
         self.type = stage_type(name if type is None else type)
+        if self.type == "other" and type not in {None, "other"}:
+            _say_unknown(str(type))
         self.pipeline = None if pipeline is None else named(pipeline, "other")
         self.model = model
         self.attributes = attributes

@@ -453,3 +453,18 @@ def test_what_is_no_function_comes_back(telemetry: Telemetry, caplog: pytest.Log
     assert etl.stage("load")(Thing) is Thing
     assert "is not watched" in caplog.text
     assert telemetry.names() == []
+
+
+def test_a_misspelt_type_of_a_stage_is_said_once(
+    telemetry: Telemetry, caplog: pytest.LogCaptureFixture
+) -> None:
+    for _ in range(3):
+        with etl.stage("clean", type="tranform"):
+            pass
+        with etl.stage("clean"), etl.stage("rest", type="other"):
+            pass
+    assert [line for line in caplog.messages if "tranform" in line] == [
+        "stage type 'tranform' is none of extract, load, store, transform, validate; its series is 'other'"
+    ]
+    assert len(caplog.messages) == 1
+    assert telemetry.names().count("clean") == 6
