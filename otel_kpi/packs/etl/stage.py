@@ -114,8 +114,8 @@ class Stages(Definition[Stage]):
         super().__init__()
         self.name = name
         self.type = stage_type(name if type is None else type)
-        if self.type == "other" and type not in {None, "other"}:
-            _say_unknown(str(type))
+        if self.type == "other" and isinstance(type, str) and type != "other":
+            _say_unknown(type)
         self.pipeline = None if pipeline is None else named(pipeline, "other")
         self.model = model
         self.attributes = attributes
