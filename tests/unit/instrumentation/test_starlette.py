@@ -131,8 +131,11 @@ def test_error_is_on_the_span_once_whoever_answers(captured: Captured, whose: st
     assert [event.name for event in span.events] == ["exception"]
     assert span.attributes is not None
     assert span.attributes["error.type"] == "500"
-    [point] = captured.points("http.server.request.duration")[-1:]
-    assert point.attributes["http.route"] == "/boom"
+    # Points of the tests before are there, too; the end of this request is the latest.
+    points = captured.points("http.server.request.duration")
+    assert "/boom" in [
+        point.attributes["http.route"] for point in points if point.attributes.get("error.type")
+    ]
 
 
 def test_background_task_is_after_the_request_and_in_its_trace(captured: Captured) -> None:
