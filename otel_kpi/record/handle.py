@@ -157,11 +157,11 @@ class Handle(Generic[I_co]):
 
     def _find(self, values: tuple[Any, ...]) -> Cell | None:
         """The series of these values, made if there is room; None when the instrument is not recorded."""
+        if self._instrument is None:
+            return None
         losses: list[tuple[str, str, int]] = []
         most = self.declaration.most_series
         with self._lock:
-            if self._instrument is None:
-                return None
             admitted = self._admit(values, losses)
             cell = self._series.get(admitted)
             if cell is None and len(self._series) >= most:
