@@ -52,10 +52,12 @@ def guard_wrapt(module_name: str, guard: Guard) -> None:
             args = (*args[:-1], guard(args[-1]))
         return original(*args, **kwargs)
 
-    for name, module in list(sys.modules.items()):
+    # `copy` and not `list(….items())`: before Python 3.12 each pair may begin a garbage collection, whose callbacks let
+    # other threads import.
+    for name, module in sys.modules.copy().items():
         if name != module_name and not name.startswith(f"{module_name}."):
             continue
-        for attribute, value in list(vars(module).items()):
+        for attribute, value in vars(module).copy().items():
             if value is original:
                 setattr(module, attribute, wrap_function_wrapper)
             elif value is wrapt:

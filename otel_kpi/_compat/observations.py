@@ -23,7 +23,7 @@ def forget_unfinished(consumer: Any) -> None:
     from opentelemetry.sdk.metrics._internal.aggregation import _LastValueAggregation, _SumAggregation
 
     for storage in consumer._reader_storages.values():
-        for instrument, matches in tuple(storage._instrument_view_instrument_matches.items()):
+        for instrument, matches in storage._instrument_view_instrument_matches.copy().items():
             if isinstance(instrument, Asynchronous):
                 for match in matches:
                     for aggregation in match._attributes_aggregation.values():
@@ -36,7 +36,7 @@ def without_observed(storage: Any) -> Any:
     part = copy.copy(storage)
     part._instrument_view_instrument_matches = {
         instrument: matches
-        for instrument, matches in tuple(storage._instrument_view_instrument_matches.items())
+        for instrument, matches in storage._instrument_view_instrument_matches.copy().items()
         if not isinstance(instrument, Asynchronous)
     }
     return part

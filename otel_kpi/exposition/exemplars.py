@@ -67,12 +67,12 @@ class Exemplars:
 
     def show(self, families: Families) -> None:
         """Give families the exemplars that lead to a trace."""
-        for (_, name, text), found in tuple(self._newest.items()):
+        for (_, name, text), found in self._newest.copy().items():
             family = families.get(name)
             if family is not None and text in family.series and family.kind in {"counter", "histogram"}:
                 samples = {
                     bucket: _sample(exemplar)
-                    for bucket, exemplar in tuple(found.items())
+                    for bucket, exemplar in found.copy().items()
                     if exemplar.trace_id and exemplar.span_id
                 }
                 if samples:

@@ -59,7 +59,7 @@ def _create(
 
 
 def _faults(_: CallbackOptions) -> Iterable[Observation]:
-    for name, count in tuple(FAULTS.counts.items()):
+    for name, count in FAULTS.counts.copy().items():
         yield Observation(count, {"otel.component.type": name})
 
 
@@ -68,7 +68,7 @@ def _exported(channels: Sequence[Channel]) -> Callable[[CallbackOptions], Iterab
         for channel in filter(_has_news, channels):
             component = {"otel.component.name": channel.exporter.destination}
             yield Observation(channel.tally.sent, component)
-            for reason, count in tuple(channel.tally.lost.items()):
+            for reason, count in channel.tally.lost.copy().items():
                 if reason != _BEFORE_EXPORT:
                     yield Observation(count, {**component, "error.type": reason})
 

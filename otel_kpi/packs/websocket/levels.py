@@ -74,9 +74,9 @@ def _active_filters() -> Iterable[tuple[int]]:
 def _buffer_sizes() -> Iterable[tuple[float, str | None]]:
     """Those that have no room of their own are one reading: two of one series would hide each other."""
     room = instruments.BUFFER.values
-    named = [(name, size) for name, size in tuple(_buffers.items()) if name != record.OTHER]
+    named = [(name, size) for name, size in _buffers.copy().items() if name != record.OTHER]
     yield from ((size, name) for name, size in named[:room])
-    rest = [*named[room:], *((name, size) for name, size in tuple(_buffers.items()) if name == record.OTHER)]
+    rest = [*named[room:], *((name, size) for name, size in _buffers.copy().items() if name == record.OTHER)]
     if rest:
         yield sum(size for _, size in rest), rest[0][0]
 
