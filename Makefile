@@ -50,7 +50,7 @@ check: setup  ## style, types, arrows between modules, generated files
 	@PYTHONPATH=tests $(RUN) python -m matrix --markdown | diff - docs/libraries.md
 
 unit: setup  ## the quick tests: in one process, those of drivers with a server of their own
-	@$(RUN) pytest tests/unit -m "not proof and not network"
+	@$(RUN) pytest tests/unit -n 2 -m "not proof and not network"
 
 test: check  ## every test, on the real services
 	@$(RUN) otel-kpi stack build

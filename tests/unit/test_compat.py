@@ -1069,7 +1069,9 @@ def test_upstreams_django_middleware_passes_over_what_it_is_told() -> None:
         _DjangoMiddleware._excluded_urls = before
 
 
-def test_upstreams_django_middleware_is_given_a_path_where_the_host_is_refused() -> None:
+def test_upstreams_django_middleware_is_given_a_path_where_the_host_is_refused(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     exceptions = pytest.importorskip("django.core.exceptions")
     from types import SimpleNamespace
 
@@ -1086,6 +1088,9 @@ def test_upstreams_django_middleware_is_given_a_path_where_the_host_is_refused()
 
     cls: Any = otel_middleware._DjangoMiddleware
     middleware = cls.__new__(cls)
+    for name in ("process_request", "process_response"):
+        # Other tests leave upstream's middleware guarded.
+        monkeypatch.setattr(cls, name, inspect.unwrap(cls.__dict__[name]))
     request = SimpleNamespace(get_host=refuse, build_absolute_uri=refuse, scheme="http", path="/a/")
     before = cls._excluded_urls
     cls._excluded_urls = SimpleNamespace(url_disabled=disabled)

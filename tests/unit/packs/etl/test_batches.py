@@ -490,10 +490,13 @@ def test_wait_that_is_cancelled_loses_no_record(telemetry: Telemetry) -> None:
 
 
 def test_batch_that_would_have_to_be_computed_is_not_asked_for_its_length(telemetry: Telemetry) -> None:
-    query = type(
-        "QuerySet", (), {"__module__": "django.db.models.query", "__len__": lambda _self: asked.append(1)}
-    )
     asked: list[int] = []
+
+    def computed(_query: object) -> int:
+        asked.append(1)
+        return 7
+
+    query = type("QuerySet", (), {"__module__": "django.db.models.query", "__len__": computed})
     with etl.batches([query(), query()], stage="load", pipeline="marketing") as batches:
         for _ in batches:
             batches.count(written=7)

@@ -114,7 +114,9 @@ def test_no_data_is_not_zero_and_zero_is_data(telemetry: Telemetry) -> None:
     assert dropped(telemetry) == 1
 
 
-@pytest.mark.parametrize("score", [-0.1, 100.1, float("nan"), float("inf"), "good", None, object()], ids=written)
+@pytest.mark.parametrize(
+    "score", [-0.1, 100.1, float("nan"), float("inf"), "good", None, object()], ids=written
+)
 def test_quality_outside_of_its_range_is_dropped(telemetry: Telemetry, score: Any) -> None:
     with etl.run("marketing") as run:
         run.quality_score(50)
