@@ -108,6 +108,12 @@ class Cell:
         self.value = value
 
 
+def _is_heard() -> bool:
+    """Whether somebody looks at what is recorded: without an SDK a library's helpers are silent."""
+    provider = CHOICES.provider or metrics.get_meter_provider()
+    return not type(provider).__module__.startswith("opentelemetry.metrics")
+
+
 class Handle(Generic[I_co]):
     """What every handle does: find the series of attribute values, within the budgets."""
 
@@ -235,7 +241,7 @@ class Handle(Generic[I_co]):
     def _overflowed(self, attribute: str, what: str, most: int) -> None:
         if not self._counts_losses:
             LOSSES.overflowed(self.declaration.name, attribute or "otel.metric.overflow")
-        if (attribute, what) not in self._warned:
+        if (attribute, what) not in self._warned and _is_heard():
             self._warned.add((attribute, what))
             where = (
                 f"attribute {attribute!r} of {self.declaration.name}" if attribute else self.declaration.name
@@ -255,7 +261,7 @@ class Handle(Generic[I_co]):
 
     def _lose(self, why: str) -> None:
         LOSSES.dropped(self.declaration.name, why)
-        if ("", why) not in self._warned:
+        if ("", why) not in self._warned and _is_heard():
             self._warned.add(("", why))
             _logger.warning(
                 "a value of %s was not recorded (%s); further ones are counted in otel_kpi.dropped_values",
