@@ -62,11 +62,12 @@ def _line(asked: Asked, answer: Answer, text: str, *, done: bool) -> dict[str, A
     if asked.route.endswith("/generate"):
         line["response"] = text
     else:
-        line["message"] = {"role": "assistant", "content": text}
+        message: dict[str, Any] = {"role": "assistant", "content": text}
         if answer.tools:
-            line["message"]["tool_calls"] = [
+            message["tool_calls"] = [
                 {"function": {"name": name, "arguments": dict(arguments)}} for name, arguments in answer.tools
             ]
+        line["message"] = message
     if done:
         line["done_reason"] = answer.finish or "stop"
         line |= _TIMES | (answer.counts({"prompt_eval_count": 10, "eval_count": 5}) or {})
