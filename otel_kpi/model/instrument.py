@@ -74,10 +74,12 @@ class Counter(Instrument):
     Attributes:
         initial: Attribute values of series that are there from the start, with 0: an alert on the first intrusion
             needs a value before it.
+        exact: What is added are decimals, and so is the total: money. It is exported as the nearest double.
     """
 
     kind: ClassVar[Kind] = "counter"
 
+    exact: bool = False
     initial: tuple[tuple[str, ...], ...] = ()
 
 

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from otel_kpi import forks
 from otel_kpi.record.distributions import BoundHistogram, HistogramHandle, fold
+from otel_kpi.record.exact import ExactCounterHandle
 from otel_kpi.record.handle import CHOICES, HANDLES, LOSSES, OTHER, UNKNOWN, Handle
 from otel_kpi.record.holdings import Tally, tallied, tallies
 from otel_kpi.record.own_instruments import DROPPED_VALUES, OVERFLOWED_VALUES
@@ -46,6 +47,7 @@ __all__ = [
     "BoundCounter",
     "BoundHistogram",
     "CounterHandle",
+    "ExactCounterHandle",
     "GaugeHandle",
     "HistogramHandle",
     "ObservedHandle",
@@ -53,6 +55,7 @@ __all__ = [
     "UpDownCounterHandle",
     "clear",
     "counter",
+    "exact_counter",
     "fold",
     "gauge",
     "histogram",
@@ -74,6 +77,11 @@ def _begun(handle: _Made) -> _Made:
 def counter(declaration: Counter, scope: str = "otel_kpi") -> CounterHandle:
     """A handle of a counter. `scope` is the instrumentation scope of its series."""
     return _begun(CounterHandle(declaration, scope))
+
+
+def exact_counter(declaration: Counter, scope: str = "otel_kpi") -> ExactCounterHandle:
+    """A handle of a counter whose totals are decimals: money."""
+    return _begun(ExactCounterHandle(declaration, scope))
 
 
 def up_down_counter(declaration: UpDownCounter, scope: str = "otel_kpi") -> UpDownCounterHandle:

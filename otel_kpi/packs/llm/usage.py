@@ -1,0 +1,128 @@
+"""What a call used, as its provider reported it, and the classes of tokens that follow from it. Pure.
+
+The keys are the units of genai-prices, which name everything that any provider bills: `input_tokens` with all that was
+sent, `cache_read_tokens` and `input_audio_tokens` as parts of it, `output_tokens` with `output_reasoning_tokens` as a
+part, `web_searches`. Providers that leave the cached tokens out of the input are put right where they are read.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, Final
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+_NONE: Final[Mapping[str, int]] = MappingProxyType({})
+_MOST: Final = 2**53
+_MODALITIES: Final = ("text", "image", "audio", "video")
+
+_PARTS: Final = MappingProxyType(
+    {
+        "input_tokens": ("cache_read_tokens", "cache_write_tokens", "input_tool_tokens"),
+        "output_tokens": ("output_reasoning_tokens", "output_citation_tokens"),
+    }
+)
+"""Of what a whole is made beside its plain rest; each token is in one part."""
+
+_CLASSES: Final = MappingProxyType(
+    {
+        "input_tokens": "input",
+        "cache_read_tokens": "cache_read",
+        "cache_write_tokens": "cache_write",
+        "input_tool_tokens": "tool",
+        "output_tokens": "output",
+        "output_reasoning_tokens": "reasoning",
+        "output_citation_tokens": "citation",
+    }
+)
+
+
+def _of_modality(key: str, modality: str) -> str:
+    """`cache_read_tokens` of `audio` is `cache_audio_read_tokens`."""
+    before, _, after = key.partition("_")
+    return f"{before}_{modality}_{after}"
+
+
+_BY_MODALITY: Final = MappingProxyType(
+    {key: tuple((each, _of_modality(key, each)) for each in _MODALITIES) for key in _CLASSES}
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """What a call used.
+
+    Attributes:
+        counts: By unit; only what the provider reported.
+        fault: Why the report cannot be true: `negative`, `not_a_number`, `inconsistent` (a part is more than its
+            whole); None where it can.
+    """
+
+    counts: Mapping[str, int] = _NONE
+    fault: str | None = None
+
+    @classmethod
+    def read(cls, counts: Mapping[str, Any]) -> Usage:
+        """Read a report; what is None in it was not reported. Never raises."""
+        read: dict[str, int] = {}
+        for key, value in counts.items():
+            if value is None:
+                continue
+            if type(value) is not int:
+                # Some APIs have whole numbers as `12.0`; a boolean is not a count.
+                if type(value) is not float or not value.is_integer():
+                    return cls(fault="not_a_number")
+                value = int(value)  # noqa: PLW2901 - the same number
+            if not 0 <= value < _MOST:
+                return cls(fault="negative" if value < 0 else "not_a_number")
+            read[key] = value
+        for whole, parts in _PARTS.items():
+            if whole in read and sum(read.get(part, 0) for part in parts) > read[whole]:
+                return cls(fault="inconsistent")
+        return cls(read)
+
+    def classes(self) -> Iterator[tuple[str, str, int]]:
+        """Give the class, the modality and the number of tokens, each token once and no class of none.
+
+        What is cached and of which modality is often reported side by side: then the part of the cache comes first,
+        and the modality has what is left.
+        """
+        counts = self.counts
+        for whole, parts in _PARTS.items():
+            if whole not in counts:
+                continue
+            rest = counts[whole]
+            taken = dict.fromkeys(_MODALITIES, 0)
+            for part in parts:
+                if (total := counts.get(part, 0)) == 0:
+                    continue
+                rest -= total
+                for modality, key in _BY_MODALITY[part]:
+                    if amount := min(counts.get(key, 0), total):
+                        total -= amount
+                        taken[modality] += amount
+                        yield _CLASSES[part], modality, amount
+                if total:
+                    yield _CLASSES[part], "unknown", total
+            for modality, key in _BY_MODALITY[whole]:
+                if (amount := min(counts.get(key, 0) - taken[modality], rest)) > 0:
+                    rest -= amount
+                    yield _CLASSES[whole], modality, amount
+            if rest:
+                yield _CLASSES[whole], "unknown", rest
+
+    def of(self, key: str) -> int | None:
+        """The count of a unit; None where it was not reported."""
+        return self.counts.get(key)
+
+    def by_modality(self, key: str) -> Iterator[tuple[str, int]]:
+        """Give the modalities of a unit of tokens with their number; what nobody says is `unknown`."""
+        rest = self.counts.get(key, 0)
+        for modality, part in _BY_MODALITY[key]:
+            if amount := min(self.counts.get(part, 0), rest):
+                rest -= amount
+                yield modality, amount
+        if rest:
+            yield "unknown", rest
