@@ -11,11 +11,21 @@ from support.llm.answers import as_events, as_json, event
 if TYPE_CHECKING:
     from support.llm.answers import Answer, Asked, Reply
 
-_PATH: Final = re.compile(r"/messages$")
+_PATH: Final = re.compile(r"/messages$|/publishers/anthropic/models/([^/]+):(?:rawPredict|streamRawPredict)$")
+_OF_A_DELTA: Final = (
+    "input_tokens",
+    "cache_creation_input_tokens",
+    "cache_read_input_tokens",
+    "server_tool_use",
+    "output_tokens",
+    "output_tokens_details",
+    "iterations",
+)
+"""What the last delta of a stream repeats; the parts of the cache and the tier come with the start alone."""
 
 
 def matches(asked: Asked) -> bool:
-    """Whether the path ends as Anthropic's."""
+    """Whether the path ends as Anthropic's, or as its models' on Vertex AI."""
     return _PATH.search(asked.route) is not None
 
 
@@ -54,6 +64,11 @@ def _stop_reason(answer: Answer) -> str:
     return answer.finish or ("tool_use" if answer.tools else "end_turn")
 
 
+def _model(asked: Asked) -> str | None:
+    found = _PATH.search(asked.route)
+    return asked.json.get("model") or (found[1] if found is not None else None)
+
+
 def _message(
     asked: Asked, answer: Answer, blocks: list[dict[str, Any]], usage: dict[str, Any] | None
 ) -> dict[str, Any]:
@@ -61,7 +76,7 @@ def _message(
         "id": f"msg_{len(asked.body)}",
         "type": "message",
         "role": "assistant",
-        "model": answer.model or asked.json.get("model") or "claude-sonnet-4-5",
+        "model": answer.model or _model(asked) or "claude-sonnet-4-5",
         "content": blocks,
         "stop_reason": _stop_reason(answer) if blocks else None,
         "stop_sequence": None,
@@ -70,8 +85,13 @@ def _message(
 
 
 def _stream(asked: Asked, answer: Answer) -> Reply:
+    return as_events([event(each, each["type"]) for each in events(asked, answer)])
+
+
+def events(asked: Asked, answer: Answer) -> list[dict[str, Any]]:
+    """What a stream tells; other formats carry it in frames of their own."""
     if isinstance(answer.body, list):
-        return as_events([event(each, each["type"]) for each in answer.body])
+        return answer.body  # pyright: ignore[reportUnknownVariableType] -- any JSON
     usage = _usage(answer)
     # Anthropic's own: the input's counts with the start, one token of output so far; the whole with the last delta.
     begun = None if usage is None else {**usage, "output_tokens": min(1, usage.get("output_tokens") or 0)}
@@ -81,14 +101,15 @@ def _stream(asked: Asked, answer: Answer) -> Reply:
         if index == 0:
             told.insert(2, {"type": "ping"})
     ended = {"type": "message_delta", "delta": {"stop_reason": _stop_reason(answer), "stop_sequence": None}}
-    told.append(ended | ({} if usage is None else {"usage": usage}))
+    total = {name: count for name, count in (usage or {}).items() if name in _OF_A_DELTA}
+    told.append(ended | ({} if usage is None else {"usage": total}))
     told.append({"type": "message_stop"})
     if answer.error_after is not None:
         told = [
             *told[: answer.error_after],
             {"type": "error", "error": {"type": "overloaded_error", "message": answer.error}},
         ]
-    return as_events([event(each, each["type"]) for each in told])
+    return told
 
 
 def _block(index: int, block: dict[str, Any], answer: Answer) -> list[dict[str, Any]]:
