@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from otel_kpi import health
     from otel_kpi.diagnosis import Report
-    from otel_kpi.packs import analytics, chat, etl, runtime, security, websocket
+    from otel_kpi.packs import analytics, chat, coaching, etl, llm, rag, runtime, security, websocket
     from otel_kpi.packs.analytics.engine import AnalyticsInstrumentation
     from otel_kpi.packs.code import timed
     from otel_kpi.packs.etl.processor import ETLInstrumentation
@@ -34,6 +34,7 @@ __all__ = [
     "capture_message",
     "chat",
     "clear_metrics",
+    "coaching",
     "configure",
     "configure_metrics",
     "doctor",
@@ -41,6 +42,8 @@ __all__ = [
     "flush",
     "get_instrumentation_health",
     "health",
+    "llm",
+    "rag",
     "runtime",
     "security",
     "set_user",
@@ -49,7 +52,7 @@ __all__ = [
     "websocket",
 ]
 
-_PACKS = frozenset({"analytics", "chat", "etl", "runtime", "security", "websocket"})
+_PACKS = frozenset({"analytics", "chat", "coaching", "etl", "llm", "rag", "runtime", "security", "websocket"})
 _LAZY = {
     "AnalyticsInstrumentation": "otel_kpi.packs.analytics.engine",
     "ETLInstrumentation": "otel_kpi.packs.etl.processor",
