@@ -469,6 +469,44 @@ class Settings:
         "instrumentor.",
     )
 
+    # --- calls of language models
+    genai_names: str = setting(
+        "OTEL_KPI_GENAI_NAMES",
+        one_of("installed", "latest", "both"),
+        "installed",
+        "Generation of the names of GenAI metrics: that of the installed packages, that of the latest conventions, or "
+        "both.",
+    )
+    genai_providers: tuple[tuple[str, Any], ...] = setting(
+        "OTEL_KPI_GENAI_PROVIDERS",
+        PAIRS,
+        (),
+        "Who serves models at an address that is not known: `llm.corp:8080=vllm,proxy.corp=openai`. The provider's "
+        "prices are used there.",
+    )
+    genai_nested: str = setting(
+        "OTEL_KPI_GENAI_NESTED",
+        one_of("provider", "upstream"),
+        "provider",
+        "What a framework's call says that contains a call of the provider's package: what the latter read, each request "
+        "counted once; or what upstream makes of the two.",
+    )
+    cost_aliases: tuple[str, ...] = setting(
+        "OTEL_KPI_COST_ALIASES",
+        NAMES,
+        (),
+        "Further names of an amount in US dollars on spans: `operation.cost` (Logfire), `gen_ai.usage.cost` (OpenLIT, "
+        "Langfuse; instead of `gen_ai.usage.cost.amount`), `llm.cost.total` (Phoenix), `gen_ai.cost.total_tokens` "
+        "(Sentry).",
+    )
+    llm_user: str = setting(
+        "OTEL_KPI_LLM_USER",
+        one_of("hash", "id"),
+        "hash",
+        "What spans say of the user of `llm.context(user=…)`: a hash keyed by `OTEL_KPI_REDACT_HASH_KEY`, or the id as "
+        "it is.",
+    )
+
     # --- errors to Sentry
     sentry_dsn: str | None = setting(
         "SENTRY_DSN",

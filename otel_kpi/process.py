@@ -264,11 +264,22 @@ def _configure(code: dict[str, Any]) -> None:
         compatibility=settings.compatibility_series,
         prefixes={"chat": settings.chat_prefix} if settings.chat_prefix else {},
     )
-    # The pack is imported when it is used, which may be later than this and is never from here.
-    os.environ["OTEL_KPI_ETL_HEARTBEAT_INTERVAL"] = str(settings.etl_heartbeat_interval)
+    os.environ.update(_read_by_packs(settings))
     _configure_pipeline(settings, declared.parts_for(resolved, os.environ, code) if declared else None)
     if settings.sentry_dsn is not None:
         _start_sentry(settings)
+
+
+def _read_by_packs(settings: Settings) -> dict[str, str]:
+    """What packs read of the environment: they are imported when they are used, which is later and never from here."""
+    return {
+        "OTEL_KPI_ETL_HEARTBEAT_INTERVAL": str(settings.etl_heartbeat_interval),
+        "OTEL_KPI_GENAI_NAMES": settings.genai_names,
+        "OTEL_KPI_GENAI_PROVIDERS": ",".join(f"{host}={name}" for host, name in settings.genai_providers),
+        "OTEL_KPI_GENAI_NESTED": settings.genai_nested,
+        "OTEL_KPI_COST_ALIASES": ",".join(settings.cost_aliases),
+        "OTEL_KPI_LLM_USER": settings.llm_user,
+    }
 
 
 def _configure_pipeline(settings: Settings, parts: Parts | None) -> None:

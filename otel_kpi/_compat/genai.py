@@ -51,7 +51,9 @@ def follow_invocations(
         finishes = (InferenceInvocation._apply_finish, EmbeddingInvocation._apply_finish)
         starts = (TelemetryHandler.inference, TelemetryHandler.embedding)
     except (ImportError, AttributeError) as error:
-        _logger.warning("calls of language models have no price: opentelemetry-util-genai has changed (%r)", error)
+        _logger.warning(
+            "calls of language models have no price: opentelemetry-util-genai has changed (%r)", error
+        )
         return False
     if getattr(TelemetryHandler, _DONE, False):
         return True

@@ -127,13 +127,13 @@ def _upstream() -> Iterator[Instrumentable]:
 
 
 def _rows() -> Iterator[Instrumentable]:
-    """Rows that need a package of upstream's which is not among our own dependencies here."""
+    """Rows that need a package of upstream's which is not among our own dependencies here; an extra says so itself."""
     for row in TABLE:
         modules = [
             name for name in (row.instrumentor.partition(":")[0], *row.waits_for) if _is_instrumentor(name)
         ]
         absent = next((name for name in modules if _find(name) is None), None)
-        if absent is None or not row.distribution or row.when == "never":
+        if absent is None or not row.distribution or row.when == "never" or row.extra:
             continue
         instrumentor = f"{_LOCKSTEP}-{absent.split('.')[2].replace('_', '-')}"
         requirement = f"{instrumentor}=={{}}"

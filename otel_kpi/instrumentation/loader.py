@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import importlib.util
 import logging
 import os
 import sys
@@ -27,6 +28,9 @@ _placing: Final[ContextVar[str]] = ContextVar("otel_kpi_placing", default="")
 
 _OTHER_NAMES: Final = {"psycopg2": ("psycopg2-binary",)}
 """Distributions that carry the same library, by the name in the table."""
+
+_EXTRAS: Final = {"llm": "opentelemetry.util.genai"}
+"""A module that each extra brings, by the extra's name."""
 
 _NONE: Final[Mapping[str, Mapping[str, Any]]] = MappingProxyType({})
 
@@ -209,6 +213,9 @@ class Loader:
             if row.specifier is not None and not _within(entry.version, row.specifier):
                 self._skip(entry, f"our tests cover {row.specifier}")
                 return
+            if row.extra and not _has_extra(row.extra):
+                self._skip(entry, f"it takes: pip install 'otel-kpi[{row.extra}]'", quiet=row.quiet)
+                return
             instrumentor = _called(row.instrumentor)
             if instrumentor.is_instrumented_by_opentelemetry:
                 entry.become("foreign", "instrumented by the application")
@@ -265,9 +272,10 @@ class Loader:
         entry.yielding = theirs
         theirs.instrument = instrument
 
-    def _skip(self, entry: _Entry, reason: str) -> None:
+    def _skip(self, entry: _Entry, reason: str, *, quiet: bool = False) -> None:
         entry.become("skipped", reason)
-        _logger.warning("%s %s is not instrumented: %s", entry.row.name, entry.version, reason)
+        say = _logger.debug if quiet else _logger.warning
+        say("%s %s is not instrumented: %s", entry.row.name, entry.version, reason)
 
     def _fail(self, entry: _Entry, error: BaseException) -> None:
         entry.become("failed", repr(error))
@@ -298,6 +306,13 @@ def _tested_by_us(row: Row) -> bool:
 def _asked_for(row: Row) -> bool:
     settings = (os.environ.get(name, "").strip().lower() for name in row.asked_by)
     return not row.asked_by or any(setting not in {"", "false"} for setting in settings)
+
+
+def _has_extra(name: str) -> bool:
+    try:
+        return importlib.util.find_spec(_EXTRAS[name]) is not None
+    except ImportError:
+        return False
 
 
 def _called(path: str) -> Any:

@@ -40,6 +40,8 @@ class Row:
         prepare: `module:function`, called before `instrument()` where upstream's class leaves something out.
         asked_by: Environment variables; without one of them the row stays away, for `reason`.
         reason: Why a row that does not load is there.
+        extra: Extra of otel-kpi that brings what the instrumentor stands on; without it the row is left alone.
+        quiet: Whether that is worth no line: the library serves for more than the row is about.
     """
 
     name: str
@@ -53,6 +55,8 @@ class Row:
     prepare: str = ""
     asked_by: tuple[str, ...] = ()
     reason: str = ""
+    extra: str = ""
+    quiet: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,6 +114,21 @@ def _security(name: str, target: str, distribution: str, specifier: str, of: str
     """What tells the security pack who was refused, and why; `security/__init__.py` says how."""
     module = of or f"{name.removesuffix('_security')}:Instrumentor"
     return Row(name, target, f"otel_kpi.instrumentation.security.{module}", distribution, specifier)
+
+
+def _genai(name: str, target: str, instrumentor: str, distribution: str, specifier: str) -> Row:
+    """A library for language models with an official instrumentor; `llm/<name>.py` has what that leaves out."""
+    module = f"{_UPSTREAM}.genai.{name}"
+    return Row(
+        name,
+        target,
+        f"{module}:{instrumentor}",
+        distribution,
+        specifier,
+        waits_for=(module,),
+        prepare=f"otel_kpi.instrumentation.llm.{name}:prepare",
+        extra="llm",
+    )
 
 
 TABLE: Final = (
@@ -324,6 +343,25 @@ TABLE: Final = (
         "channels",
         ">=4,<5",
     ),
+    # --- language models; the packages come with otel-kpi[llm]
+    _genai("openai", "openai", "OpenAIInstrumentor", "openai", ">=1.50,<4"),
+    _genai("anthropic", "anthropic", "AnthropicInstrumentor", "anthropic", ">=0.51,<3"),
+    Row(
+        "google-genai",
+        "google.genai",
+        f"{_UPSTREAM}.google_genai:GoogleGenAiSdkInstrumentor",
+        "google-genai",
+        ">=1.32,<4",
+        waits_for=(f"{_UPSTREAM}.google_genai",),
+        prepare="otel_kpi.instrumentation.llm.google_genai:prepare",
+        extra="llm",
+    ),
+    replace(
+        _genai("bedrock", "botocore.client", "BedrockInstrumentor", "botocore", ">=1.40.46,<2"), quiet=True
+    ),
+    _genai("langchain", "langchain_core.callbacks", "LangChainInstrumentor", "langchain-core", ">=0.3,<2"),
+    _genai("llama_index", "llama_index.core", "LlamaIndexInstrumentor", "llama-index-core", ">=0.14.19,<1"),
+    _genai("openai_agents", "agents", "OpenAIAgentsInstrumentor", "openai-agents", ">=0.3.3,<1"),
     Row("threading", "threading", "otel_kpi.instrumentation.runtime.threading:Instrumentor", when="now"),
     Row(
         "system_metrics",

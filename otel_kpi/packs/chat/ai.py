@@ -5,8 +5,6 @@ from __future__ import annotations
 import time
 from typing import Final
 
-from otel_kpi.packs.chat import handles
-
 _EPOCH: Final = 1_000_000_000
 """Seconds since 1970 are above it since 2001, and a machine's since its start are below it for 31 years."""
 
@@ -38,13 +36,23 @@ def track_ai_request(  # noqa: PLR0913 - S2's five, in its order
     ``gen_ai_client_token_usage``; from them follow ``<prefix>_ai_request_duration_seconds{model,status}`` and
     ``<prefix>_ai_tokens_total{model,type}``, as they do for a library that is instrumented.
     """
+    # With the pack of language models come its instruments, which a service without any does not have.
+    from otel_kpi.packs.llm import attribution, calls
+
     try:
         failure = None if success else error_type or "_OTHER"
         duration = (time.time() if start > _EPOCH else time.perf_counter()) - start
     except Exception:
         failure, duration = None, float("nan")  # not a number: dropped, and counted
-    handles.operation_duration.record(duration, "chat", provider, model, failure)
-    if prompt_tokens is not None:
-        handles.token_usage.record(prompt_tokens, "chat", provider, model, "input")
-    if completion_tokens is not None:
-        handles.token_usage.record(completion_tokens, "chat", provider, model, "output")
+    known = {"input_tokens": prompt_tokens, "output_tokens": completion_tokens}
+    calls.recorded_by_hand(
+        calls.Call(
+            provider=provider,
+            request_model=model,
+            counts={key: count for key, count in known.items() if count is not None},
+            attribution=attribution.current(),
+            error=failure,
+            answered=failure is None,
+            seconds=duration,
+        )
+    )

@@ -19,9 +19,6 @@ rate_limit_hits: Final = record.counter(instruments.RATE_LIMIT_HITS, SCOPE)
 validation_errors: Final = record.counter(instruments.VALIDATION_ERRORS, SCOPE)
 errors: Final = record.counter(instruments.ERRORS, SCOPE)
 
-operation_duration: Final = record.histogram(instruments.GEN_AI_OPERATION_DURATION, SCOPE)
-token_usage: Final = record.histogram(instruments.GEN_AI_TOKEN_USAGE, SCOPE)
-
 chat_active_sessions: Final = record.up_down_counter(instruments.CHAT_ACTIVE_SESSIONS, SCOPE)
 chat_messages: Final = record.counter(instruments.CHAT_MESSAGES, SCOPE)
 chat_product_recommendations: Final = record.counter(instruments.CHAT_PRODUCT_RECOMMENDATIONS, SCOPE)

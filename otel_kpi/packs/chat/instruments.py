@@ -124,65 +124,6 @@ ERRORS: Final = Counter(
     systems=("S2",),
 )
 
-# --- calls of a language model, where no instrumentor sees them
-
-_OPERATION: Final = Attribute(
-    name="gen_ai.operation.name", brief="What was asked for.", budget=10, examples=("chat",), source=_GEN_AI
-)
-_PROVIDER: Final = Attribute(
-    name="gen_ai.provider.name",
-    brief="Who serves the model.",
-    budget=20,
-    examples=("openai",),
-    source=_GEN_AI,
-    required=False,
-)
-_REQUEST_MODEL: Final = Attribute(
-    name="gen_ai.request.model",
-    brief="The model that was asked for.",
-    budget=30,
-    examples=("gpt-4",),
-    source=_GEN_AI,
-)
-_TOKEN_TYPE: Final = Attribute(
-    name="gen_ai.token.type",
-    brief="Whether they were sent or made.",
-    members=("input", "output"),
-    source=_GEN_AI,
-)
-_CALL_ERROR: Final = Attribute(
-    name="error.type",
-    brief="Why the call failed.",
-    budget=50,
-    examples=("TimeoutError",),
-    source=_GEN_AI,
-    required=False,
-)
-
-GEN_AI_OPERATION_DURATION: Final = Histogram(
-    name="gen_ai.client.operation.duration",
-    unit="s",
-    brief="Time of a call of a language model.",
-    attributes=(_OPERATION, _PROVIDER, _REQUEST_MODEL, _CALL_ERROR),
-    buckets=(0.01, 0.02, 0.04, 0.08, 0.16, 0.32, 0.64, 1.28, 2.56, 5.12, 10.24, 20.48, 40.96, 81.92),
-    source=_GEN_AI,
-    systems=("S2",),
-    series=500,
-)
-GEN_AI_TOKEN_USAGE: Final = Histogram(
-    name="gen_ai.client.token.usage",
-    unit="{token}",
-    brief="Tokens of a call of a language model.",
-    attributes=(_OPERATION, _PROVIDER, _REQUEST_MODEL, _TOKEN_TYPE),
-    buckets=(
-        1.0, 4.0, 16.0, 64.0, 256.0, 1024.0, 4096.0, 16_384.0, 65_536.0, 262_144.0, 1_048_576.0, 4_194_304.0,
-        16_777_216.0, 67_108_864.0,
-    ),
-    source=_GEN_AI,
-    systems=("S2",),
-    series=500,
-)  # fmt: skip
-
 # --- the fourteen of the older system
 
 _METHOD: Final = Attribute(
@@ -455,8 +396,6 @@ PACK: Final = Pack(
         RATE_LIMIT_HITS,
         VALIDATION_ERRORS,
         ERRORS,
-        GEN_AI_OPERATION_DURATION,
-        GEN_AI_TOKEN_USAGE,
         CHAT_HTTP_REQUEST_DURATION,
         CHAT_HTTP_REQUESTS,
         CHAT_ACTIVE_SESSIONS,

@@ -124,13 +124,11 @@ class Attributed:
         return attributed  # type: ignore[return-value]  # the same signature
 
 
-def context(
-    tenant: str | None = None, feature: str | None = None, user: str | None = None
-) -> Attributed:
+def context(tenant: str | None = None, feature: str | None = None, user: str | None = None) -> Attributed:
     """Say for whom and for what the calls within are made.
 
     Args:
-        tenant: The customer who pays, a short name; at most 300 distinct ones on metrics, more are `other`.
+        tenant: The customer who pays, a short name; at most 200 distinct ones on metrics, more are `other`.
         feature: What of the application it is for, `"summary"`; at most 60.
         user: The user's id. It is on spans only, as `user.hash`: keyed by `OTEL_KPI_REDACT_HASH_KEY`.
 

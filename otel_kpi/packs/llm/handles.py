@@ -26,6 +26,7 @@ rate_limit_remaining: Final = record.gauge(instruments.RATE_LIMIT_REMAINING, SCO
 rate_limit_reset: Final = record.gauge(instruments.RATE_LIMIT_RESET, SCOPE)
 latest_duration: Final = record.histogram(instruments.LATEST_DURATION, SCOPE)
 latest_first_chunk: Final = record.histogram(instruments.LATEST_FIRST_CHUNK, SCOPE)
+latest_per_chunk: Final = record.histogram(instruments.LATEST_PER_CHUNK, SCOPE)
 latest_input: Final = record.counter(instruments.LATEST_INPUT, SCOPE)
 latest_output: Final = record.counter(instruments.LATEST_OUTPUT, SCOPE)
 latest_cache_read: Final = record.counter(instruments.LATEST_CACHE_READ, SCOPE)

@@ -13,8 +13,8 @@ from otel_kpi.model import Attribute, Counter, Derivation, Gauge, Histogram, Pac
 from otel_kpi.packs.llm import names
 
 _GEN_AI: Final = "OpenTelemetry https://opentelemetry.io/docs/specs/semconv/gen-ai/gen-ai-metrics/"
-_LATEST: Final = "open-telemetry/semantic-conventions-genai#374, #521"
-_COST: Final = "open-telemetry/semantic-conventions-genai#443"
+_LATEST: Final = "OpenTelemetry open-telemetry/semantic-conventions-genai#374, #521"
+_COST: Final = "OpenTelemetry (proposed) open-telemetry/semantic-conventions-genai#443"
 _SECONDS: Final = (0.01, 0.02, 0.04, 0.08, 0.16, 0.32, 0.64, 1.28, 2.56, 5.12, 10.24, 20.48, 40.96, 81.92)
 _TOKENS: Final = tuple(float(4**power) for power in range(14))
 _SERIES: Final = 2_000
@@ -81,7 +81,7 @@ ERROR_TYPE: Final = Attribute(
 TENANT: Final = Attribute(
     name="kpi.tenant",
     brief="For whom the call was made, as `llm.context(tenant=…)` says.",
-    budget=300,
+    budget=200,
     examples=("acme",),
     source="D4: cost per tenant",
     required=False,
@@ -174,6 +174,15 @@ LATEST_FIRST_CHUNK: Final = Histogram(
     name=names.LATEST.time_to_first_chunk,
     unit="s",
     brief="Time until the first part of a streamed answer.",
+    attributes=_CALL,
+    buckets=_SECONDS,
+    source=_LATEST,
+    series=_SERIES,
+)
+LATEST_PER_CHUNK: Final = Histogram(
+    name=names.LATEST.time_per_output_chunk,
+    unit="s",
+    brief="Time between two parts of a streamed answer.",
     attributes=_CALL,
     buckets=_SECONDS,
     source=_LATEST,
@@ -477,6 +486,7 @@ PACK: Final = Pack(
         RATE_LIMIT_RESET,
         LATEST_DURATION,
         LATEST_FIRST_CHUNK,
+        LATEST_PER_CHUNK,
         LATEST_INPUT,
         LATEST_OUTPUT,
         LATEST_CACHE_READ,

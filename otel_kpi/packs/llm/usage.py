@@ -7,14 +7,13 @@ part, `web_searches`. Providers that leave the cached tokens out of the input ar
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-_NONE: Final[Mapping[str, int]] = MappingProxyType({})
 _MOST: Final = 2**53
 _MODALITIES: Final = ("text", "image", "audio", "video")
 
@@ -60,7 +59,7 @@ class Usage:
             whole); None where it can.
     """
 
-    counts: Mapping[str, int] = _NONE
+    counts: Mapping[str, int] = field(default_factory=dict[str, int])
     fault: str | None = None
 
     @classmethod

@@ -1,0 +1,169 @@
+"""What follows from every call that a package of OpenTelemetry's sees: provider, price, tokens by class, retries, limits.
+
+It hangs on the invocations of opentelemetry-util-genai, so whatever stands on that has all of it; `_compat/genai.py`
+says how. Nothing here raises into the call, and nothing waits.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+import timeit
+from typing import TYPE_CHECKING, Any, Final
+
+from otel_kpi._compat import genai
+from otel_kpi.instrumentation.llm import generations, limits, underway
+from otel_kpi.instrumentation.llm.providers import is_named_by_user, provider_of
+from otel_kpi.packs.llm import attribution, calls, handles, prices
+
+if TYPE_CHECKING:
+    from otel_kpi.instrumentation.llm.underway import Seen
+
+_logger: Final = logging.getLogger("otel_kpi.instrumentation")
+
+_FINGERPRINT: Final = "openai.response.system_fingerprint"
+_COUNTS: Final = (
+    ("input_tokens", "usage_input_tokens"),
+    ("output_tokens", "usage_output_tokens"),
+    ("cache_read_tokens", "usage_cache_read_input_tokens"),
+    ("cache_write_tokens", "usage_cache_write_input_tokens"),
+    ("output_reasoning_tokens", "usage_reasoning_output_tokens"),
+    ("input_text_tokens", "usage_text_input_tokens"),
+    ("input_image_tokens", "usage_image_input_tokens"),
+    ("input_audio_tokens", "usage_audio_input_tokens"),
+    ("output_text_tokens", "usage_text_output_tokens"),
+    ("output_image_tokens", "usage_image_output_tokens"),
+    ("output_audio_tokens", "usage_audio_output_tokens"),
+    ("cache_text_read_tokens", "usage_text_cache_read_input_tokens"),
+    ("cache_image_read_tokens", "usage_image_cache_read_input_tokens"),
+    ("cache_audio_read_tokens", "usage_audio_cache_read_input_tokens"),
+)
+"""What upstream reads of a usage, by our unit and by its field."""
+
+_ABANDONED: Final = {
+    "_OTHER": "left",
+    "asyncio.exceptions.CancelledError": "cancelled",
+    "GeneratorExit": "left",
+}
+"""Why a stream was not read to its end, by the `error.type` of upstream; any other error broke it off."""
+
+
+def follow() -> None:
+    """Follow every call from now on; asked for by each instrumentor of a library, done once."""
+    if genai.follow_invocations(provider_of, _begun, _ending):
+        prices.prepare()
+
+
+def _begun(invocation: Any, embedding: bool) -> None:  # noqa: FBT001 - as `_compat.genai` calls it
+    try:
+        whose = attribution.current(genai.context_of(invocation))
+        genai.hold(invocation, underway.Seen(whose), embedding=embedding)
+        invocation.metric_attributes.update(whose.labels())
+        invocation.attributes.update(whose.span_attributes())
+        if not embedding:
+            generations.choose(invocation)
+    except Exception:
+        _logger.debug("a call is not followed", exc_info=True)
+
+
+def _ending(invocation: Any, error: Any, embedding: bool) -> None:  # noqa: FBT001 - the same
+    try:
+        _end(invocation, error, embedding=embedding)
+    except Exception:
+        _logger.debug("a call has no price", exc_info=True)
+
+
+def _end(invocation: Any, error: Any, *, embedding: bool) -> None:
+    shared = genai.shared_data(genai.context_of(invocation), embedding=embedding)
+    seen: Seen = genai.held(shared) or underway.Seen(attribution.NOBODY)
+    data = genai.data_of(invocation, embedding=embedding)
+    _put_right(invocation, data)
+    failure = _type_of(error)
+    call = calls.Call(
+        operation="embeddings" if embedding else data.operation_name or "chat",
+        provider=data.provider_name,
+        endpoint=_endpoint(seen, data),
+        request_model=data.request_model,
+        response_model=data.response_model,
+        counts=_counts(data, seen),
+        tier=seen.tier or invocation.attributes.get("openai.response.service_tier"),
+        processing=seen.processing,
+        charged=seen.charged_amount,
+        attribution=seen.attribution,
+        error=failure,
+        answered=seen.received or data.response_model is not None,
+        seconds=timeit.default_timer() - genai.began_at(invocation),
+        began=seen.began,
+    )
+    if not seen.counted_elsewhere:
+        invocation.attributes.update(calls.ended(call))
+    _tell_of_the_way(call, seen, _abandoned(invocation, data, seen, failure))
+
+
+def _put_right(invocation: Any, data: Any) -> None:
+    """Put right what upstream would write: who served it, what no metric may have, and numbers that cannot be."""
+    provider = provider_of(data.server_address, data.server_port, data.provider_name)
+    if provider != data.provider_name:
+        data.provider_name = provider
+    # An attribute from the start of the span is not set again by upstream.
+    invocation.span.set_attribute("gen_ai.provider.name", data.provider_name)
+    # A new value with each deployment of a provider's; the span keeps it.
+    invocation.metric_attributes.pop(_FINGERPRINT, None)
+    for _, name in _COUNTS:
+        value = getattr(data, name, None)
+        if value is not None and (type(value) is not int or value < 0):
+            invocation.attributes.setdefault("kpi.llm.usage.reported", repr(value)[:64])
+            setattr(data, name, None)
+
+
+def _counts(data: Any, seen: Seen) -> dict[str, Any]:
+    counts = {key: getattr(data, name, None) for key, name in _COUNTS}
+    counts.update(seen.counts)
+    return counts
+
+
+def _endpoint(seen: Seen, data: Any) -> str | None:
+    address, port = data.server_address, data.server_port
+    if is_named_by_user(address, port):
+        return None
+    if seen.endpoint is not None:
+        return seen.endpoint
+    if not address:
+        return None
+    return f"https://{address}" if port is None else f"https://{address}:{port}"
+
+
+def _type_of(error: Any) -> str | None:
+    return None if error is None else str(error.type)
+
+
+def _abandoned(invocation: Any, data: Any, seen: Seen, failure: str | None) -> str | None:
+    """Why a stream was not read to its end; None of one that was, and of what is no stream."""
+    if seen.abandoned is not None:
+        return seen.abandoned
+    if not genai.streams(invocation):
+        return None
+    if failure is None:
+        return None if data.response_finish_reasons else "closed"
+    if data.response_time_to_first_chunk is None and failure not in _ABANDONED:
+        return None
+    return _ABANDONED.get(failure, "broken_off")
+
+
+def _tell_of_the_way(call: calls.Call, seen: Seen, abandoned: str | None) -> None:
+    provider, model = call.provider, call.request_model
+    for status, wait in seen.retries:
+        handles.retries.add(1, provider, model, status)
+        if wait is not None:
+            handles.retry_wait.record(wait, provider, model, status)
+    if abandoned is not None:
+        handles.streams_abandoned.add(1, provider, model, abandoned)
+    if seen.limits is not None:
+        for each in limits.limits_of(seen.limits, time.time()):
+            for handle, value in (
+                (handles.rate_limit, each.limit),
+                (handles.rate_limit_remaining, each.remaining),
+                (handles.rate_limit_reset, each.reset),
+            ):
+                if value is not None:
+                    handle.set(value, provider, model, each.kind)

@@ -1,0 +1,10 @@
+"""Calls of language models: time, tokens by class and true cost, by model, tenant and feature.
+
+With `otel-kpi[llm]` the SDKs are instrumented; what is here says for whom a call is made, what else was paid for, and measures calls
+that no instrumentor sees.
+"""
+
+from otel_kpi.packs.llm.attribution import context
+from otel_kpi.packs.llm.by_hand import call, cost
+
+__all__ = ["call", "context", "cost"]

@@ -1,0 +1,199 @@
+"""Calls and costs that no instrumentor sees, told by the application."""
+
+from __future__ import annotations
+
+import time
+from decimal import Decimal, InvalidOperation
+from typing import TYPE_CHECKING, Any, Final, Self
+
+from opentelemetry import trace
+from opentelemetry.trace import SpanKind
+
+from otel_kpi.packs import spans
+from otel_kpi.packs.contexts import Inside
+from otel_kpi.packs.faults import failed
+from otel_kpi.packs.llm import attribution, calls, handles, names
+from otel_kpi.packs.llm.handles import SCOPE
+from otel_kpi.packs.outcome import error_type
+
+if TYPE_CHECKING:
+    from types import TracebackType
+
+    from opentelemetry.trace import Span
+
+_LETTERS_OF_A_CURRENCY: Final = 3
+_USAGE: Final = (
+    ("input_tokens", "gen_ai.usage.input_tokens"),
+    ("output_tokens", "gen_ai.usage.output_tokens"),
+    ("cache_read_tokens", "gen_ai.usage.cache_read.input_tokens"),
+    ("cache_write_tokens", "gen_ai.usage.cache_write.input_tokens"),
+    ("output_reasoning_tokens", "gen_ai.usage.reasoning.output_tokens"),
+)
+
+
+class HandMade:
+    """A call that the application makes by itself; made by `call()`, for `with` and `async with`.
+
+    Attributes:
+        span: Its span; None before it has begun.
+    """
+
+    def __init__(self, known: calls.Call) -> None:
+        self._call = known
+        self._inside: Inside | None = None
+        self._start = 0.0
+        self.span: Span | None = None
+
+    def usage(
+        self, input_tokens: int | None = None, output_tokens: int | None = None, **units: int | None
+    ) -> None:
+        """Say what the call used.
+
+        Args:
+            input_tokens: All that were sent, cached ones too.
+            output_tokens: All that were made, reasoning too.
+            **units: Parts of both, and what else is billed: `cache_read_tokens`, `cache_write_tokens`,
+                `output_reasoning_tokens`, `input_audio_tokens`, `web_searches`, … None says nothing.
+        """
+        given = {"input_tokens": input_tokens, "output_tokens": output_tokens, **units}
+        self._call.counts.update((key, value) for key, value in given.items() if value is not None)
+
+    def answered(self, model: str | None = None, *, tier: str | None = None) -> None:
+        """Say which model answered, and in which service tier."""
+        self._call.response_model = model or self._call.response_model
+        self._call.tier = tier or self._call.tier
+
+    def charged(self, amount: Decimal | str | int, currency: str) -> None:
+        """Say what the provider charged: it wins over what would be worked out here."""
+        if (money := _money(amount, currency)) is not None:
+            self._call.charged = money
+
+    def __enter__(self) -> Self:
+        try:
+            known = self._call
+            known.attribution = attribution.current()
+            known.began, self._start = time.time(), time.perf_counter()
+            attributes = {
+                names.OPERATION: known.operation,
+                names.PROVIDER: known.provider,
+                names.REQUEST_MODEL: known.request_model,
+                **known.attribution.span_attributes(),
+            }
+            name = " ".join(filter(None, (known.operation, known.request_model)))
+            self.span = trace.get_tracer(SCOPE).start_span(
+                name,
+                kind=SpanKind.CLIENT,
+                attributes={key: value for key, value in attributes.items() if value is not None},
+            )
+            self._inside = Inside(trace.set_span_in_context(self.span))
+            self._inside.__enter__()
+        except Exception as error:
+            failed("the beginning of a call of a language model", error)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace_back: TracebackType | None
+    ) -> None:
+        try:
+            if self._inside is not None:
+                self._inside.__exit__(kind, error, trace_back)
+            self._end(error)
+        except Exception as fault:
+            failed("the end of a call of a language model", fault)
+
+    async def __aenter__(self) -> Self:
+        return self.__enter__()
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace_back: TracebackType | None
+    ) -> None:
+        self.__exit__(kind, error, trace_back)
+
+    def _end(self, error: BaseException | None) -> None:
+        known, span = self._call, self.span
+        known.seconds = time.perf_counter() - self._start
+        known.error = error_type(error)
+        known.answered = bool(known.counts) or known.response_model is not None
+        attributes = calls.recorded_by_hand(known)
+        if span is None:
+            return
+        if known.response_model is not None:
+            attributes[names.RESPONSE_MODEL] = known.response_model
+        for unit, name in _USAGE:
+            if type(count := known.counts.get(unit)) is int and count >= 0:
+                attributes[name] = count
+        span.set_attributes(attributes)
+        spans.mark(span, known.error, error)
+        span.end()
+
+
+def call(
+    provider: str,
+    model: str,
+    *,
+    operation: str = "chat",
+    endpoint: str | None = None,
+    tier: str | None = None,
+    processing: str | None = None,
+) -> HandMade:
+    """Have a call of a language model measured that no instrumentor sees: over plain HTTP, or on the own machine.
+
+    Args:
+        provider: Who serves the model, in OpenTelemetry's word: `"openai"`, `"aws.bedrock"`.
+        model: The model that is asked for.
+        operation: `"chat"`, `"embeddings"`, `"text_completion"`, …
+        endpoint: The address that is called, where it decides about the price.
+        tier: `"flex"`, `"priority"`.
+        processing: `"batch"`.
+
+    Where otel-kpi instruments the client's library the call is measured already: then this would count it twice.
+    """
+    return HandMade(
+        calls.Call(
+            operation=operation,
+            provider=provider,
+            request_model=model,
+            endpoint=endpoint,
+            tier=tier,
+            processing=processing,
+        )
+    )
+
+
+def cost(amount: Decimal | str | float, currency: str, kind: str) -> None:
+    """Count money that was spent beside the tokens: a tool, a retrieval, a search.
+
+    Args:
+        amount: 0 or more; a Decimal or a text is counted to its last digit.
+        currency: ISO 4217, `"EUR"`.
+        kind: What was paid for, `"tool"`, `"retrieval"`; at most 20 distinct ones.
+
+    Exported as ``kpi_llm_cost_total{kpi_llm_cost_kind,…}`` with the tenant and the feature of `context()`, and written
+    as an event on the current span. Never raises.
+    """
+    money = _money(amount, currency)
+    if money is None:
+        return
+    try:
+        exact, code = money
+        whose = attribution.current()
+        handles.cost.add(exact, kind, None, None, None, whose.tenant, whose.feature, code, "local")
+        trace.get_current_span().add_event(
+            "kpi.llm.cost",
+            {names.COST_AMOUNT: float(exact), names.COST_CURRENCY: code, "kpi.llm.cost.kind": str(kind)},
+        )
+    except Exception as error:
+        failed("a cost", error)
+
+
+def _money(amount: Any, currency: Any) -> tuple[Decimal, str] | None:
+    try:
+        # By its digits: 0.1 is a tenth, whatever the double next to it is.
+        exact = amount if type(amount) is Decimal else Decimal(str(amount))
+        code = str(currency).strip().upper()
+        if not exact.is_finite() or exact < 0 or len(code) != _LETTERS_OF_A_CURRENCY or not code.isalpha():
+            raise ValueError(f"{amount!r} {currency!r} is no amount of money")
+    except (InvalidOperation, ValueError, TypeError) as error:
+        failed("a cost", error)
+        return None
+    return exact, code
