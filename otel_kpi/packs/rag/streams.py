@@ -13,9 +13,11 @@ if TYPE_CHECKING:
 
 def told(pieces: Any, work: Work, query: Query | None) -> Any:
     """The same pieces; the work, and the query around it, are over when there are no more."""
-    if hasattr(pieces, "__anext__") or hasattr(pieces, "__aiter__"):
+    # Python looks for these in the class, and the object's own may be made up as they are asked for.
+    cls = type(pieces)
+    if hasattr(cls, "__anext__") or hasattr(cls, "__aiter__"):
         return _AsyncPieces(pieces, work, query)
-    if hasattr(pieces, "__next__") or hasattr(pieces, "__iter__"):
+    if hasattr(cls, "__next__") or hasattr(cls, "__iter__"):
         return _Pieces(pieces, work, query)
     return pieces
 
