@@ -51,8 +51,9 @@ def embedding(text: str) -> list[float]:
 
 
 def _sentences(text: str) -> list[str]:
-    return [each.strip() for each in re.split(r"(?<=[.!?])\s+", text) if each.strip()]
+    body = " ".join(line for line in text.splitlines() if not line.startswith("#"))
+    return [each.strip() for each in re.split(r"(?<=[.!?])\s+", body) if each.strip()]
 
 
 def _words(text: str) -> set[str]:
-    return set(re.findall(r"\w{3,}", text.lower()))
+    return set(re.findall(r"\w{5,}", text.lower()))

@@ -28,9 +28,13 @@ def caller(request: Request) -> Caller | None:
 
 
 def refuses(request: Request, question: str) -> bool:
-    """Whether this attempt has to wait: each eighth question, unless it is tried again."""
-    first = request.headers.get("x-stainless-retry-count", "0") == "0"
-    return first and int(hashlib.sha256(question.encode()).hexdigest(), 16) % REFUSED_ONE_IN == 0
+    """Whether this attempt has to wait: what is unlucky, unless it is tried again."""
+    return request.headers.get("x-stainless-retry-count", "0") == "0" and unlucky(question)
+
+
+def unlucky(question: str) -> bool:
+    """Whether a question is refused at first."""
+    return int(hashlib.sha256(question.encode()).hexdigest(), 16) % REFUSED_ONE_IN == 0
 
 
 def refusal(headers: dict[str, str]) -> JSONResponse:

@@ -21,9 +21,11 @@ class Memory:
         self._seen.add(key)
         return known
 
-    def read(self, project: str, model: str, beginning: str) -> int:
-        """Tokens that OpenAI gives its discount on, without having been asked to."""
-        length = tokens(beginning)
-        if length < SHORTEST or not self.recall(project, model, beginning):
-            return 0
-        return length // STEP * STEP
+    def read(self, project: str, model: str, messages: list[str]) -> int:
+        """Tokens that OpenAI gives its discount on, without having been asked to: the longest beginning it knows."""
+        found = 0
+        for count in range(1, len(messages) + 1):
+            beginning = "\n".join(messages[:count])
+            if self.recall(project, model, beginning) and tokens(beginning) >= SHORTEST:
+                found = tokens(beginning) // STEP * STEP
+        return found

@@ -40,9 +40,12 @@ async def complete(request: Request) -> Response:
         return gate.refusal(_limits(remaining=0))
     if asked.startswith(SLOW):
         await asyncio.sleep(FOREVER)
+        if await request.is_disconnected():
+            request.app.state.ledger.of(caller.project, model).abandoned += 1
+            return Response(status_code=499)
     text = answer(known, asked)
     prompt = sum(tokens(each) + A_MESSAGE for each in (*known, asked))
-    cached = request.app.state.memory.read(caller.project, model, "\n".join(known))
+    cached = request.app.state.memory.read(caller.project, model, known)
     used = {"input": prompt - cached, "cached": cached, "output": tokens(text)}
     frame = {
         "id": f"chatcmpl-{uuid.uuid4().hex}",

@@ -43,7 +43,7 @@ MODELS = {
     "claude-haiku-4-5": Rates(
         "claude-haiku-4-5-20251001", Decimal(1), Decimal(5), Decimal("0.10"), Decimal("1.25")
     ),
-    "claude-sonnet-4-5": Rates(
-        "claude-sonnet-4-5-20250929", Decimal(3), Decimal(15), Decimal("0.30"), Decimal("3.75")
+    "claude-sonnet-4-6": Rates(
+        "claude-sonnet-4-6", Decimal(3), Decimal(15), Decimal("0.30"), Decimal("3.75")
     ),
 }

@@ -1,0 +1,1 @@
+"""The API: questions, plans and summaries, each with a model of its own."""
