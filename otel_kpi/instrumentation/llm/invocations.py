@@ -77,6 +77,7 @@ def _end(invocation: Any, error: Any, *, embedding: bool) -> None:
     shared = genai.shared_data(genai.context_of(invocation), embedding=embedding)
     seen: Seen = genai.held(shared) or underway.Seen(attribution.NOBODY)
     data = genai.data_of(invocation, embedding=embedding)
+    _tell_upstream(data, seen)
     _put_right(invocation, data)
     failure = _type_of(error)
     call = calls.Call(
@@ -98,6 +99,13 @@ def _end(invocation: Any, error: Any, *, embedding: bool) -> None:
     if not seen.counted_elsewhere:
         invocation.attributes.update(calls.ended(call))
     _tell_of_the_way(call, seen, _abandoned(invocation, data, seen, failure))
+
+
+def _tell_upstream(data: Any, seen: Seen) -> None:
+    """Have upstream's span and metrics say what was seen: it leaves out caches, and sees the last of several answers."""
+    for key, name in _COUNTS:
+        if key in seen.counts and hasattr(data, name):
+            setattr(data, name, seen.counts[key])
 
 
 def _put_right(invocation: Any, data: Any) -> None:

@@ -58,6 +58,9 @@ _HOSTS: Final = {
 }
 """Hosts, with everything below them. OpenTelemetry's words where it has one."""
 
+_FORMER: Final = {"gemini": "gcp.gemini", "vertex_ai": "gcp.vertex_ai"}
+"""What upstream's package for Google still says, by the names of today."""
+
 _LOCAL: Final = frozenset({"localhost", "127.0.0.1", "::1", "host.docker.internal"})
 _LOCAL_PORTS: Final = {11434: "ollama", 1234: "lm_studio"}
 _BEDROCK: Final = ("bedrock-runtime.", "bedrock.")
@@ -74,6 +77,7 @@ def provider_of(address: str | None, port: int | None, said: str | None) -> str 
     Returns:
         The provider. What the user's `OTEL_KPI_GENAI_PROVIDERS` says wins.
     """
+    said = _FORMER.get(said or "", said)
     if not address:
         return said
     return _provider_of(address.lower().rstrip("."), port, said, os.environ.get(SETTING, ""))
