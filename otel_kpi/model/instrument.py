@@ -74,12 +74,13 @@ class Counter(Instrument):
     Attributes:
         initial: Attribute values of series that are there from the start, with 0: an alert on the first intrusion
             needs a value before it.
-        exact: What is added are decimals, and so is the total: money. It is exported as the nearest double.
+        exact: For money, whose totals are decimals: the attribute that has the currency. What is beyond a budget is
+            kept apart by it, since amounts of two currencies have no sum.
     """
 
     kind: ClassVar[Kind] = "counter"
 
-    exact: bool = False
+    exact: str = ""
     initial: tuple[tuple[str, ...], ...] = ()
 
 

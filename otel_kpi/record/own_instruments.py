@@ -20,7 +20,15 @@ DROPPED_VALUES: Final = Counter(
         Attribute(
             name="reason",
             brief="What was wrong with the value.",
-            members=("not_a_number", "not_finite", "negative", "out_of_range", "too_large", "error"),
+            members=(
+                "not_a_number",
+                "not_finite",
+                "negative",
+                "out_of_range",
+                "currency_beyond_budget",
+                "too_large",
+                "error",
+            ),
         ),
     ),
     source="STYLE: the one place where an error is swallowed counts it",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal
 from typing import TYPE_CHECKING, Any, Final, Self
 
 from opentelemetry import trace
@@ -127,7 +127,7 @@ class HandMade:
         span.end()
 
 
-def call(
+def call(  # noqa: PLR0913 - what decides about a price, by name
     provider: str,
     model: str,
     *,
@@ -191,9 +191,10 @@ def _money(amount: Any, currency: Any) -> tuple[Decimal, str] | None:
         # By its digits: 0.1 is a tenth, whatever the double next to it is.
         exact = amount if type(amount) is Decimal else Decimal(str(amount))
         code = str(currency).strip().upper()
-        if not exact.is_finite() or exact < 0 or len(code) != _LETTERS_OF_A_CURRENCY or not code.isalpha():
-            raise ValueError(f"{amount!r} {currency!r} is no amount of money")
-    except (InvalidOperation, ValueError, TypeError) as error:
+    except Exception as error:
         failed("a cost", error)
+        return None
+    if not exact.is_finite() or exact < 0 or len(code) != _LETTERS_OF_A_CURRENCY or not code.isalpha():
+        failed("a cost", ValueError(f"{exact} {code} is no amount of money"))
         return None
     return exact, code

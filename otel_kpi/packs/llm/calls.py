@@ -9,7 +9,6 @@ import functools
 import os
 import time
 from dataclasses import dataclass, field
-from decimal import Decimal
 from typing import TYPE_CHECKING, Any, Final
 
 from otel_kpi.packs.faults import failed
@@ -19,6 +18,8 @@ from otel_kpi.packs.llm.instruments import OPENAI_PROVIDERS
 from otel_kpi.packs.llm.usage import Usage
 
 if TYPE_CHECKING:
+    from decimal import Decimal
+
     from opentelemetry.util.types import AttributeValue
 
     from otel_kpi.packs.llm.prices import Price

@@ -9,8 +9,8 @@ from __future__ import annotations
 from types import MappingProxyType
 from typing import Final
 
-from otel_kpi.model import Attribute, Counter, Derivation, Gauge, Histogram, Pack
-from otel_kpi.packs.llm import names
+from otel_kpi.model import Attribute, Counter, Derivation, Event, Gauge, Histogram, Pack
+from otel_kpi.packs.llm import evaluation_instruments, names
 
 _GEN_AI: Final = "OpenTelemetry https://opentelemetry.io/docs/specs/semconv/gen-ai/gen-ai-metrics/"
 _LATEST: Final = "OpenTelemetry open-telemetry/semantic-conventions-genai#374, #521"
@@ -97,7 +97,7 @@ FEATURE: Final = Attribute(
 CURRENCY: Final = Attribute(
     name="gen_ai.usage.cost.currency",
     brief="ISO 4217. Amounts of two currencies are never added.",
-    budget=10,
+    budget=30,
     examples=("USD", "EUR"),
     source=_COST,
 )
@@ -263,7 +263,7 @@ COST: Final = Counter(
     name="kpi.llm.cost",
     unit="{cost}",
     brief="Money spent, to the last decimal: rates, totals and projections come from it.",
-    exact=True,
+    exact=CURRENCY.name,
     attributes=(COST_KIND, PROVIDER, REQUEST_MODEL, RESPONSE_MODEL, TENANT, FEATURE, CURRENCY, COST_SOURCE),
     source="D4; B6",
     systems=("S3", "S4"),
@@ -276,6 +276,91 @@ UNPRICED: Final = Counter(
     attributes=(PROVIDER, REQUEST_MODEL, RESPONSE_MODEL, TENANT, REASON),
     source="D4",
     series=_SERIES,
+)
+
+# --- what may be spent
+
+BUDGET_SCOPE: Final = Attribute(
+    name="kpi.llm.budget.scope",
+    brief="What it limits: all calls, those of a tenant, or a piece of work in code.",
+    members=("overall", "tenant", "guard"),
+)
+BUDGET_PERIOD: Final = Attribute(
+    name="kpi.llm.budget.period",
+    brief="In which time, of UTC.",
+    members=("day", "month"),
+    required=False,
+)
+_BUDGET_CURRENCY: Final = Attribute(
+    name=CURRENCY.name,
+    brief="The currency in which the budget is written.",
+    budget=10,
+    examples=("EUR",),
+    source=_COST,
+    required=False,
+)
+BUDGET_LIMIT: Final = Gauge(
+    name="kpi.llm.budget.limit",
+    unit="{cost}",
+    brief='What may be spent before somebody is told, as it is declared; `kpi_tenant="*"` is each tenant without a '
+    "budget of its own. Every process says it: they do not add up.",
+    attributes=(BUDGET_SCOPE, BUDGET_PERIOD, TENANT, _BUDGET_CURRENCY),
+    minimum=0,
+    observable=True,
+    source="D4; C1 openai_daily_cost",
+    systems=("S3", "S4"),
+    series=500,
+)
+BUDGET_CROSSED: Final = Counter(
+    name="kpi.llm.budget.crossed",
+    unit="{crossing}",
+    brief="Budgets that this process alone has spent, once for each period.",
+    attributes=(BUDGET_SCOPE, BUDGET_PERIOD, TENANT, _BUDGET_CURRENCY),
+    source="D4",
+    systems=("S3", "S4"),
+    series=500,
+)
+BUDGET_UNCOUNTED: Final = Counter(
+    name="kpi.llm.budget.uncounted",
+    unit="{call}",
+    brief="Calls that a budget could not count, since nobody said the rate to its currency.",
+    attributes=(CURRENCY,),
+    source="Money without a rate is in no sum",
+)
+CURRENCY_RATE: Final = Gauge(
+    name="kpi.llm.currency.rate",
+    unit="1",
+    brief="How much of the second currency 1 of the first is, as the user said.",
+    attributes=(
+        Attribute(name="kpi.llm.currency.from", brief="The first.", budget=10, examples=("USD",)),
+        Attribute(name="kpi.llm.currency.to", brief="The second.", budget=10, examples=("EUR",)),
+    ),
+    minimum=0,
+    observable=True,
+    source="D4: conversion only with a rate that the user gave",
+    prometheus="kpi_llm_currency_rate",
+)
+BUDGET_LIMIT_AMOUNT: Final = Attribute(
+    name="kpi.llm.budget.limit",
+    brief="What may be spent, to its last decimal.",
+    examples=("50", "20000 tokens"),
+)
+BUDGET_SPENT_AMOUNT: Final = Attribute(
+    name="kpi.llm.budget.spent", brief="What was spent in this process.", examples=("50.0125",)
+)
+BUDGET_CROSSED_EVENT: Final = Event(
+    name="kpi.llm.budget.crossed",
+    brief="This process alone has spent what a budget allows, in this day or month; or a piece of work has.",
+    attributes=(
+        BUDGET_SCOPE,
+        BUDGET_PERIOD,
+        TENANT,
+        _BUDGET_CURRENCY,
+        BUDGET_LIMIT_AMOUNT,
+        BUDGET_SPENT_AMOUNT,
+    ),
+    source="D4",
+    systems=("S3", "S4"),
 )
 
 # --- tokens, each in one class
@@ -398,13 +483,13 @@ OPENAI_COST: Final = Counter(
     name="openai_cost",
     unit="{cost}",
     brief="Money spent on OpenAI's models.",
-    exact=True,
+    exact="currency",
     attributes=(
         _OLD_MODEL,
         Attribute(
             name="currency",
             brief="ISO 4217.",
-            budget=10,
+            budget=30,
             examples=("USD",),
             source="Money without a currency cannot be added",
         ),
@@ -476,6 +561,10 @@ PACK: Final = Pack(
         COST_DISTRIBUTION,
         COST,
         UNPRICED,
+        BUDGET_LIMIT,
+        BUDGET_CROSSED,
+        BUDGET_UNCOUNTED,
+        CURRENCY_RATE,
         TOKENS,
         USAGE_FAULTS,
         RETRIES,
@@ -499,5 +588,6 @@ PACK: Final = Pack(
         OPENAI_TOKENS,
         OPENAI_COST,
     ),
+    events=(BUDGET_CROSSED_EVENT, *evaluation_instruments.EVENTS),
     derivations=_DERIVATIONS,
 )

@@ -15,7 +15,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
 _MOST: Final = 2**53
-_MODALITIES: Final = ("text", "image", "audio", "video")
+_MODALITIES: Final = ("audio", "image", "video", "text")
+"""Text last: what a provider leaves without a modality, as most do of what is cached, is text."""
 
 _PARTS: Final = MappingProxyType(
     {
@@ -88,29 +89,27 @@ class Usage:
         What is cached and of which modality is often reported side by side: then the part of the cache comes first,
         and the modality has what is left.
         """
-        counts = self.counts
         for whole, parts in _PARTS.items():
-            if whole not in counts:
+            if whole not in self.counts:
                 continue
-            rest = counts[whole]
-            taken = dict.fromkeys(_MODALITIES, 0)
+            rest = self.counts[whole]
+            taken: dict[str, int] = {}
             for part in parts:
-                if (total := counts.get(part, 0)) == 0:
-                    continue
+                total = self.counts.get(part, 0)
                 rest -= total
-                for modality, key in _BY_MODALITY[part]:
-                    if amount := min(counts.get(key, 0), total):
-                        total -= amount
-                        taken[modality] += amount
-                        yield _CLASSES[part], modality, amount
-                if total:
-                    yield _CLASSES[part], "unknown", total
-            for modality, key in _BY_MODALITY[whole]:
-                if (amount := min(counts.get(key, 0) - taken[modality], rest)) > 0:
-                    rest -= amount
-                    yield _CLASSES[whole], modality, amount
-            if rest:
-                yield _CLASSES[whole], "unknown", rest
+                yield from self._shares(part, total, taken)
+            yield from self._shares(whole, rest, taken)
+
+    def _shares(self, key: str, total: int, taken: dict[str, int]) -> Iterator[tuple[str, str, int]]:
+        """Share out `total` tokens of a unit among the modalities; `taken` is what parts before had of each."""
+        for modality, part in _BY_MODALITY[key]:
+            amount = min(self.counts.get(part, 0) - (taken.get(modality, 0) if key in _PARTS else 0), total)
+            if amount > 0:
+                total -= amount
+                taken[modality] = taken.get(modality, 0) + amount
+                yield _CLASSES[key], modality, amount
+        if total > 0:
+            yield _CLASSES[key], "unknown", total
 
     def of(self, key: str) -> int | None:
         """The count of a unit; None where it was not reported."""
