@@ -131,6 +131,12 @@ def _genai(name: str, target: str, instrumentor: str, distribution: str, specifi
     )
 
 
+def _model_library(name: str, target: str, distribution: str, specifier: str) -> Row:
+    """A library for language models that has no official instrumentor; ours stands on what the official ones do."""
+    instrumentor = f"otel_kpi.instrumentation.llm.{name}:Instrumentor"
+    return Row(name, target, instrumentor, distribution, specifier, extra="llm")
+
+
 TABLE: Final = (
     Row(
         "fastapi",
@@ -362,6 +368,9 @@ TABLE: Final = (
     _genai("langchain", "langchain_core.callbacks", "LangChainInstrumentor", "langchain-core", ">=0.3,<2"),
     _genai("llama_index", "llama_index.core", "LlamaIndexInstrumentor", "llama-index-core", ">=0.14.19,<1"),
     _genai("openai_agents", "agents", "OpenAIAgentsInstrumentor", "openai-agents", ">=0.3.3,<1"),
+    _model_library("mistral", "mistralai.client", "mistralai", ">=3,<4"),
+    _model_library("cohere", "cohere.base_client", "cohere", ">=7,<8"),
+    _model_library("ollama", "ollama._client", "ollama", ">=0.6,<1"),
     Row("threading", "threading", "otel_kpi.instrumentation.runtime.threading:Instrumentor", when="now"),
     Row(
         "system_metrics",

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 PRIORITY: Final = 10
 _PATH: Final = re.compile(r"/(chat|fim|agents)/completions$|/embeddings$")
-_CLIENT: Final = "mistralai"
+_CLIENT: Final = "mistral"
 
 
 def matches(asked: Asked) -> bool:
