@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Any, Final
 from otel_kpi._compat import genai
 from otel_kpi.instrumentation.llm import generations, limits, underway
 from otel_kpi.instrumentation.llm.providers import is_named_by_user, provider_of
-from otel_kpi.packs.llm import attribution, calls, handles, prices
+from otel_kpi.packs import conversations
+from otel_kpi.packs.llm import answers, attribution, calls, handles, prices
 
 if TYPE_CHECKING:
     from otel_kpi.instrumentation.llm.underway import Seen
@@ -61,6 +62,8 @@ def _begun(invocation: Any, embedding: bool) -> None:  # noqa: FBT001 - as `_com
         invocation.metric_attributes.update(whose.labels())
         invocation.attributes.update(whose.span_attributes())
         if not embedding:
+            if invocation.conversation_id is None:
+                invocation.conversation_id = conversations.current(genai.context_of(invocation))
             generations.choose(invocation)
     except Exception:
         _logger.debug("a call is not followed", exc_info=True)
@@ -78,6 +81,7 @@ def _end(invocation: Any, error: Any, *, embedding: bool) -> None:
     seen: Seen = genai.held(shared) or underway.Seen(attribution.NOBODY)
     data = genai.data_of(invocation, embedding=embedding)
     _tell_upstream(data, seen)
+    counts = _counts(data, seen)
     _put_right(invocation, data)
     failure = _type_of(error)
     call = calls.Call(
@@ -86,7 +90,7 @@ def _end(invocation: Any, error: Any, *, embedding: bool) -> None:
         endpoint=_endpoint(seen, data),
         request_model=data.request_model,
         response_model=data.response_model,
-        counts=_counts(data, seen),
+        counts=counts,
         tier=seen.tier or invocation.attributes.get("openai.response.service_tier"),
         processing=seen.processing,
         charged=seen.charged_amount,
@@ -96,6 +100,8 @@ def _end(invocation: Any, error: Any, *, embedding: bool) -> None:
         seconds=timeit.default_timer() - genai.began_at(invocation),
         began=seen.began,
     )
+    if not embedding:
+        answers.remember(data.response_id, invocation.span.get_span_context())
     if not seen.counted_elsewhere:
         invocation.attributes.update(calls.ended(call))
     _tell_of_the_way(call, seen, _abandoned(invocation, data, seen, failure))
@@ -113,8 +119,8 @@ def _put_right(invocation: Any, data: Any) -> None:
     provider = provider_of(data.server_address, data.server_port, data.provider_name)
     if provider != data.provider_name:
         data.provider_name = provider
-    # An attribute from the start of the span is not set again by upstream.
-    invocation.span.set_attribute("gen_ai.provider.name", data.provider_name)
+        # An attribute from the start of the span is not set again by upstream.
+        invocation.span.set_attribute("gen_ai.provider.name", provider or "")
     # A new value with each deployment of a provider's; the span keeps it.
     invocation.metric_attributes.pop(_FINGERPRINT, None)
     for _, name in _COUNTS:

@@ -4,7 +4,9 @@ With `otel-kpi[llm]` the SDKs are instrumented; what is here says for whom a cal
 that no instrumentor sees.
 """
 
+from otel_kpi.packs.conversations import conversation
 from otel_kpi.packs.llm.attribution import context
 from otel_kpi.packs.llm.by_hand import call, cost
+from otel_kpi.packs.llm.evaluation import evaluation, feedback
 
-__all__ = ["call", "context", "cost"]
+__all__ = ["call", "context", "conversation", "cost", "evaluation", "feedback"]

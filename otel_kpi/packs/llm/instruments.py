@@ -329,7 +329,7 @@ BUDGET_UNCOUNTED: Final = Counter(
 )
 CURRENCY_RATE: Final = Gauge(
     name="kpi.llm.currency.rate",
-    unit="1",
+    unit="{unit}",
     brief="How much of the second currency 1 of the first is, as the user said.",
     attributes=(
         Attribute(name="kpi.llm.currency.from", brief="The first.", budget=10, examples=("USD",)),
@@ -338,7 +338,6 @@ CURRENCY_RATE: Final = Gauge(
     minimum=0,
     observable=True,
     source="D4: conversion only with a rate that the user gave",
-    prometheus="kpi_llm_currency_rate",
 )
 BUDGET_LIMIT_AMOUNT: Final = Attribute(
     name="kpi.llm.budget.limit",
@@ -587,6 +586,7 @@ PACK: Final = Pack(
         OPENAI_DURATION,
         OPENAI_TOKENS,
         OPENAI_COST,
+        *evaluation_instruments.INSTRUMENTS,
     ),
     events=(BUDGET_CROSSED_EVENT, *evaluation_instruments.EVENTS),
     derivations=_DERIVATIONS,

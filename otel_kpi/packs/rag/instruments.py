@@ -65,6 +65,13 @@ OPERATION: Final = Attribute(
 WORKFLOW: Final = Attribute(
     name="gen_ai.workflow.name", brief="What answers.", examples=("faq",), source=_GEN_AI
 )
+CONVERSATION_ID: Final = Attribute(
+    name="gen_ai.conversation.id",
+    brief="Of which conversation, as `llm.conversation(id)` says.",
+    examples=("c-42",),
+    source=_GEN_AI,
+    required=False,
+)
 DATA_SOURCE: Final = Attribute(
     name="gen_ai.data_source.id", brief="Where documents come from.", examples=("products",), source=_GEN_AI
 )
@@ -205,7 +212,7 @@ QUERY_SPAN: Final = Span(
     kind="internal",
     brief="One question, from when it is asked to the end of its answer.",
     attributes=(
-        OPERATION, WORKFLOW, OUTCOME, HITS, TOP_SCORE, SOURCES, FIRST_CHUNK, ERROR_TYPE, INPUT_MESSAGES, OUTPUT_MESSAGES,
+        OPERATION, WORKFLOW, CONVERSATION_ID, OUTCOME, HITS, TOP_SCORE, SOURCES, FIRST_CHUNK, ERROR_TYPE, INPUT_MESSAGES, OUTPUT_MESSAGES,
     ),
     source="OpenTelemetry's convention for workflows; B6",
     systems=("S4",),

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from opentelemetry import context
 
-from otel_kpi.packs import consent
+from otel_kpi.packs import consent, conversations
 from otel_kpi.packs.faults import failed
 from otel_kpi.packs.rag import documents, handles
 from otel_kpi.packs.rag import instruments as names
@@ -126,6 +126,9 @@ class Query(Work):
 
     def _attributes(self) -> dict[str, Any]:
         attributes = {names.OPERATION.name: "invoke_workflow", names.WORKFLOW.name: self.name}
+        conversation = conversations.current()
+        if conversation is not None:
+            attributes[conversations.ATTRIBUTE] = conversation
         try:
             if self.question is not None and consent.on_spans():
                 attributes[names.INPUT_MESSAGES.name] = documents.message("user", self.question)
