@@ -106,7 +106,7 @@ def test_tenants_beyond_the_limit_are_added_up_by_currency(seen: Measured, spent
     for number in range(10):
         spent.add(Decimal("0.5"), "USD" if number % 2 else "EUR", f"tenant-{number}")
     points = seen.points("kpi_test_spent_total")
-    sums = dict.fromkeys(("USD", "EUR"), 0.0)
+    sums: dict[str, float] = dict.fromkeys(("USD", "EUR"), 0.0)
     for labels, point in points.items():
         sums[dict(labels)["currency"]] += point.value
     assert sums == {"USD": 2.5, "EUR": 2.5}

@@ -549,6 +549,72 @@ _DERIVATIONS: Final = (
     ),
 )
 
+# --- spans: what ours adds to those of OpenTelemetry's packages, and all of a call by hand
+
+_REGISTRY: Final = "OpenTelemetry https://opentelemetry.io/docs/specs/semconv/registry/attributes/gen-ai/"
+
+
+def _tokens(part: str, brief: str) -> Attribute:
+    return Attribute(name=f"gen_ai.usage.{part}_tokens", brief=brief, type="int", source=_REGISTRY)
+
+
+CALL_SPAN: Final = Span(
+    id="kpi.llm.call",
+    name="{gen_ai.operation.name} {gen_ai.request.model}",
+    kind="client",
+    brief="One call of a language model, from the request to the end of the answer.",
+    attributes=(
+        OPERATION,
+        PROVIDER,
+        REQUEST_MODEL,
+        RESPONSE_MODEL,
+        _tokens("input", "All that was sent, cached tokens too."),
+        _tokens("output", "All that was made, reasoning too."),
+        _tokens("cache_read.input", "The part of the input that came out of a cache."),
+        _tokens("cache_write.input", "The part of the input that was put into a cache."),
+        _tokens("reasoning.output", "The part of the output that was reasoning."),
+        Attribute(
+            name=names.COST_AMOUNT,
+            brief="What the call cost; missing where nobody knows.",
+            type="double",
+            source=_COST,
+            required=False,
+        ),
+        CURRENCY,
+        COST_SOURCE,
+        Attribute(
+            name="kpi.llm.price.version",
+            brief="Of which prices, and of which day they are.",
+            examples=("genai-prices 0.2.3 2026-11-09",),
+            required=False,
+        ),
+        Attribute(
+            name="kpi.llm.unpriced.reason",
+            brief="Why there is no amount.",
+            examples=("unknown_model", "no_usage"),
+            required=False,
+        ),
+        Attribute(
+            name="kpi.llm.usage.fault",
+            brief="Why the usage that was reported cannot be true.",
+            members=("negative", "inconsistent", "not_a_number"),
+            required=False,
+        ),
+        TENANT,
+        FEATURE,
+        Attribute(
+            name="user.hash",
+            brief="Who the user is, as a hash.",
+            examples=("bb82030dbc2bcaba",),
+            source="OpenTelemetry https://opentelemetry.io/docs/specs/semconv/registry/attributes/user/",
+            required=False,
+        ),
+        ERROR_TYPE,
+    ),
+    source="B6, D4; OpenTelemetry's convention for inferences",
+    systems=("S2", "S4"),
+)
+
 PACK: Final = Pack(
     name="llm",
     title="Language models",
@@ -589,5 +655,6 @@ PACK: Final = Pack(
         *evaluation_instruments.INSTRUMENTS,
     ),
     events=(BUDGET_CROSSED_EVENT, *evaluation_instruments.EVENTS),
+    spans=(CALL_SPAN,),
     derivations=_DERIVATIONS,
 )

@@ -3,21 +3,16 @@
 from __future__ import annotations
 
 import logging
-from typing import TYPE_CHECKING
 
 import pytest
 
 from otel_kpi.instrumentation.llm.limits import Limit, limits_of
 from otel_kpi.instrumentation.llm.providers import is_named_by_user, provider_of
 
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
 
 @pytest.fixture(autouse=True)
-def nothing_named(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def nothing_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("OTEL_KPI_GENAI_PROVIDERS", raising=False)
-    yield
 
 
 @pytest.mark.parametrize(
@@ -42,9 +37,7 @@ def nothing_named(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
         (None, None, "openai", "openai"),
     ],
 )
-def test_the_address_says_who_serves(
-    address: str | None, port: int | None, said: str, provider: str
-) -> None:
+def test_the_address_says_who_serves(address: str | None, port: int | None, said: str, provider: str) -> None:
     assert provider_of(address, port, said) == provider
 
 
