@@ -491,6 +491,21 @@ class Settings:
         "What a framework's call says that contains a call of the provider's package: what the latter read, each request "
         "counted once; or what upstream makes of the two.",
     )
+    genai_stream_usage: tuple[str, ...] = setting(
+        "OTEL_KPI_GENAI_STREAM_USAGE",
+        NAMES,
+        (),
+        "Whose streams are asked for their usage where the application does not ask: `on` for OpenAI and Azure, and "
+        "hosts, `llm.corp:8080`. The request then has `stream_options.include_usage`, and the application sees nothing "
+        "of it. Without it such a stream has neither tokens nor a price.",
+    )
+    genai_abandoned_as_errors: bool = setting(
+        "OTEL_KPI_GENAI_ABANDONED_AS_ERRORS",
+        BOOLEAN,
+        False,
+        "Whether a call that the application cancels, or a stream that it leaves, is an error of the provider's, as "
+        "upstream has it.",
+    )
     cost_aliases: tuple[str, ...] = setting(
         "OTEL_KPI_COST_ALIASES",
         NAMES,
@@ -498,6 +513,13 @@ class Settings:
         "Further names of an amount in US dollars on spans: `operation.cost` (Logfire), `gen_ai.usage.cost` (OpenLIT, "
         "Langfuse; instead of `gen_ai.usage.cost.amount`), `llm.cost.total` (Phoenix), `gen_ai.cost.total_tokens` "
         "(Sentry).",
+    )
+    llm_budgets: str | None = setting(
+        "OTEL_KPI_LLM_BUDGETS",
+        TEXT,
+        None,
+        "What language models may cost before somebody is told: `day=50 EUR; month=1000 EUR; tenant acme day=10 EUR; "
+        "tenant * day=5 EUR`. An entry that cannot be used is one line in the log; see [budgets.md](budgets.md).",
     )
     llm_user: str = setting(
         "OTEL_KPI_LLM_USER",

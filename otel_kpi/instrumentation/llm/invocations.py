@@ -12,10 +12,10 @@ import timeit
 from typing import TYPE_CHECKING, Any, Final
 
 from otel_kpi._compat import genai
-from otel_kpi.instrumentation.llm import generations, limits, underway
+from otel_kpi.instrumentation.llm import generations, limits, nested, streams, underway
 from otel_kpi.instrumentation.llm.providers import is_named_by_user, provider_of
 from otel_kpi.packs import conversations
-from otel_kpi.packs.llm import answers, attribution, calls, handles, prices
+from otel_kpi.packs.llm import answers, attribution, calls, guard, handles, prices
 
 if TYPE_CHECKING:
     from otel_kpi.instrumentation.llm.underway import Seen
@@ -51,7 +51,9 @@ _ABANDONED: Final = {
 
 def follow() -> None:
     """Follow every call from now on; asked for by each instrumentor of a library, done once."""
-    if genai.follow_invocations(provider_of, _begun, _ending):
+    if genai.follow_invocations(guard.before_call, provider_of, _begun, _ending):
+        nested.prepare()
+        streams.follow()
         prices.prepare()
 
 
@@ -99,6 +101,7 @@ def _end(invocation: Any, error: Any, *, embedding: bool) -> None:
         answered=seen.received or data.response_model is not None,
         seconds=timeit.default_timer() - genai.began_at(invocation),
         began=seen.began,
+        guards=guard.current(genai.context_of(invocation)),
     )
     if not embedding:
         answers.remember(data.response_id, invocation.span.get_span_context())
@@ -153,15 +156,22 @@ def _type_of(error: Any) -> str | None:
 
 def _abandoned(invocation: Any, data: Any, seen: Seen, failure: str | None) -> str | None:
     """Why a stream was not read to its end; None of one that was, and of what is no stream."""
-    if seen.abandoned is not None:
-        return seen.abandoned
-    if not genai.streams(invocation):
+    how = seen.abandoned
+    if how is None and genai.streams(invocation) and failure is not None:
+        # No wrapper of util-genai's that would have said it.
+        if data.response_time_to_first_chunk is None and failure not in _ABANDONED:
+            return None
+        how = _ABANDONED.get(failure, "broken_off")
+    if how in {"left", "closed"} and data.response_finish_reasons:
+        # All of the answer was there; what the provider sends after it is of no use to the application.
         return None
-    if failure is None:
-        return None if data.response_finish_reasons else "closed"
-    if data.response_time_to_first_chunk is None and failure not in _ABANDONED:
-        return None
-    return _ABANDONED.get(failure, "broken_off")
+    if how is not None:
+        invocation.attributes[streams.ENDED] = how
+        invocation.attributes[streams.CHUNKS] = seen.chunks
+        if data.response_finish_reasons is None:
+            # Upstream makes `error` of a reason that is not there when it is told to keep the content.
+            data.response_finish_reasons = []
+    return how
 
 
 def _tell_of_the_way(call: calls.Call, seen: Seen, abandoned: str | None) -> None:

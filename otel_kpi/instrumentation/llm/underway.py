@@ -32,6 +32,7 @@ class Seen:
         limits: Headers of rate limits, of the last answer that had some.
         received: Whether anything of the answer came.
         abandoned: Why a stream was not read to its end, where a hook knows.
+        chunks: How many parts of it had come by then.
         counted_elsewhere: Another call inside of this one is the one that is billed.
         attribution: For whom and for what, as it was at the beginning.
         began: Seconds since 1970.
@@ -43,6 +44,7 @@ class Seen:
         "attribution",
         "began",
         "charged_amount",
+        "chunks",
         "counted_elsewhere",
         "counts",
         "endpoint",
@@ -64,6 +66,7 @@ class Seen:
         self.limits: Mapping[str, str] | None = None
         self.received = False
         self.abandoned: str | None = None
+        self.chunks = 0
         self.counted_elsewhere = False
         self.attribution = attribution
         self.began = time.time()

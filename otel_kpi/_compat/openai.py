@@ -1,0 +1,77 @@
+"""Streams of `openai` that upstream's instrumentor loses: closed past its wrapper, or raw and never parsed."""
+
+from __future__ import annotations
+
+import functools
+import logging
+from typing import TYPE_CHECKING, Any, Final
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+_logger: Final = logging.getLogger("otel_kpi.instrumentation")
+_MARK: Final = "_otel_kpi_ends"
+
+
+def end_openai_helpers(broken: Callable[[Exception], None]) -> None:
+    """Have `client.chat.completions.stream()` close the stream that it reads, and not only its response.
+
+    Touches `ChatCompletionStream._raw_stream` and its asynchronous twin. The helper closes the HTTP response; upstream's
+    wrapper of the stream hears of it when it is garbage, and calls it an abandoned one.
+
+    Args:
+        broken: Told of an error of ours.
+    """
+    try:
+        from openai.lib.streaming.chat import AsyncChatCompletionStream, ChatCompletionStream
+    except ImportError:
+        return  # before openai 1.40 the helper belonged to another API
+    if getattr(ChatCompletionStream, _MARK, False):
+        return
+    close, close_async = ChatCompletionStream.close, AsyncChatCompletionStream.close
+
+    @functools.wraps(close)
+    def close_all(self: Any) -> None:
+        close(self)
+        try:
+            self._raw_stream.close()
+        except Exception as error:
+            broken(error)
+
+    @functools.wraps(close_async)
+    async def close_all_async(self: Any) -> None:
+        await close_async(self)
+        try:
+            await self._raw_stream.close()
+        except Exception as error:
+            broken(error)
+
+    ChatCompletionStream.close = close_all  # type: ignore[method-assign] # what this is for
+    AsyncChatCompletionStream.close = close_all_async  # type: ignore[method-assign] # the same
+    setattr(ChatCompletionStream, _MARK, True)
+
+
+def end_raw_responses() -> None:
+    """Have the span of a raw response that is dropped without `parse()` end with it.
+
+    Touches `RawResponseStreamProxy._take_finalize` of opentelemetry-instrumentation-genai-openai, which waits for the
+    response to be closed: who drops it closes nothing, and there is no span at all.
+    """
+    try:
+        from opentelemetry.instrumentation.genai.openai import _raw_response
+    except ImportError:
+        return
+    proxy: Any = _raw_response.RawResponseStreamProxy
+    if getattr(proxy, _MARK, False):
+        return
+
+    def deleted(self: Any) -> None:
+        try:
+            if self._self_parsed is None and (finalize := self._take_finalize()) is not None:
+                finalize()
+        except Exception:
+            # In a finalizer there is nobody to tell; at the end of the process modules are gone.
+            _logger.debug("a raw response is not ended", exc_info=True)
+
+    proxy.__del__ = deleted
+    setattr(proxy, _MARK, True)

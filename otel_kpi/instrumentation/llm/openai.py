@@ -1,0 +1,155 @@
+"""OpenAI's SDK, and whoever is called with it: what upstream's instrumentor of it leaves out or gets wrong.
+
+- It reads neither images, nor searches, nor what was cached by providers with other names for it, nor the usage of raw
+  embeddings; OpenRouter and Perplexity say what they charge.
+- A stream has a usage only where the application asks for it; `stream_usage.py` asks where the user agrees.
+- Streams that are closed past its wrapper have no end, raw ones that are dropped no span (`_compat/openai.py`).
+"""
+
+from __future__ import annotations
+
+from contextvars import ContextVar
+from typing import TYPE_CHECKING, Any, Final
+
+from otel_kpi._compat import openai as private
+from otel_kpi._compat import stainless as base_client
+from otel_kpi.instrumentation.boundary import Boundary
+from otel_kpi.instrumentation.llm import invocations, openai_usage, stainless, stream_usage
+from otel_kpi.instrumentation.llm.reports import Report
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+_PATHS: Final = ("/chat/completions", "/completions", "/responses", "/embeddings")
+_MARK: Final = "_otel_kpi_asks"
+_CHARGED: Final = "charged before"
+
+_hidden: Final[ContextVar[bool]] = ContextVar("otel_kpi_openai_hidden", default=False)
+"""Whether the request that is being made asks for a usage that the application did not ask for."""
+
+
+def prepare() -> None:
+    """Put in place what belongs inside of upstream's wrappers; it stays there, and does nothing outside of a call."""
+    from openai import _base_client
+    from openai.resources.chat import completions
+
+    invocations.follow()
+    stainless.watch(_base_client, _Watcher("openai", _read, _PATHS))
+    private.end_openai_helpers(Boundary("openai").failed)
+    private.end_raw_responses()
+    _ask_for_usage(completions)
+
+
+class _Watcher(stainless.Watcher):
+    """Reads each answer beside the others of its call, and keeps from the application what it did not ask for."""
+
+    def answered(self, client: Any, response: Any, options: Any, *, stream: bool) -> Any:
+        """Begin a report."""
+        begun: list[Report] = []
+        if _hidden.get():
+            # Whether the call is followed or not: nobody else asked for it.
+            def told(data: Mapping[str, Any]) -> None:
+                for report in begun:
+                    _read(report, data)
+
+            stream_usage.sieve_response(response, stream_usage.Sieve(told, self.broken))
+        seen = super().answered(client, response, options, stream=stream)
+        if seen is None:
+            return None
+        begun.append(Report(seen))
+        return begun[0]
+
+    def made(self, kept: Any, response: Any, result: Any, *, stream: bool) -> None:  # noqa: ARG002 - as it is called
+        """Read an answer that the caller wants raw, if it is there: of embeddings upstream reads nothing."""
+        if not stream and not kept.told and response.is_closed:
+            self.data(kept, response.json())
+
+
+def _read(report: Report, data: Mapping[str, Any]) -> None:
+    seen = report.seen
+    seen.received = True
+    answer = openai_usage.answer_in(data)
+    if answer is None:
+        return
+    report.told = True
+    if (tier := openai_usage.tier_of(answer)) is not None:
+        seen.tier = tier
+    usage = openai_usage.usage_of(answer)
+    if usage is None:
+        return
+    counts = openai_usage.counts_of(usage)
+    if (searches := openai_usage.web_searches_in(answer)) is not None:
+        counts["web_searches"] = searches
+    report.usage(counts)
+    if (amount := openai_usage.charged_in(usage)) is not None:
+        before = report.said.setdefault(_CHARGED, seen.charged_amount)
+        seen.charged(amount if before is None else amount + before[0], "USD")
+
+
+def _ask_for_usage(completions: Any) -> None:
+    """Have chat completions ask for the usage of streams; `OTEL_KPI_GENAI_STREAM_USAGE` says of whom."""
+    if getattr(completions.Completions, _MARK, False):
+        return
+    from wrapt import wrap_function_wrapper
+
+    wrap_function_wrapper(completions, "Completions.create", _create)
+    wrap_function_wrapper(completions, "AsyncCompletions.create", _create_async)
+    setattr(completions.Completions, _MARK, True)
+
+
+def _create(wrapped: Any, instance: Any, args: Any, kwargs: Any) -> Any:
+    options = _asked_for(instance, kwargs)
+    if options is None:
+        return wrapped(*args, **kwargs)
+    token = _hidden.set(True)
+    try:
+        return wrapped(*args, **{**kwargs, "stream_options": options})
+    except Exception as error:
+        if not _is_refusal(instance, error):
+            raise
+    finally:
+        _hidden.reset(token)
+    return wrapped(*args, **kwargs)
+
+
+async def _create_async(wrapped: Any, instance: Any, args: Any, kwargs: Any) -> Any:
+    options = _asked_for(instance, kwargs)
+    if options is None:
+        return await wrapped(*args, **kwargs)
+    token = _hidden.set(True)
+    try:
+        return await wrapped(*args, **{**kwargs, "stream_options": options})
+    except Exception as error:
+        if not _is_refusal(instance, error):
+            raise
+    finally:
+        _hidden.reset(token)
+    return await wrapped(*args, **kwargs)
+
+
+def _asked_for(instance: Any, kwargs: dict[str, Any]) -> dict[str, Any] | None:
+    boundary = Boundary("openai")
+    if not boundary.open:
+        return None
+    try:
+        client = base_client.client_of(instance)
+        url = client.base_url
+        return stream_usage.asked_for(
+            kwargs, url.host, url.port, lambda: client.default_query.get("api-version")
+        )
+    except Exception as error:
+        boundary.failed(error)
+        return None
+
+
+def _is_refusal(instance: Any, error: Exception) -> bool:
+    """Whether an endpoint refuses what the application did not ask for; then it is not asked again."""
+    try:
+        if not stream_usage.is_refusal(getattr(error, "status_code", None), str(error)):
+            return False
+        url = base_client.client_of(instance).base_url
+        stream_usage.refused(url.host, url.port)
+    except Exception as fault:
+        Boundary("openai").failed(fault)
+        return False
+    return True

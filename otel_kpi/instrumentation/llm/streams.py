@@ -1,0 +1,35 @@
+"""How streams end, and what is written of those that the application leaves."""
+
+from __future__ import annotations
+
+import os
+from typing import Any, Final
+
+from otel_kpi._compat import genai, genai_streams
+
+AS_ERRORS: Final = "OTEL_KPI_GENAI_ABANDONED_AS_ERRORS"
+ENDED: Final = "kpi.llm.ended"
+"""On the span of a call that did not come to its end: `left`, `closed`, `cancelled` or `broken_off`."""
+CHUNKS: Final = "kpi.llm.stream.chunks"
+"""How many parts had come by then."""
+
+
+def follow() -> None:
+    """Follow the end of every stream, and of every call that is cancelled; done once for the process."""
+    genai_streams.follow_stream_endings(_ended)
+
+
+def _ended(invocation: Any, how: str) -> bool:
+    """Note how a call ended.
+
+    Returns:
+        Whether it is to be no error: upstream makes an error of the provider's of what the application did.
+    """
+    if genai.streams(invocation):
+        seen = genai.held(genai.shared_data(genai.context_of(invocation), embedding=False))
+        if seen is not None:
+            seen.abandoned = how
+            seen.chunks = genai_streams.chunks_of(invocation)
+    else:
+        invocation.attributes[ENDED] = how
+    return os.environ.get(AS_ERRORS, "").strip().lower() not in ("1", "true", "yes", "on")
