@@ -9,7 +9,7 @@ from __future__ import annotations
 from types import MappingProxyType
 from typing import Final
 
-from otel_kpi.model import Attribute, Counter, Derivation, Event, Gauge, Histogram, Pack
+from otel_kpi.model import Attribute, Counter, Derivation, Event, Gauge, Histogram, Pack, Span
 from otel_kpi.packs.llm import evaluation_instruments, names
 
 _GEN_AI: Final = "OpenTelemetry https://opentelemetry.io/docs/specs/semconv/gen-ai/gen-ai-metrics/"
