@@ -278,6 +278,7 @@ def _read_by_packs(settings: Settings) -> dict[str, str]:
         "OTEL_KPI_GENAI_PROVIDERS": ",".join(f"{host}={name}" for host, name in settings.genai_providers),
         "OTEL_KPI_GENAI_NESTED": settings.genai_nested,
         "OTEL_KPI_COST_ALIASES": ",".join(settings.cost_aliases),
+        "OTEL_KPI_LLM_BUDGETS": settings.llm_budgets or "",
         "OTEL_KPI_LLM_USER": settings.llm_user,
     }
 

@@ -22,6 +22,7 @@ _DONE: Final = "_otel_kpi_follows"
 
 
 def follow_invocations(
+    allowed: Callable[[Context | None], None],
     provider_of: Callable[[str | None, int | None, str | None], str | None],
     begun: Callable[[Any, bool], None],
     ending: Callable[[Any, Any, bool], None],
@@ -29,6 +30,8 @@ def follow_invocations(
     """Have every inference and embedding of util-genai told of, once for the process.
 
     Args:
+        allowed: Called before each, with the context that was given for it; what it raises the application gets, and
+            there is no span.
         provider_of: Gives the provider of an address, a port and what the package says; before the span starts.
         begun: Called with a new invocation, and whether it is an embedding. Those inside of another are left out.
         ending: Called with an invocation that ends, its error or None, and whether it is an embedding; before the
@@ -62,6 +65,7 @@ def follow_invocations(
     def starting(original: Any, *, embedding: bool) -> Any:
         @functools.wraps(original)
         def start(self: Any, provider: Any, **kwargs: Any) -> Any:
+            allowed(kwargs.get("context"))
             try:
                 provider = (
                     provider_of(kwargs.get("server_address"), kwargs.get("server_port"), provider) or provider

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 from opentelemetry import context
 
+from otel_kpi.packs.refusals import Refused
+
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable, Coroutine, Generator
 
@@ -75,8 +77,11 @@ class Call:
         return self.result is not _NOTHING or self.error is not None
 
     def is_of(self, error: BaseException) -> bool:
-        """Say whether the function raised it. The end of an iteration may be another object of the same kind."""
-        if error is self.error:
+        """Say whether the function raised it, or the application asked for it.
+
+        The end of an iteration may be another object of the same kind.
+        """
+        if error is self.error or isinstance(error, Refused):
             return True
         return isinstance(error, (StopIteration, StopAsyncIteration)) and type(error) is type(self.error)
 

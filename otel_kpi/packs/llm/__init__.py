@@ -6,7 +6,20 @@ that no instrumentor sees.
 
 from otel_kpi.packs.conversations import conversation
 from otel_kpi.packs.llm.attribution import context
+from otel_kpi.packs.llm.budgets import declare as declare_budgets
 from otel_kpi.packs.llm.by_hand import call, cost
 from otel_kpi.packs.llm.evaluation import evaluation, feedback
+from otel_kpi.packs.llm.guard import BudgetExceeded, Guard, budget
 
-__all__ = ["call", "context", "conversation", "cost", "evaluation", "feedback"]
+__all__ = [
+    "BudgetExceeded",
+    "Guard",
+    "budget",
+    "call",
+    "context",
+    "conversation",
+    "cost",
+    "declare_budgets",
+    "evaluation",
+    "feedback",
+]

@@ -12,7 +12,7 @@ from opentelemetry.trace import SpanKind
 from otel_kpi.packs import spans
 from otel_kpi.packs.contexts import Inside
 from otel_kpi.packs.faults import failed
-from otel_kpi.packs.llm import attribution, calls, handles, names
+from otel_kpi.packs.llm import attribution, budgets, calls, guard, handles, names
 from otel_kpi.packs.llm.handles import SCOPE
 from otel_kpi.packs.outcome import error_type
 
@@ -69,9 +69,11 @@ class HandMade:
             self._call.charged = money
 
     def __enter__(self) -> Self:
+        guard.before_call()
         try:
             known = self._call
             known.attribution = attribution.current()
+            known.guards = guard.current()
             known.began, self._start = time.time(), time.perf_counter()
             attributes = {
                 names.OPERATION: known.operation,
@@ -178,6 +180,9 @@ def cost(amount: Decimal | str | float, currency: str, kind: str) -> None:
         exact, code = money
         whose = attribution.current()
         handles.cost.add(exact, kind, None, None, None, whose.tenant, whose.feature, code, "local")
+        budgets.spent(exact, code, whose.tenant)
+        for each in guard.current():
+            each.count(exact, code, 0)
         trace.get_current_span().add_event(
             "kpi.llm.cost",
             {names.COST_AMOUNT: float(exact), names.COST_CURRENCY: code, "kpi.llm.cost.kind": str(kind)},

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
 from otel_kpi.packs.faults import failed
-from otel_kpi.packs.llm import handles, names, prices
+from otel_kpi.packs.llm import budgets, handles, names, prices
 from otel_kpi.packs.llm.attribution import NOBODY, Attribution
 from otel_kpi.packs.llm.instruments import OPENAI_PROVIDERS
 from otel_kpi.packs.llm.usage import Usage
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
     from opentelemetry.util.types import AttributeValue
 
+    from otel_kpi.packs.llm.guard import Guard
     from otel_kpi.packs.llm.prices import Price
 
     Attributes = dict[str, AttributeValue]
@@ -51,6 +52,7 @@ class Call:
         answered: Whether anything of an answer came: what failed before is not billed.
         seconds: How long it took.
         began: When, in seconds since 1970.
+        guards: Those of `llm.budget()` in which it was made.
     """
 
     operation: str = "chat"
@@ -67,6 +69,7 @@ class Call:
     answered: bool = True
     seconds: float | None = None
     began: float = field(default_factory=time.time)
+    guards: tuple[Guard, ...] = ()
 
 
 def ended(call: Call) -> Attributes:
@@ -82,7 +85,12 @@ def ended(call: Call) -> Attributes:
             handles.usage_faults.add(1, call.provider, call.request_model, usage.fault)
             attributes[USAGE_FAULT] = usage.fault
         _count_tokens(call, usage)
-        _charge(call, usage, attributes)
+        paid = _charge(call, usage, attributes)
+        if paid is not None or usage.counts or call.answered:
+            amount, currency = paid or (None, None)
+            tokens = (usage.of("input_tokens") or 0) + (usage.of("output_tokens") or 0)
+            for guard in call.guards:
+                guard.count(amount, currency, tokens)
     except Exception as error:
         failed("the price of a call", error)
         return {}
@@ -130,13 +138,14 @@ def _count_latest(call: Call, usage: Usage) -> None:
         handles.latest_output_distribution.record(made, *labels)
 
 
-def _charge(call: Call, usage: Usage, attributes: Attributes) -> None:
+def _charge(call: Call, usage: Usage, attributes: Attributes) -> tuple[Decimal, str] | None:
+    """Record what a call cost, and give it; None where nobody knows."""
     if call.charged is not None:
         amount, currency = call.charged
         _spend(call, amount, currency, "provider", attributes)
-        return
+        return call.charged
     if not usage.counts and call.error is not None and not call.answered:
-        return
+        return None
     price = prices.price(
         provider=call.provider,
         endpoint=call.endpoint,
@@ -157,8 +166,9 @@ def _charge(call: Call, usage: Usage, attributes: Attributes) -> None:
             price.reason,
         )
         attributes[UNPRICED_REASON] = price.reason
-        return
+        return None
     _spend(call, price.amount, price.currency, price.source, attributes, price)
+    return price.amount, price.currency
 
 
 def _spend(  # noqa: PLR0913, PLR0917 - a price and where it is written
@@ -182,6 +192,7 @@ def _spend(  # noqa: PLR0913, PLR0917 - a price and where it is written
         currency,
         source,
     )
+    budgets.spent(amount, currency, whose.tenant)
     nearest = float(amount)
     handles.cost_distribution.record(nearest, *_labels(call), currency, source)
     if call.provider in OPENAI_PROVIDERS:
