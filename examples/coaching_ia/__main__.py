@@ -12,8 +12,10 @@ from decimal import Decimal
 from pathlib import Path
 
 import httpx
+from model_provider import audit
 
-from coaching_ia import audit, services
+from coaching_ia import services
+from coaching_ia.audit import planned
 from coaching_ia.services import System
 from coaching_ia.traffic import driver, script
 
@@ -69,7 +71,7 @@ def demo(system: System, talk: list[script.Session]) -> int:
         expected = audit.billed(bill)
         for name, wanted in {
             "the provider's bill": expected,
-            "the script": audit.planned(script.plan(talk, system.workers)),
+            "the script": planned(script.plan(talk, system.workers)),
         }.items():
             wrong = audit.agree(
                 lambda wanted=wanted: audit.differences(

@@ -23,7 +23,7 @@ STOPPED_WITHIN = 45.0  # seconds
 
 
 def _keys() -> str:
-    return ",".join(f"{club}=sk-{club}-{secrets.token_urlsafe(9)}" for club in (*MEMBERS, HOUSE))
+    return ",".join(f"{club}=sk-{club}-{secrets.token_hex(12)}" for club in (*MEMBERS, HOUSE))
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +61,7 @@ class System:
         """The environment of a service.
 
         `OTEL_KPI_GENAI_PROVIDERS` says who answers at the two addresses: what stands at 127.0.0.1 has no price
-        otherwise. With the real addresses it is not needed.
+        otherwise. With the real addresses it is not needed, and `OTEL_KPI_GENAI_STREAM_USAGE` is `on`.
         """
         who = f"127.0.0.1:{self.port + 2}=openai,127.0.0.1:{self.port + 3}=anthropic"
         return {
@@ -69,6 +69,8 @@ class System:
             "OTEL_SERVICE_NAME": service,
             "OTEL_RESOURCE_ATTRIBUTES": f"service.version={VERSION},deployment.environment.name={self.environment}",
             "OTEL_KPI_GENAI_PROVIDERS": who,
+            # The API asks no stream for its usage: without this line a streamed answer would have no price.
+            "OTEL_KPI_GENAI_STREAM_USAGE": f"127.0.0.1:{self.port + 2}",
             "COACHING_DATA": str(self.data.resolve()),
             "COACHING_API_URL": self.url(1),
             "COACHING_OPENAI_URL": f"{self.url(2)}/v1",

@@ -30,7 +30,9 @@ def main() -> int:
     parser.add_argument(
         "--workers", type=int, default=1, help="processes of the chat; more than one needs Redis"
     )
-    parser.add_argument("--port", type=int, default=8101, help="the chat's; the assistant has the next one")
+    parser.add_argument(
+        "--port", type=int, default=8101, help="the chat's; the provider of models has the next one"
+    )
     parser.add_argument("--data", type=Path, default=Path("chatbot-data"), help="database and logs")
     parser.add_argument("--conversations", type=int, default=40, help="demo and plan: how many")
     given = parser.parse_args()
@@ -82,6 +84,9 @@ def demo(system: System, conversations: int, run: str) -> int:
             ),
             "/metrics": lambda: found.differences(planned, found.in_text(system.url, planned.series)),
             "/api/metrics/summary": lambda: found.summary_differences(planned, found.in_summary(system.url)),
+            "the provider's bill": lambda: found.bill_differences(
+                system.provider_url, urls["prometheus"], system.environment
+            ),
         }.items():
             wrong = agree(ask)
             print(f"{name:22} {'as planned' if not wrong else f'{len(wrong)} wrong'}")

@@ -1,6 +1,7 @@
 """The two processes that the example consists of: how they start, when they are ready, how they end."""
 
 import os
+import secrets
 import shutil
 import signal
 import subprocess
@@ -15,10 +16,15 @@ from pathlib import Path
 
 from innatural_chatbot import settings
 from innatural_chatbot.service import database
+from innatural_chatbot.shops import SHOPS
 
-SERVICE, ASSISTANT = "innatural-chatbot", "innatural-assistant"
+SERVICE, PROVIDER = "innatural-chatbot", "model-provider"
 READY_WITHIN = 60.0  # seconds
 STOPPED_WITHIN = 45.0  # seconds
+
+
+def _keys() -> str:
+    return ",".join(f"{shop}=sk-{shop}-{secrets.token_hex(12)}" for shop in SHOPS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,8 +34,9 @@ class System:
     Attributes:
         workers: Processes that serve the chat.
         environment: Value of `deployment.environment.name`.
-        port: The chat's; the assistant has the next one.
+        port: The chat's; the provider of models has the next one.
         data: Folder of the database and of the logs.
+        provider_keys: Each shop's key at the provider.
         extra: Variables for every process, for example the Collector's address or `CHATBOT_REDIS_URL`.
     """
 
@@ -37,22 +44,32 @@ class System:
     environment: str = "demo"
     port: int = 8101
     data: Path = Path("chatbot-data")
+    provider_keys: str = field(default_factory=_keys)
     extra: dict[str, str] = field(default_factory=dict[str, str])
 
     @property
     def url(self) -> str:
         return f"http://127.0.0.1:{self.port}"
 
+    @property
+    def provider_url(self) -> str:
+        return f"http://127.0.0.1:{self.port + 1}"
+
     def variables(self, name: str) -> dict[str, str]:
-        """The environment of a process. The prefix is the chat's: the assistant is none."""
-        prefix = {"OTEL_KPI_CHAT_PREFIX": "innatural_chatbot"} if name == SERVICE else {}
+        """The environment of a process.
+
+        `OTEL_KPI_GENAI_PROVIDERS` says who answers at 127.0.0.1: what stands there has no price otherwise. With the
+        real address it is not needed.
+        """
         return {
             **os.environ,
             "OTEL_SERVICE_NAME": name,
             "OTEL_RESOURCE_ATTRIBUTES": f"service.version=1.0.0,deployment.environment.name={self.environment}",
             "CHATBOT_DATA": str(self.data.resolve()),
-            "CHATBOT_ASSISTANT_URL": f"http://127.0.0.1:{self.port + 1}",
-            **prefix,
+            "CHATBOT_OPENAI_URL": f"{self.provider_url}/v1",
+            "CHATBOT_PROVIDER_KEYS": self.provider_keys,
+            "OTEL_KPI_CHAT_PREFIX": "innatural_chatbot",
+            "OTEL_KPI_GENAI_PROVIDERS": f"127.0.0.1:{self.port + 1}=openai",
             **self.extra,
         }
 
@@ -69,24 +86,25 @@ def prepare(system: System) -> None:
 def running(system: System) -> Generator[dict[str, subprocess.Popen[bytes]]]:
     """Run both for the length of the block; at its end they get SIGTERM and time to finish."""
     processes: dict[str, subprocess.Popen[bytes]] = {}
+    serve = (sys.executable, "-m", "uvicorn", "--no-access-log", "--host", "127.0.0.1")
+    chat = ("--port", str(system.port), "--workers", str(system.workers), "innatural_chatbot.service.app:app")
+    commands = {
+        # The models belong to somebody else: nothing of theirs is observed.
+        PROVIDER: (sys.executable, "-m", "model_provider", str(system.port + 1)),
+        SERVICE: (program("otel-kpi"), "run", *serve, *chat),
+    }
     try:
-        for name, port, workers, app in (
-            (ASSISTANT, system.port + 1, 1, "innatural_chatbot.assistant.app:app"),
-            (SERVICE, system.port, system.workers, "innatural_chatbot.service.app:app"),
-        ):
+        for name, command in commands.items():
             with (system.data / "logs" / f"{name}.log").open("wb") as log:
                 processes[name] = subprocess.Popen(
-                    [
-                        *(program("otel-kpi"), "run", sys.executable, "-m", "uvicorn", "--no-access-log"),
-                        *("--host", "127.0.0.1", "--port", str(port), "--workers", str(workers), app),
-                    ],
+                    command,
                     cwd=Path(__file__).resolve().parents[1],
                     env=system.variables(name),
                     stdout=log,
                     stderr=subprocess.STDOUT,
                     start_new_session=True,  # Ctrl-C reaches this program, which then ends them in order
                 )
-        _await_ready(f"http://127.0.0.1:{system.port + 1}/health", processes[ASSISTANT], system, ASSISTANT)
+        _await_ready(f"{system.provider_url}/health", processes[PROVIDER], system, PROVIDER)
         _await_ready(f"{system.url}/api/health/live", processes[SERVICE], system, SERVICE)
         yield processes
     finally:

@@ -6,9 +6,13 @@ from collections.abc import Iterable, Iterator
 
 EVERYTHING = "everything"
 """A question with this word is answered with all there is."""
+SLOW = "think"
+"""A question that begins with it takes longer than anybody waits."""
 NOTHING = "I have nothing on that; please ask a person."
 SENTENCES = 2
 LETTERS_A_TOKEN = 4
+A_MESSAGE = 4
+"""Tokens that each message costs at OpenAI beside its text."""
 WORDS_A_CHUNK = 3
 DIMENSIONS = 64
 
@@ -39,6 +43,11 @@ def chunks(text: str) -> Iterator[str]:
 def tokens(text: str) -> int:
     """How many tokens a text has: four letters each, as the rule of thumb goes."""
     return -(-len(text) // LETTERS_A_TOKEN)
+
+
+def prompt_tokens(messages: Iterable[str]) -> int:
+    """How many tokens a prompt has for OpenAI."""
+    return sum(tokens(each) + A_MESSAGE for each in messages)
 
 
 def embedding(text: str) -> list[float]:

@@ -12,14 +12,10 @@ from fastapi import APIRouter, Request
 from fastapi.responses import JSONResponse, Response, StreamingResponse
 
 from model_provider import gate
-from model_provider.answers import answer, embedding, tokens
+from model_provider.answers import SLOW, answer, embedding, prompt_tokens, tokens
 from model_provider.calls import Call
 from model_provider.rates import MODELS
 
-A_MESSAGE = 4
-"""Tokens that each message costs beside its text."""
-SLOW = "think"
-"""A question that begins with it takes longer than anybody waits."""
 FOREVER = 5.0  # seconds
 
 router = APIRouter(prefix="/v1")
@@ -44,7 +40,7 @@ async def complete(request: Request) -> Response:
             request.app.state.ledger.of(caller.project, model).abandoned += 1
             return Response(status_code=499)
     text = answer(known, asked)
-    prompt = sum(tokens(each) + A_MESSAGE for each in (*known, asked))
+    prompt = prompt_tokens((*known, asked))
     cached = request.app.state.memory.read(caller.project, model, known)
     used = {"input": prompt - cached, "cached": cached, "output": tokens(text)}
     frame = {

@@ -13,7 +13,8 @@ from otel_kpi import llm
 from otel_kpi.endpoints.starlette import add_endpoints
 
 logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
-logging.getLogger("httpx").setLevel(logging.WARNING)
+for quiet in ("httpx", "httpx2"):
+    logging.getLogger(quiet).setLevel(logging.WARNING)
 
 
 @asynccontextmanager

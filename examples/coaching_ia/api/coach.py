@@ -1,5 +1,7 @@
 """What the coach does. The lines of telemetry are those that nobody else could say: for which club, for what, from what."""
 
+from collections.abc import Generator
+from contextlib import contextmanager
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Request
@@ -63,9 +65,14 @@ async def summary(talk: Talk, member: Asking, request: Request) -> dict[str, Any
     return {"summary": made}
 
 
-def _spent_for(member: Member, feature: str, _talk: Talk) -> Any:
-    """Everything that is spent within is the club's, for a feature of the coach."""
-    return llm.context(tenant=member.club, feature=feature, user=member.name)
+@contextmanager
+def _spent_for(member: Member, feature: str, talk: Talk) -> Generator[None]:
+    """Everything that is spent within is the club's, for a feature of the coach, in a session."""
+    with (
+        llm.context(tenant=member.club, feature=feature, user=member.name),
+        llm.conversation(talk.session),
+    ):
+        yield
 
 
 async def _search(request: Request, member: Member, text: str) -> list[Hit]:

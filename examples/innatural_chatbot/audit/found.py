@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator
 from typing import Any
 
 import httpx
+from model_provider import audit
 
 from innatural_chatbot.traffic.plan import Labels, Plan, labels
 
@@ -86,6 +87,13 @@ def summary_differences(plan: Plan, summary: dict[str, Any]) -> list[str]:
         for name, wanted in figures.items()
         if summary[part].get(name) != wanted
     ]
+
+
+def bill_differences(provider: str, prometheus: str, environment: str) -> list[str]:
+    """A line for each amount and number of tokens, by shop and model, that is not what the provider billed."""
+    bill = audit.billed(audit.bill(provider))
+    wanted = {name: bill[name] for name in (audit.COST, audit.TOKENS)}
+    return audit.differences(wanted, audit.in_prometheus(prometheus, environment))
 
 
 def _own(held: dict[str, str]) -> Labels:

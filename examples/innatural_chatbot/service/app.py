@@ -4,7 +4,6 @@ import logging
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 
-import httpx
 from fastapi import FastAPI, Request
 from fastapi.exception_handlers import request_validation_exception_handler
 from fastapi.exceptions import RequestValidationError
@@ -12,22 +11,25 @@ from fastapi.responses import JSONResponse, PlainTextResponse, Response
 from slowapi.errors import RateLimitExceeded
 
 from innatural_chatbot import settings
-from innatural_chatbot.service import conversations, database, limits, products
+from innatural_chatbot.service import conversations, database, limits, model, products
 from otel_kpi import chat
 from otel_kpi.endpoints.starlette import add_endpoints
 
 logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
-logging.getLogger("httpx").setLevel(logging.WARNING)
+for quiet in ("httpx", "httpx2"):
+    logging.getLogger(quiet).setLevel(logging.WARNING)
 
 
 @asynccontextmanager
 async def lifespan(app: FastAPI) -> AsyncGenerator[None]:
-    """Open the database, Redis and the way to the model."""
+    """Open the database, Redis and the ways to the models."""
     now = settings.load()
     app.state.engine = database.open_engine(now)
     app.state.popularity = products.Popularity(now.redis_url)
-    async with httpx.AsyncClient(base_url=now.assistant_url) as app.state.assistant:
-        yield
+    app.state.models = model.clients(now.openai_url, now.provider_keys)
+    yield
+    for client in app.state.models.values():
+        await client.close()
     await app.state.popularity.close()
     await app.state.engine.dispose()
 

@@ -9,9 +9,10 @@ from pydantic import BaseModel, Field
 from sqlalchemy import update
 
 from innatural_chatbot import catalogue
-from innatural_chatbot.service import model
+from innatural_chatbot.service import limits, model
 from innatural_chatbot.service.database import Message, Session, begin
 from innatural_chatbot.service.limits import PER_SENDER, limiter
+from innatural_chatbot.shops import MOROCCO, SHOPS
 from otel_kpi import chat
 
 router = APIRouter(prefix="/api")
@@ -59,13 +60,16 @@ async def close_session(session_id: str, request: Request) -> None:
 @limiter.limit(PER_SENDER)  # pyright: ignore[reportUntypedFunctionDecorator]
 async def say(said: Said, request: Request) -> dict[str, object]:
     """Answer a message: one SELECT, two INSERTs, one call of the model, one ZINCRBY for each product."""
+    shop = SHOPS[request.headers.get("x-shop", MOROCCO.name)]
     async with begin(request.app.state.engine) as database:
         if await database.get(Session, said.session_id) is None:
             raise HTTPException(404, "no such session")
         database.add(Message(session_id=said.session_id, role="user", text=said.text))
     chat.message("user", said.language)
     try:
-        answer = await model.complete(request.app.state.assistant, said.text)
+        answer = await model.complete(
+            request.app.state.models[shop.name], shop, limits.sender(request), said.text
+        )
     except TimeoutError as error:
         chat.error(error, "error")
         raise HTTPException(504, str(error)) from None

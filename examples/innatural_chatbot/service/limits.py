@@ -8,8 +8,9 @@ from innatural_chatbot import settings
 PER_SENDER = "5/day"
 
 
-def _sender(request: Request) -> str:
+def sender(request: Request) -> str:
+    """Who speaks."""
     return request.headers.get("x-sender", "") or (request.client.host if request.client else "")
 
 
-limiter = Limiter(key_func=_sender, storage_uri=settings.load().redis_url or "memory://")
+limiter = Limiter(key_func=sender, storage_uri=settings.load().redis_url or "memory://")

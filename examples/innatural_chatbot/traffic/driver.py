@@ -26,18 +26,20 @@ async def send(script: list[Conversation], url: str) -> list[str]:
             async with waiting:
                 session = ""
                 for step in conversation.steps:
-                    session = await _take(step, client, conversation.sender, session, wrong)
+                    session = await _take(step, client, conversation, session, wrong)
 
         await asyncio.gather(*(talk(conversation) for conversation in script))
     return [f"{line}: {count} times" for line, count in sorted(wrong.items())]
 
 
-async def _take(step: Step, client: httpx.AsyncClient, sender: str, session: str, wrong: Counter[str]) -> str:
+async def _take(
+    step: Step, client: httpx.AsyncClient, whose: Conversation, session: str, wrong: Counter[str]
+) -> str:
     """One step; returns the session in which the next one is."""
     body: dict[str, Any] | None = step.body and {
         key: session if value == "{session}" else value for key, value in step.body.items()
     }
-    headers = {"x-sender": sender}
+    headers = {"x-sender": whose.sender, "x-shop": whose.shop.name}
     if step.status == FAILED:
         # uvicorn closes the connection after an error that nobody handled, without saying so.
         headers["connection"] = "close"

@@ -4,8 +4,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
+from model_provider.answers import SLOW, answer, prompt_tokens, tokens
+
 from innatural_chatbot import catalogue
-from innatural_chatbot.assistant.answers import MODEL, SLOW, answer
+from innatural_chatbot.shops import BRITAIN, INSTRUCTIONS, MOROCCO, Shop
 from innatural_chatbot.traffic.plan import Plan
 
 ALLOWED = 5
@@ -44,6 +46,7 @@ class Conversation:
     """What one sender does, one step after the other."""
 
     sender: str
+    shop: Shop
     steps: tuple[Step, ...]
 
 
@@ -54,7 +57,10 @@ def conversations(count: int, run: str) -> list[Conversation]:
         count: How many.
         run: Makes the senders those of this run: the limit is counted for a day.
     """
-    return [Conversation(f"{run}-{number}", tuple(_steps(number))) for number in range(count)]
+    return [
+        Conversation(f"{run}-{number}", (shop := _shop(number)), tuple(_steps(number, shop)))
+        for number in range(count)
+    ]
 
 
 def plan(script: list[Conversation]) -> Plan:
@@ -67,8 +73,12 @@ def plan(script: list[Conversation]) -> Plan:
     return planned
 
 
-def _steps(number: int) -> Iterator[Step]:
-    language = "en" if number % 4 == 3 else "ar"  # noqa: PLR2004 - each fourth
+def _shop(number: int) -> Shop:
+    return BRITAIN if number % 4 == 3 else MOROCCO  # noqa: PLR2004 - each fourth
+
+
+def _steps(number: int, shop: Shop) -> Iterator[Step]:
+    language = shop.language
     yield Step(
         "POST",
         "/api/sessions",
@@ -79,7 +89,7 @@ def _steps(number: int) -> Iterator[Step]:
     )
     messages = 8 if number % 10 == 7 else 1 + number % 3  # noqa: PLR2004 - more than allowed, or a few
     for turn in range(messages):
-        yield _message(number, turn, language)
+        yield _message(number, turn, shop)
     if number % 5 == 2:  # noqa: PLR2004 - each fifth
         yield from _mistakes(language)
     if number % 10 == 4:  # noqa: PLR2004 - each tenth
@@ -96,7 +106,8 @@ def _steps(number: int) -> Iterator[Step]:
         )
 
 
-def _message(number: int, turn: int, language: str) -> Step:
+def _message(number: int, turn: int, shop: Shop) -> Step:
+    language = shop.language
     text = _SENTENCES[language][(number + turn) % len(_SENTENCES[language])]
     if number % 10 == 9 and turn == 0:  # noqa: PLR2004 - each tenth waits for an answer that is too late
         text = f"{SLOW} {text}"
@@ -106,10 +117,10 @@ def _message(number: int, turn: int, language: str) -> Step:
         return Step("POST", "/api/chat", "/api/chat", TOO_MANY, body, causes.rate_limit_hit())
     causes.statement("SELECT").statement("INSERT").message("user", language)
     if text.startswith(SLOW):
-        causes.ai_request(MODEL, "error").error("TimeoutError", "error")
+        causes.ai_request(shop.model, "error").error("TimeoutError", "error")
         return Step("POST", "/api/chat", "/api/chat", TOO_LATE, body, causes)
-    said = answer(text)
-    causes.ai_request(MODEL, "success").tokens(MODEL, said.prompt_tokens, said.completion_tokens)
+    causes.ai_request(shop.model, "success")
+    causes.tokens(shop.model, prompt_tokens([INSTRUCTIONS, text]), tokens(answer([INSTRUCTIONS], text)))
     causes.statement("INSERT").message("assistant", language)
     for _ in catalogue.fitting(text):
         causes.recommendation().redis("ZINCRBY")

@@ -1,1 +1,0 @@
-"""What stands where a language model would."""
