@@ -102,7 +102,8 @@ def data_of(invocation: Any, *, embedding: bool) -> Any:
     same as once.
     """
     shared = shared_data(invocation._span_context, embedding=embedding)
-    if shared is not None:
+    # Whoever was inside has said at least who the provider is; copying nothing takes upstream 15 µs.
+    if shared is not None and shared.provider_name is not None:
         invocation.enrich_from_context(shared)
     return invocation._data if embedding else invocation.data
 

@@ -6,21 +6,19 @@ says how. Nothing here raises into the call, and nothing waits.
 
 from __future__ import annotations
 
-import logging
 import time
 import timeit
 from typing import TYPE_CHECKING, Any, Final
 
 from otel_kpi._compat import genai
 from otel_kpi.instrumentation.llm import generations, limits, nested, streams, underway
-from otel_kpi.instrumentation.llm.providers import is_named_by_user, provider_of
+from otel_kpi.instrumentation.llm.providers import provider_of, who_serves
 from otel_kpi.packs import conversations
+from otel_kpi.packs.faults import failed
 from otel_kpi.packs.llm import answers, attribution, calls, guard, handles, prices
 
 if TYPE_CHECKING:
     from otel_kpi.instrumentation.llm.underway import Seen
-
-_logger: Final = logging.getLogger("otel_kpi.instrumentation")
 
 _FINGERPRINT: Final = "openai.response.system_fingerprint"
 _COUNTS: Final = (
@@ -67,29 +65,30 @@ def _begun(invocation: Any, embedding: bool) -> None:  # noqa: FBT001 - as `_com
             if invocation.conversation_id is None:
                 invocation.conversation_id = conversations.current(genai.context_of(invocation))
             generations.choose(invocation)
-    except Exception:
-        _logger.debug("a call is not followed", exc_info=True)
+    except Exception as fault:
+        failed("the beginning of a call of a language model", fault)
 
 
 def _ending(invocation: Any, error: Any, embedding: bool) -> None:  # noqa: FBT001 - the same
     try:
         _end(invocation, error, embedding=embedding)
-    except Exception:
-        _logger.debug("a call has no price", exc_info=True)
+    except Exception as fault:
+        failed("the end of a call of a language model", fault)
 
 
 def _end(invocation: Any, error: Any, *, embedding: bool) -> None:
     shared = genai.shared_data(genai.context_of(invocation), embedding=embedding)
     seen: Seen = genai.held(shared) or underway.Seen(attribution.NOBODY)
     data = genai.data_of(invocation, embedding=embedding)
-    _tell_upstream(data, seen)
-    counts = _counts(data, seen)
-    _put_right(invocation, data)
+    counts = _counts(invocation, data, seen)
+    provider, named = who_serves(data.server_address, data.server_port, data.provider_name)
+    _put_right(invocation, data, provider)
     failure = _type_of(error)
     call = calls.Call(
         operation="embeddings" if embedding else data.operation_name or "chat",
-        provider=data.provider_name,
-        endpoint=_endpoint(seen, data),
+        provider=provider,
+        # Where the user says who serves it, that is whose price it is, whatever the address.
+        endpoint=None if named else _endpoint(seen, data.server_address, data.server_port),
         request_model=data.request_model,
         response_model=data.response_model,
         counts=counts,
@@ -110,39 +109,41 @@ def _end(invocation: Any, error: Any, *, embedding: bool) -> None:
     _tell_of_the_way(call, seen, _abandoned(invocation, data, seen, failure))
 
 
-def _tell_upstream(data: Any, seen: Seen) -> None:
-    """Have upstream's span and metrics say what was seen: it leaves out caches, and sees the last of several answers."""
+def _counts(invocation: Any, data: Any, seen: Seen) -> dict[str, Any]:
+    """The usage, by our units; upstream's span and metrics are made to say the same.
+
+    Upstream leaves out caches, sees the last of several answers only, and would record a number that cannot be.
+    """
+    counts = dict(seen.counts)
+    fields = vars(data)
     for key, name in _COUNTS:
-        if key in seen.counts and hasattr(data, name):
-            setattr(data, name, seen.counts[key])
+        value = counts.get(key)
+        if value is None:
+            value = fields.get(name)
+            if value is None:
+                continue
+            counts[key] = value
+        if name not in fields:
+            continue  # embeddings have few of them
+        if type(value) is int and value >= 0:
+            fields[name] = value
+        else:
+            invocation.attributes.setdefault("kpi.llm.usage.reported", repr(value)[:64])
+            fields[name] = None
+    return counts
 
 
-def _put_right(invocation: Any, data: Any) -> None:
-    """Put right what upstream would write: who served it, what no metric may have, and numbers that cannot be."""
-    provider = provider_of(data.server_address, data.server_port, data.provider_name)
+def _put_right(invocation: Any, data: Any, provider: str | None) -> None:
+    """Put right what upstream would write: who served it, and what no metric may have."""
     if provider != data.provider_name:
         data.provider_name = provider
         # An attribute from the start of the span is not set again by upstream.
         invocation.span.set_attribute("gen_ai.provider.name", provider or "")
     # A new value with each deployment of a provider's; the span keeps it.
     invocation.metric_attributes.pop(_FINGERPRINT, None)
-    for _, name in _COUNTS:
-        value = getattr(data, name, None)
-        if value is not None and (type(value) is not int or value < 0):
-            invocation.attributes.setdefault("kpi.llm.usage.reported", repr(value)[:64])
-            setattr(data, name, None)
 
 
-def _counts(data: Any, seen: Seen) -> dict[str, Any]:
-    counts = {key: getattr(data, name, None) for key, name in _COUNTS}
-    counts.update(seen.counts)
-    return counts
-
-
-def _endpoint(seen: Seen, data: Any) -> str | None:
-    address, port = data.server_address, data.server_port
-    if is_named_by_user(address, port):
-        return None
+def _endpoint(seen: Seen, address: str | None, port: int | None) -> str | None:
     if seen.endpoint is not None:
         return seen.endpoint
     if not address:

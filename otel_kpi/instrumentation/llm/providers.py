@@ -83,9 +83,13 @@ def provider_of(address: str | None, port: int | None, said: str | None) -> str 
     return _provider_of(address.lower().rstrip("."), port, said, os.environ.get(SETTING, ""))
 
 
-def is_named_by_user(address: str | None, port: int | None) -> bool:
-    """Whether the user said who serves at an address: then it is that provider's price, whatever the address."""
-    return bool(address) and _named(str(address).lower(), port, os.environ.get(SETTING, "")) is not None
+def who_serves(address: str | None, port: int | None, said: str | None) -> tuple[str | None, bool]:
+    """Give the provider, as `provider_of` does, and whether the user named it: then it is that provider's price."""
+    if not address:
+        return said, False
+    given = os.environ.get(SETTING, "")
+    address = address.lower().rstrip(".")
+    return _provider_of(address, port, said, given), bool(given) and _named(address, port, given) is not None
 
 
 @functools.lru_cache(maxsize=512)

@@ -49,6 +49,8 @@ _BY_MODALITY: Final = MappingProxyType(
     {key: tuple((each, _of_modality(key, each)) for each in _MODALITIES) for key in _CLASSES}
 )
 
+_OF_A_MODALITY: Final = frozenset(part for pairs in _BY_MODALITY.values() for _, part in pairs)
+
 
 @dataclass(frozen=True, slots=True)
 class Usage:
@@ -95,14 +97,14 @@ class Usage:
             rest = self.counts[whole]
             taken: dict[str, int] = {}
             for part in parts:
-                total = self.counts.get(part, 0)
-                rest -= total
-                yield from self._shares(part, total, taken)
+                if total := self.counts.get(part, 0):
+                    rest -= total
+                    yield from self._shares(part, total, taken)
             yield from self._shares(whole, rest, taken)
 
     def _shares(self, key: str, total: int, taken: dict[str, int]) -> Iterator[tuple[str, str, int]]:
         """Share out `total` tokens of a unit among the modalities; `taken` is what parts before had of each."""
-        for modality, part in _BY_MODALITY[key]:
+        for modality, part in () if _OF_A_MODALITY.isdisjoint(self.counts) else _BY_MODALITY[key]:
             amount = min(self.counts.get(part, 0) - (taken.get(modality, 0) if key in _PARTS else 0), total)
             if amount > 0:
                 total -= amount

@@ -7,7 +7,7 @@ import logging
 import pytest
 
 from otel_kpi.instrumentation.llm.limits import Limit, limits_of
-from otel_kpi.instrumentation.llm.providers import is_named_by_user, provider_of
+from otel_kpi.instrumentation.llm.providers import provider_of, who_serves
 
 
 @pytest.fixture(autouse=True)
@@ -48,8 +48,8 @@ def test_the_user_knows_better(monkeypatch: pytest.MonkeyPatch, caplog: pytest.L
     assert "'nonsense' is not used; it takes host=provider or host:port=provider" in caplog.text
     assert provider_of("llm.corp", 8081, "openai") == "_OTHER"
     assert provider_of("proxy.corp", 443, "openai") == "openai"
-    assert is_named_by_user("proxy.corp", 443)
-    assert not is_named_by_user("api.openai.com", None)
+    assert who_serves("proxy.corp", 443, "openai") == ("openai", True)
+    assert who_serves("api.openai.com", None, "openai") == ("openai", False)
 
 
 _NOW = 1_795_000_000.0
