@@ -104,11 +104,38 @@ _CONTENT = frozenset((
     "langfuse.trace.input", "langfuse.trace.output", "mlflow.spaninputs", "mlflow.spanoutputs", "lmnr.span.input",
     "lmnr.span.output", "haystack.component.input", "haystack.component.output", "haystack.pipeline.input_data",
     "haystack.pipeline.output_data",
+    # Sentry's own, LiteLLM's, Logfire's, vector databases', and ours.
+    "ai.input_messages", "ai.responses", "ai.texts", "ai.preamble", "ai.documents", "ai.search_results",
+    "ai.search_queries", "ai.citations", "ai.function_call", "ai.tool_calls", "ai.tools", "gen_ai.choice",
+    "gen_ai.request.available_tools", "gen_ai.response.text", "gen_ai.response.tool_calls", "gen_ai.responses",
+    "gen_ai.response.object", "gen_ai.tool.input", "gen_ai.tool.output", "gen_ai.embeddings.input",
+    "gen_ai.agent.instructions", "gen_ai.task.input", "gen_ai.task.output", "gen_ai.request.functions",
+    "gen_ai.prompt.variable", "gen_ai.prompt.template", "gen_ai.memory.records", "gen_ai.memory.query.text",
+    "llm.choices", "llm.request.functions", "llm.invocation_parameters", "llm.user_input", "llm.chat.messages",
+    "request_data", "response_data", "db.query.result.document", "db.query.result.metadata", "audio.transcript",
+    "input.audio.transcript", "output.audio.transcript", "crewai.crew.result", "crewai.task.description",
+    "crewai.task.expected_output", "gcp.gen_ai.operation.config.system_instruction",
+    "gcp.gen_ai.operation.config.contents", "litellm.messages", "litellm.response", "kpi.llm.feedback.comment",
 ))  # fmt: skip
 # The same numbered: `gen_ai.prompt.0.content`, `llm.input_messages.0.message.content`.
 _CONTENT_PARENTS = tuple(f"{name}." for name in sorted(_CONTENT))
 # Under a content's name, and no content.
 _NO_CONTENT = frozenset({"role", "finish_reason", "name", "id", "version", "score", "model"})
+# What stands under these was named by the application: a variable of a prompt that is called `name` is somebody's.
+_NAMED_BY_USERS = (
+    "gen_ai.prompt.variable.", "llm.prompt_template.variables.", "traceloop.prompt.template_variables.",
+    "gen_ai.tool.call.arguments.", "gen_ai.tool.call.result.", "mcp.tool.arguments.", "mcp.tool.result.",
+    "mcp.request.argument.", "tool.parameters.", "tool_arguments.", "tool_response.", "ai.toolcall.args.",
+    "ai.toolcall.result.", "gcp.vertex.agent.tool_call_args.", "gcp.vertex.agent.tool_response.",
+)  # fmt: skip
+# LiteLLM's spans of raw requests: `llm.<provider>.<parameter>`, whatever the provider.
+_RAW_PARAMETERS = frozenset({
+    "messages", "input", "prompt", "system", "system_instruction", "contents", "tools", "functions", "instructions",
+    "stringified_raw_response", "choices", "output", "content", "candidates", "documents", "query", "texts", "data",
+    "metadata", "response_format", "preamble", "chat_history", "message", "text", "generations",
+})  # fmt: skip
+_RAW_PARTS = 3
+_NO_PROVIDERS = frozenset({"usage", "token_count", "cost", "request", "response", "model", "prompt_template"})
 
 _CLIENT = frozenset((
     ("client", "address"), ("client", "ip"), ("forwarded", "for"), ("real", "ip"), ("connecting", "ip"),
@@ -189,6 +216,10 @@ def _is_secret(name: str, words: list[str]) -> bool:
 
 
 def _is_content(lower: str) -> bool:
-    if lower in _CONTENT:
+    if lower in _CONTENT or lower.startswith(_NAMED_BY_USERS):
         return True
+    if lower.startswith("llm."):
+        parts = lower.split(".")
+        if len(parts) >= _RAW_PARTS and parts[2] in _RAW_PARAMETERS and parts[1] not in _NO_PROVIDERS:
+            return True
     return lower.startswith(_CONTENT_PARENTS) and lower.rpartition(".")[2] not in _NO_CONTENT

@@ -6,7 +6,7 @@ import re
 import unicodedata
 from typing import TYPE_CHECKING
 
-from otel_kpi.redaction import rules, shapes
+from otel_kpi.redaction import quotes, rules, shapes
 from otel_kpi.redaction.names import MARKERS, words_of
 from otel_kpi.redaction.rules import Rule
 from otel_kpi.redaction.shapes import REDACTED
@@ -77,6 +77,7 @@ class Ruleset:
     ) -> None:
         keys = policy.keys
         self._addresses = not policy.whole_addresses
+        self._content = policy.content
         self._markers = tuple(dict.fromkeys((*MARKERS, *(_marker(key) for key in keys))))
         self._nameless: set[int] = set()
         self._named = rules.name_rules(is_secret)
@@ -166,6 +167,8 @@ class Ruleset:
             due.append(self._email)
         if addresses and self._addresses and digits and (text.count(".") >= 3 or text.count(":") >= 2):  # noqa: PLR2004 - an address has as many
             due.append(self._address)
+        if not self._content:
+            due += quotes.due(text)
         for rule in self._further:
             if not rule.markers or any(marker in lower for marker in rule.markers):
                 due.append(rule)
