@@ -7,6 +7,7 @@ documentation say the same.
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast
 from urllib.parse import unquote, urlsplit
@@ -15,6 +16,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 T = TypeVar("T")
+
+_EXCHANGE = re.compile(r"[A-Za-z]{3}:[A-Za-z]{3}=[0-9]+(\.[0-9]+)?(@\d{4}-\d{2}-\d{2})?")
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,6 +107,19 @@ def _prefix(raw: str) -> str:
     return raw
 
 
+def _currency(raw: str) -> str:
+    if not (len(raw) == 3 and raw.isascii() and raw.isalpha()):  # noqa: PLR2004 - ISO 4217
+        raise ValueError(raw)
+    return raw.upper()
+
+
+def _exchanges(raw: str) -> tuple[str, ...]:
+    for name in _names(raw):
+        if _EXCHANGE.fullmatch(name) is None:
+            raise ValueError(raw)
+    return _names(raw)
+
+
 def _headers(raw: str) -> tuple[tuple[str, str], ...]:
     pairs = _pairs(raw)
     for name, value in pairs:
@@ -147,5 +163,7 @@ PAIRS = Parser("key=value pairs separated by commas, percent-encoded", _pairs)
 COUNTS = Parser("name=whole number pairs separated by commas", _counts)
 HEADERS = Parser("name=value pairs separated by commas, percent-encoded", _headers)
 PREFIX = Parser("letters, digits, underscores and dots, a letter first", _prefix)
+CURRENCY = Parser("the three letters of ISO 4217", _currency)
+EXCHANGES = Parser("FROM:TO=rate separated by commas, each with @YYYY-MM-DD from when", _exchanges)
 FRACTION = Parser("a number from 0 to 1", _fraction)
 LEVEL = one_of("notset", "debug", "info", "warn", "warning", "error", "fatal", "critical")

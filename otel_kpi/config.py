@@ -15,6 +15,8 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast
 from otel_kpi._parsing import (
     BOOLEAN,
     COUNTS,
+    CURRENCY,
+    EXCHANGES,
     FRACTION,
     HEADERS,
     LEVEL,
@@ -465,8 +467,21 @@ class Settings:
         "OTEL_INSTRUMENTATION_GENAI_CAPTURE_MESSAGE_CONTENT",
         one_of("false", "true", "no_content", "span_only", "event_only", "span_and_event"),
         "false",
-        "Whether prompts, completions and the arguments of tools may leave; in spans or events is up to the "
-        "instrumentor.",
+        "Whether prompts, completions and the arguments of tools may leave, and where: on spans, in events (log records "
+        "and Sentry's), or in both, which `true` means, too. Whoever recorded it, elsewhere it is dropped.",
+    )
+    genai_content_length: int = setting(
+        "OTEL_KPI_GENAI_CONTENT_LENGTH",
+        whole("characters"),
+        16_384,
+        "Length at which content that may leave is cut: of each attribute, the newest messages last. 0 is no limit.",
+    )
+    genai_content_store: str | None = setting(
+        "OTEL_KPI_GENAI_CONTENT_STORE",
+        TEXT,
+        None,
+        "Folder, or address for `fsspec`, in which content that may leave is kept, without secrets and uncut; on spans "
+        "and in events its address stands in its place (`gen_ai.input.messages_ref`).",
     )
 
     # --- calls of language models
@@ -527,6 +542,26 @@ class Settings:
         "hash",
         "What spans say of the user of `llm.context(user=…)`: a hash keyed by `OTEL_KPI_REDACT_HASH_KEY`, or the id as "
         "it is.",
+    )
+    prices_file: str | None = setting(
+        "OTEL_KPI_PRICES_FILE",
+        TEXT,
+        None,
+        "Prices of your own: self-hosted and fine-tuned models, gateways, what you negotiated. YAML or JSON, see "
+        "[prices.md](prices.md).",
+    )
+    currency: str | None = setting(
+        "OTEL_KPI_CURRENCY",
+        CURRENCY,
+        None,
+        "The currency of costs, where `OTEL_KPI_CURRENCY_RATES` has a rate to it; without one they stay in their own.",
+    )
+    currency_rates: tuple[str, ...] = setting(
+        "OTEL_KPI_CURRENCY_RATES",
+        EXCHANGES,
+        (),
+        "What one unit of a currency is in another, from a day on: `USD:EUR=0.92@2026-11-01`. Nothing is converted "
+        "without.",
     )
 
     # --- errors to Sentry

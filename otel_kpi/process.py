@@ -252,7 +252,8 @@ def _configure(code: dict[str, Any]) -> None:
         os.environ.pop(problem.variable, None)
     if settings.sdk_disabled:
         return
-    for line in redaction.use(redaction.policy_of(settings)):
+    store = _content_store(settings)
+    for line in redaction.use(redaction.policy_of(settings, store)):
         _logger.warning("%s", line)
     if settings.log_level is not None:
         for name in ("opentelemetry", "otel_kpi"):
@@ -268,18 +269,36 @@ def _configure(code: dict[str, Any]) -> None:
     _configure_pipeline(settings, declared.parts_for(resolved, os.environ, code) if declared else None)
     if settings.sentry_dsn is not None:
         _start_sentry(settings)
+    if store is not None and _process.lifecycle is not None:
+        _process.lifecycle.add(store)
+
+
+def _content_store(settings: Settings) -> ContentStore | None:
+    if settings.genai_content_store is None or settings.genai_content in {"false", "no_content"}:
+        return None
+    from otel_kpi.sdk.content_store import ContentStore
+
+    return ContentStore(settings.genai_content_store)
 
 
 def _read_by_packs(settings: Settings) -> dict[str, str]:
     """What packs read of the environment: they are imported when they are used, which is later and never from here."""
     return {
         "OTEL_KPI_ETL_HEARTBEAT_INTERVAL": str(settings.etl_heartbeat_interval),
+        # OpenTelemetry's instrumentors know no "true".
+        "OTEL_INSTRUMENTATION_GENAI_CAPTURE_MESSAGE_CONTENT": {
+            "true": "SPAN_AND_EVENT",
+            "false": "NO_CONTENT",
+        }.get(settings.genai_content, settings.genai_content.upper()),
         "OTEL_KPI_GENAI_NAMES": settings.genai_names,
         "OTEL_KPI_GENAI_PROVIDERS": ",".join(f"{host}={name}" for host, name in settings.genai_providers),
         "OTEL_KPI_GENAI_NESTED": settings.genai_nested,
         "OTEL_KPI_COST_ALIASES": ",".join(settings.cost_aliases),
         "OTEL_KPI_LLM_BUDGETS": settings.llm_budgets or "",
         "OTEL_KPI_LLM_USER": settings.llm_user,
+        "OTEL_KPI_PRICES_FILE": settings.prices_file or "",
+        "OTEL_KPI_CURRENCY": settings.currency or "",
+        "OTEL_KPI_CURRENCY_RATES": ",".join(settings.currency_rates),
     }
 
 

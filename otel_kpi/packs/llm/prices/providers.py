@@ -37,6 +37,7 @@ NAMES: Final = MappingProxyType(
         "voyage_ai": "voyageai",
         "x_ai": "x-ai",
         "z_ai": "zai",
+        "zhipu_ai": "zhipuai",
     }
 )
 """What OpenTelemetry and LiteLLM call the data's providers, where the data do not know it or take it for another: to
