@@ -118,6 +118,10 @@ def _counts(invocation: Any, data: Any, seen: Seen) -> dict[str, Any]:
     fields = vars(data)
     for key, name in _COUNTS:
         value = counts.get(key)
+        if value is None and key in counts:
+            # What upstream has is no count: the placeholder with which a stream begins.
+            fields.update({name: None} if name in fields else {})
+            continue
         if value is None:
             value = fields.get(name)
             if value is None:

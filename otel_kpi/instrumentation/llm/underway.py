@@ -23,7 +23,7 @@ class Seen:
     """What hooks saw of one call.
 
     Attributes:
-        counts: The usage, by the units of `packs/llm/usage.py`; wins over what upstream read.
+        counts: The usage, by the units of `packs/llm/usage.py`; wins over what upstream read, which None says is wrong.
         tier: The service tier of the answer, or of the request.
         processing: `batch`, where it is.
         charged_amount: What the provider says that it charged, and the currency.
