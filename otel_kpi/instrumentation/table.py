@@ -137,6 +137,34 @@ def _model_library(name: str, target: str, distribution: str, specifier: str) ->
     return Row(name, target, instrumentor, distribution, specifier, extra="llm")
 
 
+_LANGCHAIN: Final = (
+    f"{_UPSTREAM}.genai.langchain",
+    *(
+        f"langchain_core.{module}"
+        for module in (
+            "callbacks.manager",
+            "language_models.base",
+            "language_models.chat_models",
+            "language_models.llms",
+            "output_parsers.base",
+            "output_parsers.transform",
+            "prompts.base",
+            "prompts.chat",
+            "prompts.string",
+            "retrievers",
+            "runnables.branch",
+            "runnables.config",
+            "runnables.configurable",
+            "runnables.fallbacks",
+            "tools.base",
+            "tools.convert",
+            "tools.structured",
+        )
+    ),
+)
+"""What upstream patches or imports; `from langchain_openai import ChatOpenAI` has all of these half made for a while."""
+
+
 TABLE: Final = (
     Row(
         "fastapi",
@@ -365,11 +393,15 @@ TABLE: Final = (
     replace(
         _genai("bedrock", "botocore.client", "BedrockInstrumentor", "botocore", ">=1.40.46,<2"), quiet=True
     ),
-    _genai("langchain", "langchain_core.callbacks", "LangChainInstrumentor", "langchain-core", ">=0.3,<2"),
+    replace(
+        _genai("langchain", "langchain_core.runnables.base", "LangChainInstrumentor", "langchain-core", ">=0.3,<2"),
+        waits_for=_LANGCHAIN,
+    ),
     _genai("llama_index", "llama_index.core", "LlamaIndexInstrumentor", "llama-index-core", ">=0.14.19,<1"),
     _genai("openai_agents", "agents", "OpenAIAgentsInstrumentor", "openai-agents", ">=0.3.3,<1"),
     _model_library("mistral", "mistralai.client", "mistralai", ">=3,<4"),
     _model_library("cohere", "cohere.base_client", "cohere", ">=7,<8"),
+    _model_library("litellm", "litellm", "litellm", ">=1.106,<2"),
     _model_library("ollama", "ollama._client", "ollama", ">=0.6,<1"),
     Row("threading", "threading", "otel_kpi.instrumentation.runtime.threading:Instrumentor", when="now"),
     Row(

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 from otel_kpi._compat import llm_clients
 from otel_kpi.instrumentation.llm import messages, underway
-from otel_kpi.instrumentation.llm.library import EMBEDDINGS, Library, Method, Request, Response
+from otel_kpi.instrumentation.llm.asked import EMBEDDINGS, Method, Request, Response
+from otel_kpi.instrumentation.llm.library import Library
 from otel_kpi.instrumentation.llm.messages import get
 from otel_kpi.instrumentation.llm.wrappers import call, coroutine
 

@@ -19,7 +19,9 @@ if TYPE_CHECKING:
 
     from opentelemetry.context import Context
 
-    from otel_kpi.instrumentation.llm.library import Exchange, Library, Method, Request
+    from otel_kpi.instrumentation.llm.asked import Method, Request
+    from otel_kpi.instrumentation.llm.exchange import Exchange
+    from otel_kpi.instrumentation.llm.library import Library
 
     Wrapper = Callable[[Any, Any, Any, Any], Any]
 
