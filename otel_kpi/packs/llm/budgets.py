@@ -293,16 +293,25 @@ def tell_guard(limit: str, used: str) -> None:
 
 
 def _limits() -> list[tuple[float, str, str, str | None, str]]:
-    return [
-        (float(each.limit.amount), each.scope, each.period, each.tenant, each.limit.currency)
-        for each in _process.budgets().budgets
-    ]
+    """Each limit in every currency with a rate to its own: shares of it that are spent in several then add up."""
+    now = time.time()
+    currencies = {each.native for each in _known()} | {each.currency for each in _known()}
+    found: list[tuple[float, str, str, str | None, str]] = []
+    for budget in _process.budgets().budgets:
+        limit = budget.limit
+        for currency in sorted(currencies | {limit.currency}):
+            factor = rate(currency, limit.currency, now)
+            if factor is not None:
+                amount = float(limit.amount / factor)
+                found.append((amount, budget.scope, budget.period, budget.tenant, currency))
+    return found
 
 
 def _rates() -> list[tuple[float, str, str]]:
     now = time.time()
-    pairs = {(each.native, each.currency) for each in _exchanges(os.environ.get(RATES, ""))}
-    found = ((rate(given, wanted, now), given, wanted) for given, wanted in sorted(pairs))
+    pairs = {(each.native, each.currency) for each in _known()}
+    both = sorted(pairs | {(wanted, given) for given, wanted in pairs})
+    found = ((rate(given, wanted, now), given, wanted) for given, wanted in both)
     return [(float(factor), given, wanted) for factor, given, wanted in found if factor is not None]
 
 
@@ -325,6 +334,10 @@ def _exchanges(text: str) -> tuple[exchange.Exchange, ...]:
     return tuple(found)
 
 
+def _known() -> tuple[exchange.Exchange, ...]:
+    return _exchanges(os.environ.get(RATES, ""))
+
+
 def rate(given: str, wanted: str, at: float) -> Decimal | None:
     """How much of one currency 1 of another is; None where nobody said.
 
@@ -335,7 +348,7 @@ def rate(given: str, wanted: str, at: float) -> Decimal | None:
     """
     if given == wanted:
         return Decimal(1)
-    exchanges = _exchanges(os.environ.get(RATES, ""))
+    exchanges = _known()
     there = exchange.in_force(exchanges, given, wanted, at)
     if there is not None:
         return there.rate

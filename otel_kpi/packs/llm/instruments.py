@@ -302,8 +302,8 @@ _BUDGET_CURRENCY: Final = Attribute(
 BUDGET_LIMIT: Final = Gauge(
     name="kpi.llm.budget.limit",
     unit="{cost}",
-    brief='What may be spent before somebody is told, as it is declared; `kpi_tenant="*"` is each tenant without a '
-    "budget of its own. Every process says it: they do not add up.",
+    brief="What may be spent before somebody is told, in each currency with a rate to that of the budget; "
+    '`kpi_tenant="*"` is each tenant without a budget of its own. Every process says it: they do not add up.',
     attributes=(BUDGET_SCOPE, BUDGET_PERIOD, TENANT, _BUDGET_CURRENCY),
     minimum=0,
     observable=True,

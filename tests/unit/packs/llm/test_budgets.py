@@ -280,20 +280,23 @@ def test_limits_are_reported_and_a_crossing_is_counted_and_told(
 ) -> None:
     declared("day=1 EUR; tenant acme month=3 USD; tenant * day=9 USD", rates="USD:EUR=0.5")
     limits = {
-        dict(labels)["kpi_llm_budget_scope"]: point.value
+        (
+            found["kpi_llm_budget_scope"],
+            found.get("kpi_tenant"),
+            found["gen_ai_usage_cost_currency"],
+        ): point.value
         for labels, point in series.points("kpi_llm_budget_limit").items()
+        for found in [dict(labels)]
     }
-    assert limits in ({"overall": 1, "tenant": 9}, {"overall": 1, "tenant": 3})
-    assert (
-        series.value(
-            "kpi_llm_budget_limit",
-            kpi_llm_budget_scope="tenant",
-            kpi_llm_budget_period="month",
-            kpi_tenant="acme",
-            gen_ai_usage_cost_currency="USD",
-        )
-        == 3
-    )
+    # In each currency, so that shares of a budget that are spent in several add up.
+    assert limits == {
+        ("overall", None, "EUR"): 1,
+        ("overall", None, "USD"): 2,
+        ("tenant", "acme", "USD"): 3,
+        ("tenant", "acme", "EUR"): 1.5,
+        ("tenant", "*", "USD"): 9,
+        ("tenant", "*", "EUR"): 4.5,
+    }
     assert (
         series.value("kpi_llm_currency_rate", kpi_llm_currency_from="USD", kpi_llm_currency_to="EUR") == 0.5
     )
