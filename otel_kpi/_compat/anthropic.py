@@ -81,6 +81,25 @@ class _Speaking:
         return self._handler.inference(provider=self._provider, **options)
 
 
+def bear_bad_usage() -> None:
+    """Have upstream make a span of a call whose usage has something else than numbers in it; it adds them up."""
+    from opentelemetry.instrumentation.genai.anthropic import messages_extractors as upstream
+
+    extract = upstream.extract_usage_tokens
+    if getattr(extract, _MARK, False):
+        return
+
+    @functools.wraps(extract)
+    def extract_usage_tokens(usage: Any) -> Any:
+        try:
+            return extract(usage)
+        except TypeError:
+            return upstream.UsageTokens()
+
+    setattr(extract_usage_tokens, _MARK, True)
+    upstream.extract_usage_tokens = extract_usage_tokens
+
+
 def let_go_of_streams() -> None:
     """Have a call whose answer is a stream leave the caller's context when the stream is handed over.
 

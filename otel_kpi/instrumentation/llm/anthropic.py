@@ -39,6 +39,7 @@ def prepare() -> None:
     stainless.watch(_base_client, _Watcher("anthropic", _unused, _PATHS))
     private.leave_spans_to(_has_a_span)
     private.say_provider(provider_of)
+    private.bear_bad_usage()
     private.let_go_of_streams()
 
 

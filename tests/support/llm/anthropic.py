@@ -11,7 +11,9 @@ from support.llm.answers import as_events, as_json, event
 if TYPE_CHECKING:
     from support.llm.answers import Answer, Asked, Reply
 
-_PATH: Final = re.compile(r"/messages$|/publishers/anthropic/models/([^/]+):(?:rawPredict|streamRawPredict)$")
+_PATH: Final = re.compile(
+    r"/messages(?:/count_tokens)?$|/publishers/anthropic/models/([^/]+):(?:rawPredict|streamRawPredict)$"
+)
 _OF_A_DELTA: Final = (
     "input_tokens",
     "cache_creation_input_tokens",
