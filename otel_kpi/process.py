@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from otel_kpi.parts import Parts
     from otel_kpi.pipeline import Pipeline
     from otel_kpi.resolution import Resolved
+    from otel_kpi.sdk.content_store import ContentStore
 
 _logger = logging.getLogger("otel_kpi")
 DETECTORS = "OTEL_EXPERIMENTAL_RESOURCE_DETECTORS"

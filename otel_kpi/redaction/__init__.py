@@ -64,7 +64,7 @@ def is_secret_name(name: str) -> bool:
 
 def redact_text(text: str) -> str:
     """The text without the secrets that the rules find in it; the same object when there are none."""
-    return _active.text(text)
+    return _active.of_events.text(text)
 
 
 def redact_url(url: str) -> str:
@@ -78,7 +78,7 @@ def redact_value(key: str, value: Any) -> Any:
     Mappings and sequences are walked; a sequence under a secret name stays a sequence of one text, so that an
     attribute keeps its type.
     """
-    return _active.value(key, value)
+    return _active.of_events.value(key, value)
 
 
 def redact_attributes(attributes: Mapping[str, Any]) -> Mapping[str, Any]:

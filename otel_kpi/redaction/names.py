@@ -29,6 +29,8 @@ class Kind(enum.IntEnum):
     """A database statement with literals in it."""
     CLIENT = 5
     """The address of who calls, which is a person's also when it is a private one."""
+    MESSAGE = 8
+    """The same, where the user lets it through."""
     LEAKING = 7
     """Nothing, but the name has a secret in it: `token=…`, somebody's e-mail address."""
     EXACT = 6
@@ -193,8 +195,8 @@ def kind_of(  # noqa: PLR0911 - one return for each kind
     if keys and is_listed(name, words, keys):
         return Kind.SECRET
     lower = name.lower()
-    if not content and _is_content(lower):
-        return Kind.CONTENT
+    if _is_content(lower):
+        return Kind.MESSAGE if content else Kind.CONTENT
     if _is_secret(name, words) or lower.startswith(_PARAMETERS):
         return Kind.SECRET
     if lower in _STATEMENTS:

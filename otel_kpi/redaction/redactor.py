@@ -7,6 +7,7 @@ remembered, long ones by their hash: a secret never stays behind in a memory.
 from __future__ import annotations
 
 import hashlib
+import json
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -14,6 +15,7 @@ from functools import cached_property
 from numbers import Number
 from typing import TYPE_CHECKING, Any, cast
 
+from otel_kpi.redaction.contents import shortened
 from otel_kpi.redaction.names import Kind, kind_of
 
 if TYPE_CHECKING:
@@ -30,7 +32,7 @@ _NODES = 20_000
 _CARD_FROM, _CARD_TO = 10**14, 10**16
 # Looked up as often as anything here, and a member of an enumeration is a slow thing to find.
 _PLAIN, _EXACT, _STATEMENT, _CLIENT = Kind.PLAIN, Kind.EXACT, Kind.STATEMENT, Kind.CLIENT
-_ALLOWED, _CONTENT, _LEAKING = Kind.ALLOWED, Kind.CONTENT, Kind.LEAKING
+_ALLOWED, _CONTENT, _LEAKING, _MESSAGE = Kind.ALLOWED, Kind.CONTENT, Kind.LEAKING, Kind.MESSAGE
 _GZIP = b"\x1f\x8b"
 
 # In names that programs write themselves there is none of these; in a name that was made of data there may be a secret.
@@ -83,6 +85,22 @@ class Redactor:
     def of_security(self) -> Redactor:
         """The same policy for security log records, in which addresses stay whole."""
         sibling = Redactor(replace(self.policy, whole_addresses=True))
+        sibling.__dict__["_checked"] = self._checked  # patterns are tried once
+        return sibling
+
+    @cached_property
+    def of_spans(self) -> Redactor:
+        """The same policy for spans, on which content may be allowed or not."""
+        return self._without_content if self.policy.content and not self.policy.content_on_spans else self
+
+    @cached_property
+    def of_events(self) -> Redactor:
+        """The same policy for log records and Sentry's events."""
+        return self._without_content if self.policy.content and not self.policy.content_in_events else self
+
+    @cached_property
+    def _without_content(self) -> Redactor:
+        sibling = Redactor(replace(self.policy, content=False))
         sibling.__dict__["_checked"] = self._checked  # patterns are tried once
         return sibling
 
@@ -175,7 +193,7 @@ class Redactor:
         except Exception:
             return REDACTED
 
-    def attributes(self, attributes: Mapping[str, Any]) -> Mapping[str, Any]:  # noqa: C901, PLR0912 - written out for speed
+    def attributes(self, attributes: Mapping[str, Any]) -> Mapping[str, Any]:  # noqa: C901, PLR0912, PLR0915 - written out for speed
         """The attributes that may leave, without those whose names say content; the same object when all may."""
         changed: dict[str, Any] | None = None
         names, clean, hashes = self.names, self.clean, self.clean_hashes
@@ -213,6 +231,14 @@ class Redactor:
                     if changed is None:
                         changed = dict(source)
                     del changed[key]
+                    continue
+                elif kind is _MESSAGE and self.policy.content_store is not None:
+                    if changed is None:
+                        changed = dict(source)
+                    del changed[key]
+                    reference = self._kept_apart(key, value)
+                    if reference is not None:
+                        changed[f"{key}_ref"] = reference
                     continue
                 kept = self.value(key, value)
                 if kind is _LEAKING:
@@ -268,11 +294,22 @@ class Redactor:
         if kind is Kind.CLIENT and not self.policy.whole_addresses:
             return self.client(value)
         found = self.text(value)
+        if kind is Kind.MESSAGE:
+            return shortened(found, self.policy.content_length)
         if kind is Kind.EXACT and found is not value:
             return self.ruleset.apply(value, addresses=False)
         if "\0" in found and self.text(found.replace("\0", "")) != found.replace("\0", ""):
             return REDACTED  # UTF-16 that was read as something else
         return found
+
+    def _kept_apart(self, key: str, value: Any) -> str | None:
+        """Where content is kept, without its secrets and at full length; None when it is not."""
+        store = self.policy.content_store
+        if store is None:
+            return None
+        if isinstance(value, str):
+            return store.put(self.text(value))
+        return store.put(json.dumps(self._value(key, value, 0, [_NODES]), ensure_ascii=False, default=str))
 
     def _number(self, value: int) -> Any:
         if _CARD_FROM <= value < _CARD_TO and type(value) is int:
@@ -351,6 +388,8 @@ class Redactor:
     def event_attributes(self, name: str, attributes: Mapping[str, Any]) -> Mapping[str, Any]:
         """The attributes of an event, without content where the event's name says that it carries a message."""
         kept = self.attributes(attributes)
+        if not self.policy.content and "exception.type" in kept:
+            kept = self._without_quotes(kept)
         if not self.is_content_event(name):
             return kept
         try:
@@ -358,6 +397,26 @@ class Redactor:
             return {key: value for key, value in kept.items() if key not in said} if said else kept
         except Exception:
             return {}
+
+    def quoted(self, kind: Any, text: str) -> str:
+        """What an exception of this qualified name may say: a provider's may quote the prompt that it refused."""
+        if self.policy.content or not isinstance(kind, str) or "." not in kind:
+            return text
+        from otel_kpi.redaction.quotes import is_quoting, withheld
+
+        return withheld(text) if is_quoting(kind) else text
+
+    def _without_quotes(self, attributes: Mapping[str, Any]) -> Mapping[str, Any]:
+        try:
+            message = attributes.get("exception.message")
+            kept = (
+                self.quoted(attributes.get("exception.type"), message)
+                if isinstance(message, str)
+                else message
+            )
+        except Exception:
+            return {}
+        return attributes if kept is message else {**attributes, "exception.message": kept}
 
     def is_content_event(self, name: str | None) -> bool:
         """Whether an event or log record of this name is a message of a conversation that stays here."""

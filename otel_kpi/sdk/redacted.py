@@ -13,12 +13,14 @@ from opentelemetry.sdk.util import BoundedList
 from opentelemetry.trace import Link, Status
 
 from otel_kpi import _compat, redaction
-from otel_kpi.redaction import REDACTED, redact_attributes, redact_event_attributes, redact_text
+from otel_kpi.redaction import REDACTED
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from opentelemetry.sdk._logs import ReadWriteLogRecord
+
+    from otel_kpi.redaction import Redactor
 
 SECURITY = "security."
 """How the event names of security log records begin; in these alone network addresses stay whole."""
@@ -29,14 +31,18 @@ def redacted_span(span: ReadableSpan) -> ReadableSpan:
     name, context, parent, _, status, start, end, attributes, events, links, *dropped = _compat.span_parts(
         span
     )
-    kept_name = redact_text(name)
-    kept = redact_attributes(attributes) if attributes else attributes
-    kept_events = _cleaned(events, _event_attributes, _event) if events else events
-    kept_links = _cleaned(links, _link_attributes, _link) if links else links
+    redactor = redaction.active().of_spans
+    kept_name = redactor.text(name)
+    kept = redactor.attributes(attributes) if attributes else attributes
+    kept_events = _cleaned(redactor, events, _event_attributes, _event) if events else events
+    kept_links = _cleaned(redactor, links, _link_attributes, _link) if links else links
     description = status.description
     kept_status = status
-    if description and (clean := redact_text(description)) != description:
-        kept_status = Status(status.status_code, clean)
+    if description:
+        kind = attributes.get("error.type") if attributes else None
+        clean = redactor.text(redactor.quoted(kind, description))
+        if clean != description:
+            kept_status = Status(status.status_code, clean)
     unchanged = (
         kept is attributes
         and kept_events is events
@@ -74,7 +80,7 @@ def redacted_span(span: ReadableSpan) -> ReadableSpan:
 def redacted_log(record: ReadWriteLogRecord) -> ReadWriteLogRecord:
     """The record; secrets in its body and attributes are replaced in place."""
     log = record.log_record
-    redactor = redaction.active()
+    redactor = redaction.active().of_events
     try:
         event = _event_name(log.event_name, log.attributes)
         if event and event.startswith(SECURITY):
@@ -107,38 +113,39 @@ def _event_name(name: str | None, attributes: Mapping[str, Any] | None) -> str |
     return older if isinstance(older, str) else None
 
 
-def _event_attributes(event: Event) -> Mapping[str, Any]:
-    return redact_event_attributes(event.name, event.attributes or {})
+def _event_attributes(redactor: Redactor, event: Event) -> Mapping[str, Any]:
+    return redactor.event_attributes(event.name, event.attributes or {})
 
 
-def _link_attributes(link: Link) -> Mapping[str, Any]:
-    return redact_attributes(link.attributes or {})
+def _link_attributes(redactor: Redactor, link: Link) -> Mapping[str, Any]:
+    return redactor.attributes(link.attributes or {})
 
 
-def _event(event: Event, attributes: Mapping[str, Any]) -> Event:
-    return Event(redact_text(event.name), _bounded(attributes, event.dropped_attributes), event.timestamp)
+def _event(redactor: Redactor, event: Event, attributes: Mapping[str, Any]) -> Event:
+    return Event(redactor.text(event.name), _bounded(attributes, event.dropped_attributes), event.timestamp)
 
 
-def _link(link: Link, attributes: Mapping[str, Any]) -> Link:
+def _link(_redactor: Redactor, link: Link, attributes: Mapping[str, Any]) -> Link:
     return Link(link.context, _bounded(attributes, link.dropped_attributes))
 
 
 def _cleaned(
+    redactor: Redactor,
     items: Sequence[Any],
-    clean: Callable[[Any], Mapping[str, Any]],
-    rebuild: Callable[[Any, Mapping[str, Any]], Any],
+    clean: Callable[[Redactor, Any], Mapping[str, Any]],
+    rebuild: Callable[[Redactor, Any, Mapping[str, Any]], Any],
 ) -> Sequence[Any]:
     """The events or links without secrets; the same object when there were none."""
     cleaned: list[Any] = []
     changed = False
     for item in items:
         attributes = item.attributes
-        kept = clean(item) if attributes else attributes
-        if kept is attributes and redact_text(getattr(item, "name", "")) == getattr(item, "name", ""):
+        kept = clean(redactor, item) if attributes else attributes
+        if kept is attributes and redactor.text(getattr(item, "name", "")) == getattr(item, "name", ""):
             cleaned.append(item)
         else:
             changed = True
-            cleaned.append(rebuild(item, kept or {}))
+            cleaned.append(rebuild(redactor, item, kept or {}))
     return cleaned if changed else items
 
 

@@ -91,6 +91,19 @@ INSTRUMENTATION_ERRORS: Final = Counter(
     attributes=(INSTRUMENTOR,),
     source=_FAIL_OPEN,
 )
+CONTENT_LOST: Final = Counter(
+    name="otel_kpi.content.lost",
+    unit="{text}",
+    brief="Prompts, answers and documents that should have been kept apart and were not.",
+    attributes=(
+        Attribute(
+            name="otel_kpi.content.reason",
+            brief="`full` when too much waited to be written, `error` when it could not be.",
+            members=("full", "error"),
+        ),
+    ),
+    source=_FAIL_OPEN,
+)
 
 PACK: Final = Pack(
     name="telemetry",
@@ -105,6 +118,7 @@ PACK: Final = Pack(
         DROPPED_VALUES,
         OVERFLOWED_VALUES,
         INSTRUMENTATION_ERRORS,
+        CONTENT_LOST,
         SDK_ERRORS,
     ),
 )
