@@ -297,6 +297,7 @@ def _read_by_packs(settings: Settings) -> dict[str, str]:
         "OTEL_KPI_COST_ALIASES": ",".join(settings.cost_aliases),
         "OTEL_KPI_LLM_BUDGETS": settings.llm_budgets or "",
         "OTEL_KPI_LLM_USER": settings.llm_user,
+        **({"OTEL_KPI_REDACT_HASH_KEY": settings.redact_hash_key} if settings.redact_hash_key else {}),
         "OTEL_KPI_PRICES_FILE": settings.prices_file or "",
         "OTEL_KPI_CURRENCY": settings.currency or "",
         "OTEL_KPI_CURRENCY_RATES": ",".join(settings.currency_rates),

@@ -9,22 +9,17 @@ from __future__ import annotations
 import functools
 import hashlib
 import hmac
-import inspect
 import os
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final, TypeVar
+from typing import TYPE_CHECKING, Any, Final
 
 from opentelemetry import context as contexts
 
-from otel_kpi.packs.contexts import Inside
+from otel_kpi.packs.surroundings import Surroundings
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from opentelemetry.context import Context
     from opentelemetry.util.types import AttributeValue
-
-    Function = TypeVar("Function", bound=Callable[..., Any])
 
 _KEY: Final = contexts.create_key("otel_kpi.llm.attribution")
 _HASH_KEY: Final = "OTEL_KPI_REDACT_HASH_KEY"
@@ -59,7 +54,7 @@ class Attribution:
             if os.environ.get(_PLAIN_USER, "hash").strip().lower() == "id":
                 attributes["user.id"] = self.user
             else:
-                attributes["user.hash"] = _hash_of(self.user)
+                attributes["user.hash"] = _hash_of(self.user, os.environ.get(_HASH_KEY, ""))
         return attributes
 
 
@@ -72,56 +67,21 @@ def current(within: Context | None = None) -> Attribution:
     return found if isinstance(found, Attribution) else NOBODY
 
 
-class Attributed:
+class Attributed(Surroundings):
     """What `context()` gives: for `with`, `async with`, and as a decorator."""
 
-    __slots__ = ("_inside", "_of")
-
     def __init__(self, of: Attribution) -> None:
-        self._of = of
-        self._inside: list[Inside] = []
+        self.of = of
 
-    def __enter__(self) -> Attribution:
-        outer = current()
+    def place(self) -> Context:
+        """The context within: what is not said here is as outside."""
+        said, outer = self.of, current()
         found = Attribution(
-            tenant=self._of.tenant if self._of.tenant is not None else outer.tenant,
-            feature=self._of.feature if self._of.feature is not None else outer.feature,
-            user=self._of.user if self._of.user is not None else outer.user,
+            tenant=outer.tenant if said.tenant is None else said.tenant,
+            feature=outer.feature if said.feature is None else said.feature,
+            user=outer.user if said.user is None else said.user,
         )
-        inside = Inside(contexts.set_value(_KEY, found))
-        inside.__enter__()
-        self._inside.append(inside)
-        return found
-
-    def __exit__(self, *error: object) -> None:
-        self._inside.pop().__exit__(*error)
-
-    async def __aenter__(self) -> Attribution:
-        return self.__enter__()
-
-    async def __aexit__(self, *error: object) -> None:
-        self.__exit__(*error)
-
-    def __call__(self, function: Function) -> Function:
-        """Have all calls that a function makes attributed; of generators and coroutines, too."""
-        of = self._of
-        if inspect.iscoroutinefunction(function):
-
-            @functools.wraps(function)
-            async def attributed_coroutine(*args: Any, **kwargs: Any) -> Any:
-                with Attributed(of):
-                    return await function(*args, **kwargs)
-
-            return attributed_coroutine  # type: ignore[return-value]  # the same signature
-        if inspect.isgeneratorfunction(function) or inspect.isasyncgenfunction(function):
-            raise TypeError(f"{function.__qualname__} is a generator: use `with llm.context(…)` inside of it")
-
-        @functools.wraps(function)
-        def attributed(*args: Any, **kwargs: Any) -> Any:
-            with Attributed(of):
-                return function(*args, **kwargs)
-
-        return attributed  # type: ignore[return-value]  # the same signature
+        return contexts.set_value(_KEY, found)
 
 
 def context(tenant: str | None = None, feature: str | None = None, user: str | None = None) -> Attributed:
@@ -141,12 +101,15 @@ def context(tenant: str | None = None, feature: str | None = None, user: str | N
 def _text(value: Any) -> str | None:
     if value is None or value == "":
         return None
-    return value if type(value) is str else str(value)
+    try:
+        return value if type(value) is str else str(value)
+    except Exception:
+        return None  # its own text raises
 
 
 @functools.lru_cache(maxsize=1024)
-def _hash_of(user: str) -> str:
-    key = os.environ.get(_HASH_KEY, "").encode()
+def _hash_of(user: str, key: str) -> str:
+    text = user.encode(errors="replace")
     if key:
-        return hmac.new(key, user.encode(errors="replace"), hashlib.sha256).hexdigest()[:16]
-    return hashlib.sha256(user.encode(errors="replace")).hexdigest()[:16]
+        return hmac.new(key.encode(), text, hashlib.sha256).hexdigest()[:16]
+    return hashlib.sha256(text).hexdigest()[:16]

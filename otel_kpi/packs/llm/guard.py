@@ -12,26 +12,20 @@ from __future__ import annotations
 
 import threading
 from decimal import Decimal
-from typing import TYPE_CHECKING, Any, Final, Literal, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Final, Literal
 
 from opentelemetry import context as contexts
 
-from otel_kpi.packs.contexts import Inside
-from otel_kpi.packs.decoration import Scope, decorated
 from otel_kpi.packs.faults import failed
 from otel_kpi.packs.llm import budgets
 from otel_kpi.packs.llm.budget_terms import Money, money
 from otel_kpi.packs.refusals import Refused
+from otel_kpi.packs.surroundings import Surroundings
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from opentelemetry.context import Context
 
-    Function = TypeVar("Function", bound=Callable[..., Any])
-
 _KEY: Final = contexts.create_key("otel_kpi.llm.budget")
-_BEFORE: Final = contexts.create_key("otel_kpi.llm.budget.before")
 _ACTIONS: Final = ("event", "raise")
 
 
@@ -53,7 +47,7 @@ class BudgetExceeded(Refused):
         return type(self), (self.limit, self.spent)
 
 
-class Guard:
+class Guard(Surroundings):
     """What one piece of work may spend, and has spent; made by `budget()`.
 
     For `with` and `async with`, and as a decorator, where each call of the function has a budget of its own. Guards
@@ -138,48 +132,14 @@ class Guard:
 
     # --- around a piece of work
 
-    def __enter__(self) -> Self:
-        before = contexts.get_current()
-        contexts.attach(contexts.set_value(_BEFORE, (self, before), _with(self)))
-        return self
+    def place(self) -> Context:
+        """The context within, with this guard before those around it."""
+        outer = current()
+        return contexts.set_value(_KEY, outer if self in outer else (self, *outer))
 
-    def __exit__(self, *_error: object) -> None:
-        entered = contexts.get_value(_BEFORE)
-        # What ran within may have left another context behind; then this one is not the one to go.
-        if isinstance(entered, tuple) and entered[0] is self:
-            contexts.attach(entered[1])
-
-    async def __aenter__(self) -> Self:
-        return self.__enter__()
-
-    async def __aexit__(self, *error: object) -> None:
-        self.__exit__(*error)
-
-    def __call__(self, function: Function) -> Function:
-        """Give each call of a function, of whatever kind, such a budget of its own."""
-        return decorated(lambda: _Guarded(Guard(self._amount, self._tokens, raises=self._raises)), function)
-
-
-class _Guarded(Scope):
-    """One call of a decorated function."""
-
-    def __init__(self, guard: Guard) -> None:
-        self.context = _with(guard)
-        self._inside = Inside(self.context)
-        self._attached = False
-
-    def attach(self) -> None:
-        self._inside.__enter__()
-        self._attached = True
-
-    def detach(self) -> None:
-        if self._attached:
-            self._attached = False
-            self._inside.__exit__()
-
-    def end(self, error: BaseException | None = None) -> None:
-        del error
-        self.detach()
+    def again(self) -> Guard:
+        """One of its own for each call of a decorated function."""
+        return Guard(self._amount, self._tokens, raises=self._raises)
 
 
 def budget(
@@ -230,9 +190,3 @@ def before_call(within: Context | None = None) -> None:
     for guard in current(within):
         if guard.refuses:
             guard.check()
-
-
-def _with(guard: Guard) -> Context:
-    """The current context, with one more guard."""
-    outer = current()
-    return contexts.set_value(_KEY, outer if guard in outer else (guard, *outer))

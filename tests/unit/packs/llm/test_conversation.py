@@ -17,8 +17,8 @@ if TYPE_CHECKING:
 
 def test_conversation_is_current_within_and_the_one_before_after_it() -> None:
     assert current() is None
-    with conversation("a") as identity:
-        assert identity == "a"
+    with conversation("a") as found:
+        assert found.id == "a"
         assert current() == "a"
         with conversation("b"):
             assert current() == "b"
