@@ -9,6 +9,7 @@ too many requests, no connection) are kept as they are.
 from __future__ import annotations
 
 import re
+import sys
 from typing import TYPE_CHECKING, Final
 
 from otel_kpi.redaction.rules import Rule
@@ -24,6 +25,21 @@ _LIBRARIES: Final = (
     "guardrails", "huggingface_hub", "replicate", "bedrock_runtime",
 )  # fmt: skip
 """Libraries whose exceptions may quote a prompt or an answer."""
+_LOGGERS: Final = (
+    *_LIBRARIES,
+    "LiteLLM",
+    "LiteLLM Router",
+    "LiteLLM Proxy",
+    "google_genai",
+    "langsmith",
+    "smolagents",
+)
+VARIABLES: Final = frozenset((
+    "messages", "prompt", "prompts", "system_prompt", "user_prompt", "question", "answer", "completion", "completions",
+    "user_message", "user_input", "chat_history", "conversation", "input_messages", "output_messages", "instructions",
+    "embedding", "embeddings", "json_data",
+))  # fmt: skip
+"""What programs call it; looked for in the local variables of an error, where a library that asks models is loaded."""
 _UNREAD: Final = frozenset((
     "RateLimitError", "AuthenticationError", "PermissionDeniedError", "NotFoundError", "ConflictError",
     "APIConnectionError", "APITimeoutError", "Timeout", "ServiceUnavailableError", "OverloadedError", "ConnectError",
@@ -80,8 +96,13 @@ def is_quoting(kind: str) -> bool:
 
 
 def is_from(module: str) -> bool:
-    """Whether a module belongs to a library that hands on prompts and answers."""
-    return any(module == name or module.startswith(f"{name}.") for name in _LIBRARIES)
+    """Whether a module, or a logger, belongs to a library that hands on prompts and answers."""
+    return any(module == name or module.startswith(f"{name}.") for name in _LOGGERS)
+
+
+def are_models_asked() -> bool:
+    """Whether this process has loaded a library that asks models."""
+    return any(name in sys.modules for name in _LIBRARIES)
 
 
 def withheld(said: str) -> str:

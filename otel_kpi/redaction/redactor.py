@@ -406,6 +406,14 @@ class Redactor:
 
         return withheld(text) if is_quoting(kind) else text
 
+    def is_told_by(self, logger: str) -> bool:
+        """Whether what this logger says in detail is content that stays here: whole requests and answers."""
+        if self.policy.content:
+            return False
+        from otel_kpi.redaction.quotes import is_from
+
+        return is_from(logger)
+
     def _without_quotes(self, attributes: Mapping[str, Any]) -> Mapping[str, Any]:
         try:
             message = attributes.get("exception.message")

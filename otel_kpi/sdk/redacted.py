@@ -18,10 +18,13 @@ from otel_kpi.redaction import REDACTED
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
+    from opentelemetry._logs import LogRecord
     from opentelemetry.sdk._logs import ReadWriteLogRecord
 
     from otel_kpi.redaction import Redactor
 
+_INFO = 9
+"""OpenTelemetry's number for it."""
 SECURITY = "security."
 """How the event names of security log records begin; in these alone network addresses stay whole."""
 
@@ -85,7 +88,10 @@ def redacted_log(record: ReadWriteLogRecord) -> ReadWriteLogRecord:
         event = _event_name(log.event_name, log.attributes)
         if event and event.startswith(SECURITY):
             redactor = redactor.of_security
-        if isinstance(log.body, str):
+        scope = record.instrumentation_scope
+        if scope is not None and _is_detail(log) and redactor.is_told_by(scope.name):
+            log.body, log.attributes = REDACTED, _places(log.attributes)
+        elif isinstance(log.body, str):
             log.body = None if redactor.is_content_event(event) else redactor.text(log.body)
         elif log.body is not None:
             log.body = (
@@ -103,6 +109,16 @@ def redacted_log(record: ReadWriteLogRecord) -> ReadWriteLogRecord:
         log.body = REDACTED
         log.attributes = None
     return record
+
+
+def _is_detail(log: LogRecord) -> bool:
+    """Whether it is below `info`, where clients write what they send and get."""
+    severity = log.severity_number
+    return severity is not None and 0 < severity.value < _INFO
+
+
+def _places(attributes: Mapping[str, Any] | None) -> dict[str, Any]:
+    return {name: value for name, value in (attributes or {}).items() if name.startswith("code.")}
 
 
 def _event_name(name: str | None, attributes: Mapping[str, Any] | None) -> str | None:

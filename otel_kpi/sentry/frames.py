@@ -72,6 +72,11 @@ def _with_stack(name: str, value: Any, libraries: bool) -> Any:  # noqa: FBT001 
     if not isinstance(value, dict):
         return redaction.redact_value(name, value)
     known = cast("Frame", value)
+    said = known.get("value")
+    if isinstance(said, str):
+        # An error of a provider's may quote the prompt that it refused.
+        kind = f"{known.get('module')}.{known.get('type')}"
+        known = {**known, "value": redaction.active().of_events.quoted(kind, said)}
     return {
         key: _stack(cast("Frame", part), libraries)
         if key == "stacktrace" and isinstance(part, dict)
@@ -98,13 +103,30 @@ def _frame(frame: Any, *, keep: bool) -> Any:
     variables = known.get("vars")
     static = {key: value for key, value in known.items() if key != "vars"}
     kept = _static(static)
-    if variables is not None and (keep or known.get("in_app")):
-        return {**kept, "vars": redaction.redact_value("vars", variables)}
+    if variables is not None and (keep or known.get("in_app")) and not _is_of_models(known):
+        return {**kept, "vars": redaction.redact_value("vars", _unsaid(variables))}
     return kept
 
 
+def _is_of_models(frame: Frame) -> bool:
+    """Whether it is code of a client of language models, whose variables are whole requests and answers."""
+    return redaction.active().of_events.is_told_by(str(frame.get("module")))
+
+
+def _unsaid(variables: Any) -> Any:
+    """The variables without what their names say was said to a model or by one."""
+    if redaction.active().of_events.policy.content or not isinstance(variables, dict):
+        return variables
+    from otel_kpi.redaction.quotes import VARIABLES, are_models_asked
+
+    known = cast("Frame", variables)
+    if VARIABLES.isdisjoint(known) or not are_models_asked():
+        return known
+    return {name: redaction.REDACTED if name in VARIABLES else value for name, value in known.items()}
+
+
 def _static(static: Frame) -> Frame:
-    redactor = redaction.active()
+    redactor = redaction.active().of_events
     try:
         lines = [tuple(static.get(name) or ()) for name in _LINES]
         identity = hash((*map(static.get, _TEXTS), *lines)) if static.keys() <= _STATIC else None
