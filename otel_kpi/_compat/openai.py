@@ -51,14 +51,18 @@ def end_openai_helpers(broken: Callable[[Exception], None]) -> None:
     setattr(ChatCompletionStream, _MARK, True)
 
 
-def end_raw_responses() -> None:
+def end_raw_responses(left: Callable[[Any], None]) -> None:
     """Have the span of a raw response that is dropped without `parse()` end with it.
 
     Touches `RawResponseStreamProxy._take_finalize` of opentelemetry-instrumentation-genai-openai, which waits for the
     response to be closed: who drops it closes nothing, and there is no span at all.
+
+    Args:
+        left: Told of the invocation before it is finished.
     """
     try:
         from opentelemetry.instrumentation.genai.openai import _raw_response
+        from opentelemetry.util.genai.invocation import InferenceInvocation
     except ImportError:
         return
     proxy: Any = _raw_response.RawResponseStreamProxy
@@ -68,6 +72,9 @@ def end_raw_responses() -> None:
     def deleted(self: Any) -> None:
         try:
             if self._self_parsed is None and (finalize := self._take_finalize()) is not None:
+                for invocation in getattr(finalize, "args", ()):
+                    if isinstance(invocation, InferenceInvocation):
+                        left(invocation)
                 finalize()
         except Exception:
             # In a finalizer there is nobody to tell; at the end of the process modules are gone.

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 from otel_kpi._compat import openai as private
 from otel_kpi._compat import stainless as base_client
 from otel_kpi.instrumentation.boundary import Boundary
-from otel_kpi.instrumentation.llm import invocations, openai_usage, stainless, stream_usage
+from otel_kpi.instrumentation.llm import invocations, openai_usage, stainless, stream_usage, streams
 from otel_kpi.instrumentation.llm.reports import Report
 
 if TYPE_CHECKING:
@@ -36,7 +36,7 @@ def prepare() -> None:
     invocations.follow()
     stainless.watch(_base_client, _Watcher("openai", _read, _PATHS))
     private.end_openai_helpers(Boundary("openai").failed)
-    private.end_raw_responses()
+    private.end_raw_responses(streams.left)
     _ask_for_usage(completions)
 
 

@@ -19,6 +19,12 @@ def follow() -> None:
     genai_streams.follow_stream_endings(_ended)
 
 
+def left(invocation: Any) -> None:
+    """Note that nobody has read anything of a stream."""
+    invocation.request_stream = True
+    _ended(invocation, "left")
+
+
 def _ended(invocation: Any, how: str) -> bool:
     """Note how a call ended.
 
