@@ -147,6 +147,7 @@ _LANGCHAIN: Final = (
             "language_models.chat_models",
             "language_models.llms",
             "output_parsers.base",
+            "output_parsers.openai_tools",
             "output_parsers.transform",
             "prompts.base",
             "prompts.chat",
@@ -156,6 +157,7 @@ _LANGCHAIN: Final = (
             "runnables.config",
             "runnables.configurable",
             "runnables.fallbacks",
+            "runnables.passthrough",
             "tools.base",
             "tools.convert",
             "tools.structured",
@@ -394,7 +396,13 @@ TABLE: Final = (
         _genai("bedrock", "botocore.client", "BedrockInstrumentor", "botocore", ">=1.40.46,<2"), quiet=True
     ),
     replace(
-        _genai("langchain", "langchain_core.runnables.base", "LangChainInstrumentor", "langchain-core", ">=0.3,<2"),
+        _genai(
+            "langchain",
+            "langchain_core.runnables.base",
+            "LangChainInstrumentor",
+            "langchain-core",
+            ">=0.3,<2",
+        ),
         waits_for=_LANGCHAIN,
     ),
     _genai("llama_index", "llama_index.core", "LlamaIndexInstrumentor", "llama-index-core", ">=0.14.19,<1"),
@@ -402,6 +410,7 @@ TABLE: Final = (
     _model_library("mistral", "mistralai.client", "mistralai", ">=3,<4"),
     _model_library("cohere", "cohere.base_client", "cohere", ">=7,<8"),
     _model_library("litellm", "litellm", "litellm", ">=1.106,<2"),
+    Row("mcp", "mcp.client.session", "otel_kpi.instrumentation.llm.mcp:Instrumentor", "mcp", ">=2.3,<3"),
     _model_library("ollama", "ollama._client", "ollama", ">=0.6,<1"),
     Row("threading", "threading", "otel_kpi.instrumentation.runtime.threading:Instrumentor", when="now"),
     Row(

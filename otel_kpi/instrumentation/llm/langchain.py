@@ -16,7 +16,7 @@ from urllib.parse import urlsplit
 
 from opentelemetry.context import get_current
 
-from otel_kpi._compat.genai_langchain import follow_langchain, within_run
+from otel_kpi._compat.genai_langchain import follow_langchain, langgraph_when_imported, within_run
 from otel_kpi.instrumentation.llm import invocations, nested, underway
 
 if TYPE_CHECKING:
@@ -60,6 +60,7 @@ _TIERS: Final = ("", "flex_", "priority_")
 def prepare() -> None:
     """Follow LangChain's calls from now on; called before upstream instruments."""
     invocations.follow()
+    langgraph_when_imported()
     follow_langchain(_within, _asking, _begun, _answered, _address)
 
 

@@ -112,7 +112,13 @@ class Ledger:
 
     def _upstream(self) -> dict[str, float]:
         points = {key: self.captured.points(name) for key, name in _METRICS.items()}
-        sums: dict[str, float] = {"calls": sum(point.count for point in points["duration"])}
+        sums: dict[str, float] = {
+            "calls": sum(
+                point.count
+                for point in points["duration"]
+                if point.attributes["gen_ai.operation.name"] == "chat"
+            )
+        }
         for kind in ("input", "output"):
             sums[kind] = sum(
                 point.sum for point in points["tokens"] if point.attributes["gen_ai.token.type"] == kind

@@ -36,7 +36,13 @@ PROVIDER_ALONE = frozenset({"langchain"})
 QUESTION: Any = {"messages": [("user", "hi")]}
 
 
-@pytest.fixture(params=[BOTH, FRAMEWORK_ALONE, PROVIDER_ALONE], ids=["both", "framework", "provider"])
+@pytest.fixture(
+    params=[
+        pytest.param(BOTH, id="both"),
+        pytest.param(FRAMEWORK_ALONE, id="framework", marks=pytest.mark.proof),
+        pytest.param(PROVIDER_ALONE, id="provider", marks=pytest.mark.proof),
+    ]
+)
 def book(
     request: pytest.FixtureRequest, captured: Captured, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[Ledger]:
