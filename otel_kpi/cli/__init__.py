@@ -19,6 +19,7 @@ _COMMANDS = (
     "catalogue",
     "doctor",
     "generate",
+    "prices",
     "redact",
     "run",
     "sentry-tunnel",

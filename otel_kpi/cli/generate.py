@@ -1,4 +1,7 @@
-"""`otel-kpi generate`: write what follows from the declarations of packs, or check that it is what is there."""
+"""`otel-kpi generate`: write what follows from the declarations of packs, or check that it is what is there.
+
+In our own repository that includes the table of prices, which follows from the data of genai-prices.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +12,7 @@ from typing import TYPE_CHECKING
 from otel_kpi._version import __version__
 from otel_kpi.model.lint import problems
 from otel_kpi.packs import own_packs, packs
-from otel_kpi.reference import generated, undeclared_renames
+from otel_kpi.reference import generated, prices, undeclared_renames
 from otel_kpi.reference.files import CATALOGUE
 
 if TYPE_CHECKING:
@@ -28,6 +31,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--output", type=Path, default=Path("docs/reference"), help="folder of the files (docs/reference)"
+    )
+    parser.add_argument(
+        "--prices", type=Path, default=Path(prices.TABLE), help=f"the table of prices ({prices.TABLE})"
     )
 
 
@@ -54,6 +60,8 @@ def main(args: argparse.Namespace) -> int:
     except ImportError:
         print("otel-kpi: generate needs PyYAML: pip install 'otel-kpi[config]'", file=sys.stderr)
         return 2
+    # Of another distribution's repository nothing is a table of prices.
+    table = 0 if args.pack or not args.prices.parent.is_dir() else _table(args.prices, check=args.check)
     differing = [name for name, text in files.items() if _read(args.output / name) != text]
     stale = [name for name in _present(args.output) if name not in files]
     if args.check:
@@ -62,7 +70,7 @@ def main(args: argparse.Namespace) -> int:
                 f"otel-kpi: {args.output / name} is not what the declarations say; run: otel-kpi generate",
                 file=sys.stderr,
             )
-        return 1 if differing or stale else 0
+        return 1 if differing or stale else table
     for name in differing:
         path = args.output / name
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -71,6 +79,36 @@ def main(args: argparse.Namespace) -> int:
     for name in stale:
         (args.output / name).unlink()
         print(f"{args.output / name} removed")
+    return table
+
+
+def _table(path: Path, *, check: bool) -> int:
+    """Write or check the table of prices; where genai-prices is missing or older than it, say so and leave it."""
+    before = _read(path)
+    try:
+        text = prices.compiled(before)
+    except ImportError:
+        print(f"otel-kpi: {path} stays as it is: genai-prices is not installed", file=sys.stderr)
+        return 0
+    except ValueError as error:
+        print(f"otel-kpi: {path} cannot be compiled from genai-prices: {error}", file=sys.stderr)
+        return 1
+    version, there = (prices.header_of(each).get("version", "") for each in (text, before or ""))
+    if prices.version_key(version) < prices.version_key(there):
+        print(
+            f"otel-kpi: {path} stays as it is: genai-prices {version} is older than its data", file=sys.stderr
+        )
+        return 0
+    if text == before:
+        return 0
+    if check:
+        print(
+            f"otel-kpi: {path} is not what genai-prices {version} says; run: otel-kpi generate",
+            file=sys.stderr,
+        )
+        return 1
+    path.write_text(text, encoding="utf-8")
+    print(path)
     return 0
 
 

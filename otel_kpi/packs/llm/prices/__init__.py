@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 import os
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, cast
 
 from otel_kpi.packs.llm.prices.amounts import Line, Pending, Price, Unpriced
 from otel_kpi.packs.llm.prices.book import CURRENT, Prices
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from otel_kpi.packs.llm.usage import Usage
 
-__all__ = ["Exchange", "Line", "Pending", "Price", "Unpriced", "prepare", "price", "use"]
+__all__ = ["Exchange", "Line", "Pending", "Price", "Unpriced", "current", "prepare", "price", "use"]
 
 _logger = logging.getLogger("otel_kpi.packs.llm.prices")
 
@@ -60,7 +60,7 @@ def price(  # noqa: PLR0913 - what is known of a call
         the user's file is read.
     """
     try:
-        prices = CURRENT.prices or _from_environment()
+        prices = CURRENT.prices or current()
         return prices.price(provider, endpoint, model, usage, tier, processing, at, seconds)
     except Exception as error:
         _failed(error)
@@ -70,7 +70,7 @@ def price(  # noqa: PLR0913 - what is known of a call
 def prepare() -> None:
     """Read the table, and begin to read the user's file, before the first call. Never raises."""
     try:
-        (CURRENT.prices or _from_environment()).prepare()
+        current().prepare()
     except Exception as error:
         _failed(error)
 
@@ -99,10 +99,11 @@ def use(
     )
 
 
-def _from_environment() -> Prices:
-    use()
-    assert CURRENT.prices is not None  # noqa: S101 - `use` has just set it
-    return CURRENT.prices
+def current() -> Prices:
+    """Where the prices of this process come from."""
+    if CURRENT.prices is None:
+        use()
+    return cast("Prices", CURRENT.prices)
 
 
 def _currency(written: str | None) -> str | None:

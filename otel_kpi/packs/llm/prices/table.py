@@ -89,8 +89,8 @@ class Provider:
         written, general, _ = self._read()
         addresses = [each if "://" in each else f"https://{each}" for each in written]
         name, _, prices, variants, sources = cast("list[Any]", [*row, *[0] * (5 - len(row))])
-        own = tuple(addresses[place] for place in sources or ())
-        return Model(name, prices or [], variants or [], own + tuple(addresses[:general]))
+        told = [addresses[place] for place in sources or ()] + addresses[:general]
+        return Model(name, prices or [], variants or [], tuple(dict.fromkeys(told)))
 
 
 @dataclass(frozen=True, slots=True)
