@@ -139,6 +139,7 @@ def _model_library(name: str, target: str, distribution: str, specifier: str) ->
 
 _LANGCHAIN: Final = (
     f"{_UPSTREAM}.genai.langchain",
+    "langgraph.pregel",
     *(
         f"langchain_core.{module}"
         for module in (

@@ -10,7 +10,7 @@ from types import MappingProxyType
 from typing import Final
 
 from otel_kpi.model import Attribute, Counter, Derivation, Event, Gauge, Histogram, Pack, Span
-from otel_kpi.packs.llm import evaluation_instruments, names
+from otel_kpi.packs.llm import evaluation_instruments, mcp_instruments, names
 
 _GEN_AI: Final = "OpenTelemetry https://opentelemetry.io/docs/specs/semconv/gen-ai/gen-ai-metrics/"
 _LATEST: Final = "OpenTelemetry open-telemetry/semantic-conventions-genai#374, #521"
@@ -653,6 +653,7 @@ PACK: Final = Pack(
         OPENAI_TOKENS,
         OPENAI_COST,
         *evaluation_instruments.INSTRUMENTS,
+        *mcp_instruments.INSTRUMENTS,
     ),
     events=(BUDGET_CROSSED_EVENT, *evaluation_instruments.EVENTS),
     spans=(CALL_SPAN,),
