@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import functools
+import importlib.util
 import inspect
 import os
 import subprocess
@@ -1389,3 +1390,35 @@ def test_slowapi_evaluates_limits_in_one_method() -> None:
         "request",
         "endpoint_func",
     ]
+
+
+# --- SDKs of language models, and how their streams end
+
+
+@pytest.mark.parametrize("library", ["openai", "anthropic"])
+def test_the_base_client_of_sdks_tells_of_its_requests(library: str) -> None:
+    private = importlib.import_module("otel_kpi._compat.stainless")
+    known = importlib.import_module(f"{library}._base_client")
+    # A second copy of the module: the first one may be watched already.
+    spec = importlib.util.spec_from_file_location(f"{library}._base_client_again", str(known.__file__))
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    assert private.watch_base_client(module, SimpleNamespace()) == ()
+    assert private.watch_base_client(module, SimpleNamespace()) == ()
+    assert private.client_of(SimpleNamespace(_client=module)) is module
+
+
+def test_streams_of_util_genai_and_of_openai_say_how_they_end() -> None:
+    endings = importlib.import_module("otel_kpi._compat.genai_streams")
+    helpers = importlib.import_module("otel_kpi._compat.openai")
+    ours = importlib.import_module("otel_kpi.instrumentation.llm.streams")
+    assert endings.follow_stream_endings(ours._ended) is True
+    assert endings.chunks_of(SimpleNamespace()) == 0
+    helpers.end_openai_helpers(list[Exception]().append)
+    helpers.end_raw_responses(ours.left)
+    chat = importlib.import_module("openai.lib.streaming.chat")
+    raw = importlib.import_module("opentelemetry.instrumentation.genai.openai._raw_response")
+    assert "_raw_stream" in inspect.getsource(chat.ChatCompletionStream.__init__)
+    assert {"_take_finalize", "__del__"} <= set(vars(raw.RawResponseStreamProxy))

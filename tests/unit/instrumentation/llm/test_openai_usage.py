@@ -143,8 +143,26 @@ def test_pages_that_are_opened_are_no_searches() -> None:
     assert openai_usage.web_searches_in({"output": "many"}) is None
 
 
-_NAMES = """usage cost total_cost is_byok cost_details prompt_tokens completion_tokens prompt_tokens_details total_tokens
-completion_tokens_details reasoning_tokens cached_tokens cached_tokens_details output type response x_groq action""".split()
+_NAMES = [
+    "usage",
+    "cost",
+    "total_cost",
+    "is_byok",
+    "cost_details",
+    "prompt_tokens",
+    "completion_tokens",
+    "prompt_tokens_details",
+    "total_tokens",
+    "completion_tokens_details",
+    "reasoning_tokens",
+    "cached_tokens",
+    "cached_tokens_details",
+    "output",
+    "type",
+    "response",
+    "x_groq",
+    "action",
+]
 _VALUES = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=3),
     lambda inner: (
