@@ -10,6 +10,7 @@ from openai import OpenAI
 from support.llm import ScriptedProvider
 from support.measured import Measured, measured
 
+from otel_kpi import instrumentation
 from otel_kpi.instrumentation.llm import stream_usage
 
 if TYPE_CHECKING:
@@ -60,10 +61,22 @@ class Followed:
         return self.counted("kpi_llm_streams_abandoned_total", "kpi_llm_reason")
 
 
+@pytest.fixture(scope="module")
+def armed(_pipeline: Captured) -> Iterator[Captured]:
+    """The pipeline, with every instrumentor of the table armed once for all tests of a module."""
+    instrumentation.install()
+    try:
+        yield _pipeline
+    finally:
+        instrumentation.uninstall()
+
+
 @pytest.fixture
-def followed(captured: Captured) -> Iterator[Followed]:
+def followed(armed: Captured) -> Iterator[Followed]:
+    armed.span_exporter.clear()
+    armed.log_exporter.clear()
     with measured() as series:
-        yield Followed(captured, series)
+        yield Followed(armed, series)
 
 
 @pytest.fixture

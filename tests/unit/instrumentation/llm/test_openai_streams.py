@@ -16,6 +16,8 @@ from opentelemetry import trace
 from opentelemetry.trace import StatusCode
 from support.llm import Answer
 
+from otel_kpi import instrumentation
+
 from .test_openai import ASK, ASK_RESPONSES, CHAT_USAGE
 
 if TYPE_CHECKING:
@@ -40,7 +42,7 @@ def begun(client: OpenAI, scripted: ScriptedProvider, **answer: Any) -> Any:
 
 def left(client: OpenAI, scripted: ScriptedProvider) -> None:
     begun(client, scripted)
-    gc.collect()
+    gc.collect(1)
 
 
 def closed(client: OpenAI, scripted: ScriptedProvider) -> None:
@@ -73,7 +75,7 @@ def cancelled(client: OpenAI, scripted: ScriptedProvider) -> None:
 def left_raw(client: OpenAI, scripted: ScriptedProvider) -> None:
     scripted.next(Answer())
     client.chat.completions.with_raw_response.create(**STREAM)
-    gc.collect()
+    gc.collect(1)
 
 
 def left_in_responses(client: OpenAI, scripted: ScriptedProvider) -> None:
@@ -81,7 +83,7 @@ def left_in_responses(client: OpenAI, scripted: ScriptedProvider) -> None:
     stream = client.responses.create(**ASK_RESPONSES, stream=True)
     next(iter(stream))
     del stream
-    gc.collect()
+    gc.collect(1)
 
 
 def closed_in_the_helper_of_responses(client: OpenAI, scripted: ScriptedProvider) -> None:
@@ -137,12 +139,14 @@ def test_what_had_come_is_on_the_span(
 def test_no_end_is_made_up_where_content_is_kept(
     followed: Followed, scripted: ScriptedProvider, openai_client: OpenAI, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from otel_kpi import instrumentation
-
-    monkeypatch.setenv("OTEL_INSTRUMENTATION_GENAI_CAPTURE_MESSAGE_CONTENT", "span_only")
+    with monkeypatch.context() as patch:
+        patch.setenv("OTEL_INSTRUMENTATION_GENAI_CAPTURE_MESSAGE_CONTENT", "span_only")
+        instrumentation.uninstall()
+        instrumentation.install()
+    begun(openai_client, scripted).close()
     instrumentation.uninstall()
     instrumentation.install()
-    begun(openai_client, scripted).close()
+    assert "gen_ai.output.messages" in followed.attributes()
     assert "gen_ai.response.finish_reasons" not in followed.attributes()
 
 
