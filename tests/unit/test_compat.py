@@ -1422,3 +1422,104 @@ def test_streams_of_util_genai_and_of_openai_say_how_they_end() -> None:
     raw = importlib.import_module("opentelemetry.instrumentation.genai.openai._raw_response")
     assert "_raw_stream" in inspect.getsource(chat.ChatCompletionStream.__init__)
     assert {"_take_finalize", "__del__"} <= set(vars(raw.RawResponseStreamProxy))
+
+
+def test_anthropics_sdk_leaves_spans_to_upstream_and_upstream_says_the_platform() -> None:
+    private = importlib.import_module("otel_kpi._compat.anthropic")
+    client = importlib.import_module("anthropic._base_client").BaseClient
+    patch = importlib.import_module("opentelemetry.instrumentation.genai.anthropic.patch")
+    extractors = importlib.import_module("opentelemetry.instrumentation.genai.anthropic.messages_extractors")
+    wrappers = importlib.import_module("opentelemetry.instrumentation.genai.anthropic.wrappers")
+    ours = importlib.import_module("otel_kpi.instrumentation.llm.anthropic")
+
+    def call_all() -> list[Any]:
+        private.leave_spans_to(ours._has_a_span)
+        private.say_provider(ours.provider_of)
+        private.bear_bad_usage()
+        private.let_go_of_streams()
+        return [
+            vars(client)["_tracer"],
+            patch._create_invocation,
+            patch.wrap_raw_response,
+            extractors.extract_usage_tokens,
+            wrappers.MessagesStreamWrapper.__init__,
+            wrappers.AsyncMessagesStreamWrapper.__init__,
+        ]
+
+    assert call_all() == call_all(), "each is done once"
+    made = SimpleNamespace(_open_telemetry={"tracer_provider": None}, _lazy_tracer="theirs")
+    assert vars(client)["_tracer"].fget(made) == "theirs"
+    bad = SimpleNamespace(
+        input_tokens="many", output_tokens=1, cache_creation_input_tokens=1, cache_read_input_tokens=1
+    )
+    assert extractors.extract_usage_tokens(bad) == extractors.UsageTokens()
+
+
+def test_googles_sdk_makes_each_request_in_one_method_and_leaves_attempts_to_tenacity() -> None:
+    private = importlib.import_module("otel_kpi._compat.google_genai")
+    models = importlib.import_module("google.genai.models")
+    client = importlib.import_module("google.genai._api_client")
+    upstream = importlib.import_module("opentelemetry.instrumentation.google_genai.instrumentor")
+    ours = importlib.import_module("otel_kpi.instrumentation.llm.google_genai")
+    names = ("_generate_content", "_generate_content_stream", "_embed_content")
+
+    def call_all() -> list[Any]:
+        private.follow_answers(ours._begun, ours._read)
+        private.follow_retries(ours._retried)
+        private.leave_events_to_the_user()
+        followed = [getattr(cls, name) for cls in (models.Models, models.AsyncModels) for name in names]
+        return [*followed, client.retry_args, upstream.instrument_generate_content]
+
+    assert call_all() == call_all(), "each is done once"
+    assert all(getattr(each, "__wrapped__", None) is not None for each in call_all())
+    asked = client.retry_args(importlib.import_module("google.genai.types").HttpRetryOptions(attempts=2))
+    state = SimpleNamespace(
+        outcome=None,
+        next_action=SimpleNamespace(sleep=0.1),
+        fn=None,
+        attempt_number=1,
+        args=(),
+        kwargs={},
+    )
+    with pytest.raises(RuntimeError, match="outcome"):  # tenacity's own log wants one; ours came before it
+        asked["before_sleep"](state)
+    assert "before_sleep" not in client.retry_args(None)
+
+
+def test_upstream_reads_bedrocks_answers_where_they_are_told_of() -> None:
+    private = importlib.import_module("otel_kpi._compat.bedrock")
+    patch = importlib.import_module("opentelemetry.instrumentation.genai.bedrock.patch")
+    stream = importlib.import_module("opentelemetry.instrumentation.genai.bedrock.stream")
+    extensions = importlib.import_module("opentelemetry.instrumentation.botocore.extensions")
+    endpoint = importlib.import_module("botocore.endpoint")
+    ours = importlib.import_module("otel_kpi.instrumentation.llm.bedrock")
+
+    def call_all() -> list[Any]:
+        private.follow_answers(ours._converse, ours._body, ours._event, ours._chunk)
+        private.let_go_of_streams()
+        private.follow_retries(ours._retried)
+        return [
+            patch.extract_converse_response,
+            patch.extract_invoke_model_response,
+            patch.extract_embedding_response,
+            stream.extract_invoke_model_response,
+            stream.extract_embedding_response,
+            stream._BedrockConverseStreamMixin._process_chunk,
+            stream._BedrockInvokeModelStreamMixin._process_chunk,
+            stream.BedrockConverseStreamWrapper.__init__,
+            endpoint.Endpoint._needs_retry,
+        ]
+
+    assert call_all() == call_all(), "each is done once"
+    assert list(inspect.signature(inspect.unwrap(endpoint.Endpoint._needs_retry)).parameters) == [
+        "self",
+        "attempts",
+        "operation_model",
+        "request_dict",
+        "response",
+        "caught_exception",
+    ]
+    known = SimpleNamespace(_BOTOCORE_EXTENSIONS={**extensions._BOTOCORE_EXTENSIONS, "bedrock-runtime": None})
+    private.leave_models_to_genai(known)
+    assert set(known._BOTOCORE_EXTENSIONS) == set(extensions._BOTOCORE_EXTENSIONS) - {"bedrock-runtime"}
+    assert "sqs" in known._BOTOCORE_EXTENSIONS
