@@ -150,8 +150,7 @@ def _prometheus(data: Path, number: Mapping[str, int], executable: Path) -> Serv
             "--web.enable-otlp-receiver",
             # A start time becomes a sample of zero: what a process counted before its first report, and what the
             # next process of the same slot counts, is in `increase()`.
-            # And money is not guessed: `anchored` reads differences of values, see rules/llm.yml.
-            "--enable-feature=exemplar-storage,created-timestamp-zero-ingestion,promql-extended-range-selectors",
+            "--enable-feature=exemplar-storage,created-timestamp-zero-ingestion",
             "--log.level=warn",
         ),
         environment={},
