@@ -600,6 +600,21 @@ CALL_SPAN: Final = Span(
             members=("negative", "inconsistent", "not_a_number"),
             required=False,
         ),
+        Attribute(
+            name="kpi.llm.ended",
+            brief="How a call ended that did not come to its end: a stream was dropped unread or closed by the "
+            "application, the call was cancelled, or the answer broke off. Only the last is an error.",
+            members=("left", "closed", "cancelled", "broken_off"),
+            source="B6",
+            required=False,
+        ),
+        Attribute(
+            name="kpi.llm.stream.chunks",
+            brief="How many parts of such a stream had come by then.",
+            type="int",
+            source="B6",
+            required=False,
+        ),
         TENANT,
         FEATURE,
         Attribute(
