@@ -104,6 +104,8 @@ def _end(invocation: Any, error: Any, *, embedding: bool) -> None:
     )
     if not embedding:
         answers.remember(data.response_id, invocation.span.get_span_context())
+    # Upstream's package for Anthropic puts its own in the place of what was there.
+    invocation.attributes.update(seen.attribution.span_attributes())
     if not seen.counted_elsewhere:
         invocation.attributes.update(calls.ended(call))
     _tell_of_the_way(call, seen, _abandoned(invocation, data, seen, failure))
