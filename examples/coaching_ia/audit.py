@@ -21,20 +21,26 @@ def planned(plan: Plan) -> dict[str, dict[Key, Decimal]]:
     }
 
 
-def costly(jaeger: str, environment: str, service: str, tags: Mapping[str, str]) -> list[dict[str, Any]]:
-    """The spans of calls of models that Jaeger finds by tags, with their tags in a mapping."""
-    wanted = {"deployment.environment.name": environment, **tags}
+def found_by(jaeger: str, service: str, tags: Mapping[str, str]) -> list[dict[str, Any]]:
+    """The spans of the traces that Jaeger finds by tags of a service's spans, with their own tags in a mapping."""
     parameters: dict[str, Any] = {
         "service": service,
-        "tags": json.dumps(wanted),
-        "limit": 1000,
+        "tags": json.dumps(tags),
+        "limit": 5000,
         "lookback": "1h",
     }
     answer = httpx.get(
-        f"{jaeger}/api/traces", params=parameters, timeout=30, trust_env=False
+        f"{jaeger}/api/traces", params=parameters, timeout=60, trust_env=False
     ).raise_for_status()
-    spans = [span for trace in answer.json()["data"] for span in trace["spans"]]
-    return [{**span, "tags": {tag["key"]: tag["value"] for tag in span["tags"]}} for span in spans]
+    return [
+        {
+            **span,
+            "service": trace["processes"][span["processID"]]["serviceName"],
+            "tags": {tag["key"]: tag["value"] for tag in span["tags"]},
+        }
+        for trace in answer.json()["data"]
+        for span in trace["spans"]
+    ]
 
 
 def _by_model(counts: Counter[tuple[str, str, str]]) -> Counter[Key]:

@@ -57,7 +57,6 @@ class Day:
 @pytest.fixture(
     scope="module",
     params=[
-        pytest.param((300, 1), id="300-calls-1-worker"),
         pytest.param((300, 4), id="300-calls-4-workers"),
         pytest.param((10_000, 1), id="10000-calls-1-worker", marks=pytest.mark.proof),
         pytest.param((10_000, 4), id="10000-calls-4-workers", marks=pytest.mark.proof),
