@@ -37,7 +37,7 @@ _LOGGERS: Final = (
 VARIABLES: Final = frozenset((
     "messages", "prompt", "prompts", "system_prompt", "user_prompt", "question", "answer", "completion", "completions",
     "user_message", "user_input", "chat_history", "conversation", "input_messages", "output_messages", "instructions",
-    "embedding", "embeddings", "json_data",
+    "embedding", "embeddings", "json_data", "system", "contents", "input", "tools",
 ))  # fmt: skip
 """What programs call it; looked for in the local variables of an error, where a library that asks models is loaded."""
 _UNREAD: Final = frozenset((
@@ -65,13 +65,14 @@ _REFUSED: Final = re.compile(
     rf"|\b[Ss]tatus (?:code )?{_READ}\b[^\n]{{0,120}}?[Bb]ody: ?"  # Mistral
     rf"|\bstatus_code: {_READ}, body: "  # Cohere
     rf"|\bAn error occurred \((?:Validation|Model)\w{{0,40}}\) when calling the {_CALLS} operation[^:\n]{{0,60}}: "
+    rf"|\bResponseError: (?=.*\(status code: {_READ}\))"  # Ollama
     r"|\bCould not parse LLM output: "
     rf")(?P<said>.+?){_END}",
     re.DOTALL,
 )
 _DONE: Final = re.compile(r"(?:Error code: \d{3} - |\d{3} [A-Z_]+\. )\[withheld[^\]]*\]\Z")
 _ROOTS: Final = tuple(f"{name}." for name in dict.fromkeys(name.partition(".")[0] for name in _LIBRARIES))
-_MARKERS: Final = ("Error code: ", ". {", "ody: ", "when calling the ", "LLM output")
+_MARKERS: Final = ("Error code: ", ". {", "ody: ", "when calling the ", "LLM output", "ResponseError: ")
 
 # A message: somebody's role, and next to it what was said.
 _ROLE: Final = re.compile(

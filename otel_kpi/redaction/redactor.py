@@ -42,6 +42,8 @@ _STRANGE = re.compile(r"[=:@ ?\"'/]|\w{20}|\d{4}")
 _FRAME = frozenset(
     {"role", "finish_reason", "index", "id", "type", "name", "message", "tool_calls", "function"}
 )
+_ROLES = frozenset({"user", "system", "assistant", "developer", "tool", "function", "model", "human", "ai"})
+_LONGEST_ROLE = 16
 _CONTENT_EVENTS = ("gen_ai.", "llm.content.")
 _CONTENT_WORDS = frozenset((
     "content", "contents", "message", "messages", "tool_calls", "arguments", "prompt", "completion", "text", "parts",
@@ -331,11 +333,11 @@ class Redactor:
         changed: dict[Any, Any] = {}
         clean = True
         named = self._names_value(mapping)
+        said = not self.policy.content and _is_message(mapping)
         for name, value in mapping.items():
             key = name if isinstance(name, str) else str(name)
-            kept = (
-                _secret(value) if named and key.lower() == "value" else self._value(key, value, depth, budget)
-            )
+            is_hidden = (named and key.lower() == "value") or (said and key in _CONTENT_WORDS)
+            kept = _secret(value) if is_hidden else self._value(key, value, depth, budget)
             shown = name
             # A secret may be the name itself: `{"bob@example.com": 3}`.
             if len(key) > 5 and (found := self.text(key)) is not key and found != key:  # noqa: PLR2004 - shorter ones hold none
@@ -406,6 +408,19 @@ class Redactor:
 
         return withheld(text) if is_quoting(kind) else text
 
+    def unquoted(self, text: str) -> str:
+        """The text without what was said to a model or by one, and with all else in it."""
+        if self.policy.content:
+            return text
+        from otel_kpi.redaction import quotes
+
+        try:
+            for rule in quotes.due(text):
+                text = rule.replace(text)
+        except Exception:
+            return REDACTED
+        return text
+
     def is_told_by(self, logger: str) -> bool:
         """Whether what this logger says in detail is content that stays here: whole requests and answers."""
         if self.policy.content:
@@ -445,6 +460,12 @@ class Redactor:
         if depth == 0:
             return None
         return body if isinstance(body, bool | int) else self.value("", body)
+
+
+def _is_message(mapping: Mapping[Any, Any]) -> bool:
+    """Whether it is what somebody said to a model, or a model to somebody; Sentry writes texts with their quotes."""
+    role = mapping.get("role")
+    return isinstance(role, str) and len(role) <= _LONGEST_ROLE and role.strip("'\"").lower() in _ROLES
 
 
 def _copy(attributes: Mapping[str, Any]) -> dict[str, Any]:

@@ -16,7 +16,7 @@ from otel_kpi import _compat, redaction
 from otel_kpi.redaction import REDACTED
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from opentelemetry._logs import LogRecord
     from opentelemetry.sdk._logs import ReadWriteLogRecord
@@ -42,9 +42,10 @@ def redacted_span(span: ReadableSpan) -> ReadableSpan:
     description = status.description
     kept_status = status
     if description:
-        kind = attributes.get("error.type") if attributes else None
-        clean = redactor.text(redactor.quoted(kind, description))
-        if clean != description:
+        for kind in _kinds(attributes, events):
+            description = redactor.quoted(kind, description)
+        clean = redactor.text(description)
+        if clean != status.description:
             kept_status = Status(status.status_code, clean)
     unchanged = (
         kept is attributes
@@ -109,6 +110,15 @@ def redacted_log(record: ReadWriteLogRecord) -> ReadWriteLogRecord:
         log.body = REDACTED
         log.attributes = None
     return record
+
+
+def _kinds(attributes: Mapping[str, Any] | None, events: Sequence[Event]) -> Iterator[Any]:
+    """Of the errors that a span tells of."""
+    if attributes:
+        yield attributes.get("error.type")
+    for event in events:
+        if event.name == "exception" and event.attributes:
+            yield event.attributes.get("exception.type")
 
 
 def _is_detail(log: LogRecord) -> bool:

@@ -10,10 +10,12 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from otel_kpi.redaction import redact_text
+from otel_kpi.redaction import active, redact_text
 
 # The part of a message that says what happened is its beginning.
 _LENGTH = 300
+_LONGEST = 10_000
+"""Characters in which a quotation of a prompt is looked for."""
 
 # One pass, so that an address is not taken apart by the rule for numbers. Each repetition is bounded.
 _VARYING = re.compile(
@@ -34,7 +36,9 @@ _VARYING = re.compile(
 
 def without_ids(text: str) -> str:
     """The beginning of a message in which ids, numbers, dates and addresses are named and not written."""
-    return redact_text(_VARYING.sub(_name, text[:_LENGTH]))
+    # Not after the numbers are gone: a provider's error is known by its status.
+    unquoted = active().of_events.unquoted(text[:_LONGEST])
+    return redact_text(_VARYING.sub(_name, unquoted[:_LENGTH]))
 
 
 def _name(match: re.Match[str]) -> str:
@@ -51,7 +55,9 @@ def fingerprint(event: dict[str, Any]) -> list[str] | None:
     if values:
         outermost = values[-1]
         types = " < ".join(str(value.get("type")) for value in reversed(values[-8:]))
-        return [types, without_ids(str(outermost.get("value") or "")), _origin(outermost)]
+        kind = f"{outermost.get('module')}.{outermost.get('type')}"
+        message = active().of_events.quoted(kind, str(outermost.get("value") or ""))
+        return [types, without_ids(message), _origin(outermost)]
     entry = event.get("logentry") or {}
     # The template, where the program has kept it apart from its arguments.
     message = entry.get("message") or entry.get("formatted") or event.get("message")
