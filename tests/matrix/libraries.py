@@ -49,6 +49,21 @@ _STARLETTE = ("starlette", "websockets")
 _REFUSING = ("fastapi", "slowapi", "pyjwt", "python-jose", "httpx<1")
 _OFFICE = ("djangorestframework-simplejwt", "django-ratelimit", "httpx<1", "gunicorn", "uvicorn")
 
+_GENAI = "opentelemetry-util-genai>=1.3b0,<1.4"
+
+
+def _model(
+    row: str, *beside: str, package: str = "", words: str = "", oldest: tuple[str, ...] = (), install: str = ""
+) -> Library:
+    """A library of language models; upstream's packages are pre-releases, each named so that it may be taken."""
+    tests = (f"{UNIT}/test_llm_versions.py", "-m", "proof or not proof", "-k", f"test_{words or row}")
+    beside = (_GENAI, *((f"opentelemetry-instrumentation-{package}>=1.3b0,<1.4",) if package else ()), *beside)
+    return Library((row,), tests, install=install, beside=beside, oldest=oldest)
+
+
+_OVER_OPENAI = ("opentelemetry-instrumentation-genai-openai>=1.3b0,<1.4", "openai")
+
+
 LIBRARIES = (
     Library(("fastapi",), (f"{UNIT}/test_fastapi.py",), beside=("httpx>=0.27,<1", "websockets")),
     Library(("starlette",), (f"{UNIT}/test_starlette.py",), beside=("httpx>=0.27,<1",)),
@@ -123,6 +138,16 @@ LIBRARIES = (
     Library(("pyjwt",), (f"{UNIT}/test_security_fastapi.py",), beside=_REFUSING),
     Library(("python_jose",), (f"{UNIT}/test_security_fastapi.py",), beside=_REFUSING),
     Library(("slowapi",), (f"{UNIT}/test_security_fastapi.py",), beside=_REFUSING),
+    _model("openai", package="genai-openai"),
+    _model("anthropic", package="genai-anthropic"),
+    _model("google-genai", package="google-genai", words="google_genai"),
+    _model("mistral"),
+    _model("cohere"),
+    _model("ollama"),
+    _model("litellm", *_OVER_OPENAI),
+    _model("langchain", "langchain", "langchain-openai", *_OVER_OPENAI, package="genai-langchain"),
+    _model("llama_index", "llama-index-llms-openai", *_OVER_OPENAI, package="genai-llama-index"),
+    _model("openai_agents", *_OVER_OPENAI, package="genai-openai-agents"),
 )  # fmt: skip
 
 STANDARD_LIBRARY = {
