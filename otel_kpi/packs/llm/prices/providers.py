@@ -77,11 +77,15 @@ def by_address(table: Table, address: str) -> Provider | None:
     """The provider that is called at an address."""
     for provider in table.providers.values():
         begins, within, pattern = provider.address
-        if (
-            address.startswith(begins)
-            and within in address
-            and (pattern is None or re.match(pattern, address))
-        ):
+        if not address.startswith(begins) or within not in address:
+            continue
+        end = len(begins)
+        if pattern is not None:
+            if (found := re.match(pattern, address)) is None:
+                continue
+            end = found.end()
+        # Most expressions of the data have no end: `https://api.openai.com` is in `https://api.openai.com.corp.example`.
+        if end == len(address) or address[end] in "/:" or address[end - 1] in "./":
             return provider
     for pattern, known in _ALSO:
         if pattern.match(address):

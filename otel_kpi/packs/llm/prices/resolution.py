@@ -210,7 +210,8 @@ class _Resolution:
         if unknown is not None:
             self._nothing(unknown)
             return
-        if not rates and not model.id.endswith(_FREE):
+        free = model.id.endswith(_FREE)
+        if not rates and not free:
             self._nothing(NO_RATE, "the data have no rate of it")
             return
         if (wrong := book.table.units.uncovered(rates)) is not None:
@@ -219,7 +220,8 @@ class _Resolution:
         if rule is not None and rule.factor is not None:
             rates = {unit: rate.times(rule.factor) for unit, rate in rates.items()}
             found.trail.append(f"rates: multiplied by {rule.factor}, as {rule.place} says")
-        found.tariff = Tariff(book.table.units, rates, least=_LEAST.get((provider.id, model.id)))
+        least = _LEAST.get((provider.id, model.id))
+        found.tariff = Tariff(book.table.units, rates, least=least, free=free)
         found.version = f"{book.table.label} × {book.label}" if rule is not None else book.table.label
         found.native = book.table.currency
         found.sources = (*((rule.source,) if rule is not None and rule.source else ()), *model.sources)

@@ -75,6 +75,7 @@ class Tariff:
         least: Of which units a call that has some is billed for at least so many.
         per_second: Of the call.
         per_call: Each.
+        free: Whether what has no rate costs nothing.
     """
 
     __slots__ = ("_order", "_plain", "_units", "covered", "least", "per_call", "per_second", "rates")
@@ -87,6 +88,7 @@ class Tariff:
         least: Mapping[str, int] | None = None,
         per_second: Decimal | None = None,
         per_call: Decimal | None = None,
+        free: bool = False,
     ) -> None:
         self._units = units
         self.rates = dict(rates)
@@ -109,8 +111,12 @@ class Tariff:
             (places.get(unit, -1), unit.key, _for_one(rate, unit.per), rate, unit.per)
             for unit, rate in self.rates.items()
         )
-        self.covered = frozenset(key for unit in self.rates for key in (unit.key, *units.below(unit)))
-        """Units that have a rate, or are a part of one that has."""
+        self.covered = (
+            frozenset(units.by_key)
+            if free
+            else frozenset(key for unit in self.rates for key in (unit.key, *units.below(unit)))
+        )
+        """Units that have a rate, or are a part of one that has; where all is free, all."""
 
     def amount(self, counts: Mapping[str, Any], seconds: float | None) -> Decimal:
         """What a call costs.
