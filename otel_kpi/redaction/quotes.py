@@ -65,13 +65,14 @@ _REFUSED: Final = re.compile(
     rf"|\b[Ss]tatus (?:code )?{_READ}\b[^\n]{{0,120}}?[Bb]ody: ?"  # Mistral
     rf"|\bstatus_code: {_READ}, body: "  # Cohere
     rf"|\bAn error occurred \((?:Validation|Model)\w{{0,40}}\) when calling the {_CALLS} operation[^:\n]{{0,60}}: "
-    rf"|\bResponseError: (?=.*\(status code: {_READ}\))"  # Ollama
     r"|\bCould not parse LLM output: "
     rf")(?P<said>.+?){_END}",
     re.DOTALL,
 )
 _DONE: Final = re.compile(r"(?:Error code: \d{3} - |\d{3} [A-Z_]+\. )\[withheld[^\]]*\]\Z")
 _ROOTS: Final = tuple(f"{name}." for name in dict.fromkeys(name.partition(".")[0] for name in _LIBRARIES))
+_STATUS: Final = re.compile(rf"\(status code: {_READ}\)")
+_OLLAMA: Final = re.compile(rf"(?P<head>\bResponseError: )(?P<said>.+?){_STATUS.pattern}", re.DOTALL)
 _MARKERS: Final = ("Error code: ", ". {", "ody: ", "when calling the ", "LLM output", "ResponseError: ")
 
 # A message: somebody's role, and next to it what was said.
@@ -126,6 +127,10 @@ def _without_quotes(text: str) -> str:
             return match[0]
         return match["head"] + withheld(match["said"])
 
+    ends = [match.end() for match in _STATUS.finditer(text)] if "ResponseError: " in text else ()
+    if ends:
+        # Behind the last status there is none to be looked for, again and again.
+        text = _OLLAMA.sub(refused, text[: ends[-1]]) + text[ends[-1] :]
     return _RAISED.sub(raised, _REFUSED.sub(refused, text))
 
 

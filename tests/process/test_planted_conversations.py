@@ -70,6 +70,7 @@ def test_nothing_that_was_said_leaves_by_default() -> None:
         assert useful in everything, useful
 
 
+@pytest.mark.proof
 def test_what_was_said_leaves_by_consent_without_the_secrets_in_it() -> None:
     """Without this the test above would also pass if nothing were recorded, or nothing were found."""
     found = what_leaves(**{CAPTURE: "span_and_event"}).found()
@@ -93,14 +94,24 @@ def test_content_leaves_where_it_may_and_nowhere_else(mode: str) -> None:
         assert "openai.prompt" in in_logs
 
 
+@pytest.mark.proof
+def test_a_hook_of_the_users_gets_content_and_spans_still_have_none(tmp_path: Path) -> None:
+    """OpenTelemetry's own way to upload it: it switches the capture on, and what leaves is still up to the setting."""
+    hook = {
+        "OTEL_INSTRUMENTATION_GENAI_COMPLETION_HOOK": "upload",
+        "OTEL_INSTRUMENTATION_GENAI_UPLOAD_BASE_PATH": str(tmp_path),
+    }
+    left = what_leaves(**hook)
+    assert left.found() == []
+    kept = "\n".join(path.read_text() for path in tmp_path.rglob("*.json"))
+    assert SAID["openai.prompt"] in kept
+
+
+@pytest.mark.proof
 def test_content_is_kept_apart_and_its_address_stands_in_its_place(tmp_path: Path) -> None:
     left = what_leaves(**{CAPTURE: "span_only", "OTEL_KPI_GENAI_CONTENT_STORE": str(tmp_path)})
     assert [each for each in left.found() if each.endswith((".prompt", "question"))] == []
-    (span,) = [
-        span
-        for span in left.spans
-        if span.item.name == "chat gpt-4o-mini" and "gen_ai.system_instructions_ref" in span.attributes
-    ] or [next(span for span in left.spans if span.item.name == "chat gpt-4o-mini")]
+    span = next(span for span in left.spans if span.item.name == "chat gpt-4o-mini")
     address = str(span.attributes["gen_ai.input.messages_ref"])
     assert address.startswith(str(tmp_path))
     kept = {path: path.read_text() for path in tmp_path.rglob("*.*")}
