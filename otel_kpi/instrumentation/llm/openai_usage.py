@@ -17,6 +17,7 @@ _INPUT: Final = ("prompt_tokens", "input_tokens")
 _OUTPUT: Final = ("completion_tokens", "output_tokens")
 _OF_INPUT: Final = ("prompt_tokens_details", "input_tokens_details", "input_token_details")
 _OF_OUTPUT: Final = ("completion_tokens_details", "output_tokens_details", "output_token_details")
+_OF_CACHE: Final = ("cached_tokens_details",)
 
 _INPUT_PARTS: Final = (
     ("cached_tokens", "cache_read_tokens"),
@@ -75,12 +76,12 @@ def counts_of(usage: Mapping[str, Any]) -> dict[str, Any]:
     }
     of_input, of_output = _part(usage, _OF_INPUT), _part(usage, _OF_OUTPUT)
     _take(counts, of_input, _INPUT_PARTS)
-    _take(counts, _part(of_input, ("cached_tokens_details",)), _CACHED_PARTS)
+    _take(counts, _part(of_input, _OF_CACHE), _CACHED_PARTS)
     _take(counts, of_output, _OUTPUT_PARTS)
     if counts.get("cache_read_tokens") is None:
         counts["cache_read_tokens"] = _first(usage, _CACHED_ELSEWHERE)
     _add_what_is_beside(counts, usage)
-    counts["web_searches"] = _first(usage, ("num_search_queries",))
+    counts["web_searches"] = usage.get("num_search_queries")
     return {key: value for key, value in counts.items() if value is not None}
 
 
@@ -151,16 +152,21 @@ def _count(value: object) -> int:
     return value if type(value) is int else 0
 
 
-def _first(usage: Mapping[str, Any], names: Iterable[str]) -> Any:
-    return next((value for name in names if (value := usage.get(name)) is not None), None)
+def _first(usage: Mapping[str, Any], names: tuple[str, ...]) -> Any:
+    for name in names:
+        if (value := usage.get(name)) is not None:
+            return value
+    return None
 
 
-def _part(usage: Mapping[str, Any], names: Iterable[str]) -> Mapping[str, Any]:
+def _part(usage: Mapping[str, Any], names: tuple[str, ...]) -> Mapping[str, Any]:
     found = _first(usage, names)
     return found if isinstance(found, dict) else {}
 
 
 def _take(counts: dict[str, Any], part: Mapping[str, Any], names: Iterable[tuple[str, str]]) -> None:
+    if not part:
+        return
     for name, key in names:
         if (value := part.get(name)) is not None:
             counts[key] = value

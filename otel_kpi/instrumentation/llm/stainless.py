@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import weakref
 from typing import TYPE_CHECKING, Any, Final
 
 from otel_kpi._compat import stainless as base_client
@@ -13,9 +14,14 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from types import ModuleType
 
+    from otel_kpi.instrumentation.llm.underway import Seen
+
     Read = Callable[[Any, Mapping[str, Any]], None]
 
 _logger: Final = logging.getLogger("otel_kpi.instrumentation")
+_LIMIT: Final = b"ratelimit"
+_addresses: Final[weakref.WeakKeyDictionary[Any, tuple[Any, str]]] = weakref.WeakKeyDictionary()
+"""Of each client, with the object that it was read from."""
 
 
 class Watcher:
@@ -41,19 +47,19 @@ class Watcher:
     def failed(self, response: Any) -> None:
         """Take the rate limits of an answer that is an error."""
         if (seen := underway.current()) is not None:
-            seen.limited(response.headers)
+            _take_limits(seen, response)
 
     def answered(self, client: Any, response: Any, options: Any, *, stream: bool) -> Any:  # noqa: ARG002 - as it is called
         """Take the rate limits, the address and the tier that was asked for; give the call, a `Seen`, or None."""
         seen = underway.current()
         if seen is None or not self._boundary.open:
             return None
-        seen.limited(response.headers)
-        request = response.request
-        if request.method != "POST" or not request.url.path.endswith(self._paths):
+        _take_limits(seen, response)
+        # The client's own description: reading the address of the request takes longer than all of this.
+        if options.method.lower() != "post" or not options.url.partition("?")[0].endswith(self._paths):
             return None
-        seen.endpoint = _address(client.base_url)
-        asked = getattr(options, "json_data", None)
+        seen.endpoint = _address_of(client)
+        asked = options.json_data
         tier = asked.get("service_tier") if isinstance(asked, dict) else None
         if isinstance(tier, str) and tier != "auto":
             # Of the request, until the answer says which it was.
@@ -81,7 +87,24 @@ def watch(module: ModuleType, watcher: Watcher) -> None:
         )
 
 
-def _address(url: Any) -> str:
+def _take_limits(seen: Seen, response: Any) -> None:
+    """Take the headers of rate limits; those of an earlier answer stay where this one has none."""
+    limits = {
+        name.decode("ascii", "replace").lower(): value.decode("ascii", "replace")
+        for name, value in response.headers.raw
+        if _LIMIT in name.lower()
+    }
+    if limits:
+        seen.limited(limits)
+
+
+def _address_of(client: Any) -> str:
     """The address that a client calls, without what someone may have put before the host."""
+    url = client.base_url
+    known = _addresses.get(client)
+    if known is not None and known[0] is url:
+        return known[1]
     port = "" if url.port is None else f":{url.port}"
-    return f"{url.scheme}://{url.host}{port}{url.path}"
+    address = f"{url.scheme}://{url.host}{port}{url.path}"
+    _addresses[client] = (url, address)
+    return address
