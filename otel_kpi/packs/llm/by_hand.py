@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any, Final, Self
 from opentelemetry import trace
 from opentelemetry.trace import SpanKind
 
-from otel_kpi.packs import spans
+from otel_kpi.packs import conversations, spans
 from otel_kpi.packs.contexts import Inside
 from otel_kpi.packs.faults import failed
-from otel_kpi.packs.llm import attribution, budgets, calls, guard, handles, names
+from otel_kpi.packs.llm import answers, attribution, budgets, calls, guard, handles, names
 from otel_kpi.packs.llm.handles import SCOPE
 from otel_kpi.packs.outcome import error_type
 
@@ -42,6 +42,7 @@ class HandMade:
         self._call = known
         self._inside: Inside | None = None
         self._start = 0.0
+        self._response_id: str | None = None
         self.span: Span | None = None
 
     def usage(
@@ -58,8 +59,11 @@ class HandMade:
         given = {"input_tokens": input_tokens, "output_tokens": output_tokens, **units}
         self._call.counts.update((key, value) for key, value in given.items() if value is not None)
 
-    def answered(self, model: str | None = None, *, tier: str | None = None) -> None:
-        """Say which model answered, and in which service tier."""
+    def answered(
+        self, model: str | None = None, *, tier: str | None = None, response_id: str | None = None
+    ) -> None:
+        """Say which model answered, in which service tier, and the id of the answer, of which `feedback` may speak."""
+        self._response_id = response_id or self._response_id
         self._call.response_model = model or self._call.response_model
         self._call.tier = tier or self._call.tier
 
@@ -79,6 +83,7 @@ class HandMade:
                 names.OPERATION: known.operation,
                 names.PROVIDER: known.provider,
                 names.REQUEST_MODEL: known.request_model,
+                conversations.ATTRIBUTE: conversations.current(),
                 **known.attribution.span_attributes(),
             }
             name = " ".join(filter(None, (known.operation, known.request_model)))
@@ -124,6 +129,9 @@ class HandMade:
         for unit, name in _USAGE:
             if type(count := known.counts.get(unit)) is int and count >= 0:
                 attributes[name] = count
+        if self._response_id is not None:
+            attributes["gen_ai.response.id"] = self._response_id
+            answers.remember(self._response_id, span.get_span_context())
         span.set_attributes(attributes)
         spans.mark(span, known.error, error)
         span.end()
