@@ -31,7 +31,9 @@ def follow_answers(begun: Callable[[Any], Any], told: Callable[[Any, Any], None]
 
     if getattr(models.Models, _MARK, False):
         return
-    for name in ("_generate_content", "_embed_content"):
+    # In early versions the public method is the one that asks.
+    embed = "_embed_content" if hasattr(models.Models, "_embed_content") else "embed_content"
+    for name in ("_generate_content", embed):
         _follow(models.Models, name, begun, told)
         _follow_async(models.AsyncModels, name, begun, told)
     _follow_stream(models.Models, begun, told)
@@ -40,9 +42,7 @@ def follow_answers(begun: Callable[[Any], Any], told: Callable[[Any, Any], None]
 
 
 def _follow(cls: Any, name: str, begun: Any, told: Any) -> None:
-    method = getattr(cls, name, None)
-    if method is None:
-        return
+    method = getattr(cls, name)
 
     @functools.wraps(method)
     def followed(self: Any, *args: Any, **kwargs: Any) -> Any:
@@ -56,9 +56,7 @@ def _follow(cls: Any, name: str, begun: Any, told: Any) -> None:
 
 
 def _follow_async(cls: Any, name: str, begun: Any, told: Any) -> None:
-    method = getattr(cls, name, None)
-    if method is None:
-        return
+    method = getattr(cls, name)
 
     @functools.wraps(method)
     async def followed(self: Any, *args: Any, **kwargs: Any) -> Any:
@@ -120,9 +118,9 @@ def follow_retries(retried: Callable[[BaseException | None, float | None], None]
     @functools.wraps(make)
     def retry_args(options: Any) -> Any:
         args = make(options)
-        before = args.get("before_sleep")
-        if before is None:
+        if "retry" not in args:
             return args
+        before = args.get("before_sleep")
 
         def before_sleep(state: Any) -> None:
             outcome, action = state.outcome, state.next_action
@@ -130,7 +128,8 @@ def follow_retries(retried: Callable[[BaseException | None, float | None], None]
                 outcome.exception() if outcome is not None and outcome.failed else None,
                 None if action is None else action.sleep,
             )
-            before(state)
+            if before is not None:
+                before(state)
 
         return {**args, "before_sleep": before_sleep}
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import anthropic
 import pytest
 from anthropic import Anthropic, AsyncAnthropic
+from anthropic._base_client import BaseClient
 from anthropic.lib.bedrock import AnthropicBedrock
 from anthropic.lib.vertex import AnthropicVertex
 from anthropic.types import Message
@@ -86,6 +87,11 @@ def expect(told: Told) -> None:
     assert told.cost() == PRICE
 
 
+has_spans = pytest.mark.skipif(
+    not hasattr(BaseClient, "_tracer"), reason="this version of the SDK makes no spans of its own"
+)
+
+
 def read(stream: Iterable[Any]) -> list[Any]:
     return list(stream)
 
@@ -138,9 +144,9 @@ def streamed_response(client: Anthropic) -> object:
     [
         (plain, "Message"),
         (stream, "RawMessageStopEvent"),
-        (helper, "ParsedMessage"),
+        (helper, "Message"),
         (beta, "BetaMessage"),
-        (beta_stream, "ParsedBetaMessage"),
+        (beta_stream, "BetaMessage"),
         (raw, "Message"),
         (raw_unread, "Response"),
         (raw_stream, "RawMessageStopEvent"),
@@ -151,7 +157,7 @@ def test_every_way_to_ask_is_one_call_with_its_price(
     told: Told, provider: ScriptedProvider, client: Anthropic, ask: Any, kind: str
 ) -> None:
     provider.next(Answer(usage=USAGE))
-    assert type(ask(client)).__name__.partition("[")[0] == kind
+    assert kind in {cls.__name__.partition("[")[0] for cls in type(ask(client)).__mro__}
     expect(told)
 
 
@@ -232,6 +238,7 @@ def test_the_sdk_makes_no_span_of_its_own_beside_it(told: Told, client: Anthropi
     assert scopes == {"opentelemetry.instrumentation.genai.anthropic"}
 
 
+@has_spans
 def test_the_user_may_ask_for_the_sdks_own_span(
     told: Told, client: Anthropic, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -240,6 +247,7 @@ def test_the_user_may_ask_for_the_sdks_own_span(
     assert {span.name for span in told.spans()} == {"chat claude-sonnet-5", "anthropic.messages.create"}
 
 
+@has_spans
 def test_the_sdks_span_of_what_nobody_else_sees_stays(
     told: Told, provider: ScriptedProvider, client: Anthropic
 ) -> None:
@@ -286,7 +294,7 @@ def test_a_stream_may_be_read_in_another_thread(
 
 def test_stream_is_of_the_sdks_type(client: Anthropic) -> None:
     with client.messages.create(**ASK, stream=True) as stream:
-        assert isinstance(stream, anthropic.Stream)
+        assert stream.__class__ is anthropic.Stream
         assert stream.response.status_code == 200
 
 

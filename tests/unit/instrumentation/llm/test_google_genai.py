@@ -67,23 +67,35 @@ def options(provider: ScriptedProvider, **more: Any) -> types.HttpOptions:
     return types.HttpOptions(base_url=provider.url, **more)
 
 
+def close(client: Any) -> None:
+    """The first versions have nothing to close."""
+    getattr(client, "close", lambda: None)()
+
+
+async def aclose(client: Any) -> None:
+    if (end := getattr(client.aio, "aclose", None)) is not None:
+        await end()
+
+
 @pytest.fixture
 def client(provider: ScriptedProvider) -> Iterator[Client]:
-    with Client(api_key="none", http_options=options(provider)) as found:
-        yield found
+    found = Client(api_key="none", http_options=options(provider))
+    yield found
+    close(found)
 
 
 @pytest.fixture
 def vertex(provider: ScriptedProvider, monkeypatch: pytest.MonkeyPatch) -> Iterator[Client]:
     monkeypatch.setenv("OTEL_KPI_GENAI_PROVIDERS", "127.0.0.1=gcp.vertex_ai")
-    with Client(
+    found = Client(
         vertexai=True,
         project="shop",
         location="europe-west1",
         credentials=_Token(),
         http_options=options(provider),
-    ) as found:
-        yield found
+    )
+    yield found
+    close(found)
 
 
 def expect(told: Told) -> None:
@@ -147,8 +159,10 @@ async def chat_async(client: Client) -> object:
 @pytest.mark.parametrize("ask", [plain_async, stream_async, chat_async])
 def test_every_asynchronous_way_too(told: Told, provider: ScriptedProvider, client: Client, ask: Any) -> None:
     async def asked() -> object:
-        async with client.aio:
+        try:
             return await ask(client)
+        finally:
+            await aclose(client)
 
     provider.next(Answer(usage=USAGE))
     assert isinstance(asyncio.run(asked()), types.GenerateContentResponse)
@@ -270,6 +284,7 @@ def test_searches_are_billed_by_prompt_or_each(
     assert told.cost() == pytest.approx(price)
 
 
+@pytest.mark.skipif(not hasattr(types, "ServiceTier"), reason="this version of the SDK has no tiers")
 def test_tier_is_what_the_answer_says(told: Told, provider: ScriptedProvider, client: Client) -> None:
     """Asked for in the request; the answer may have been served by another."""
     config = types.GenerateContentConfig(service_tier=types.ServiceTier.FLEX)
@@ -322,14 +337,14 @@ def test_attempts_that_are_made_again_are_counted(
     provider.next(Answer(status=429), Answer(status=503), Answer(usage=USAGE))
 
     async def asked() -> None:
-        async with client.aio:
-            await plain_async(client)
+        await plain_async(client)
+        await aclose(client)
 
     if asynchronous:
         asyncio.run(asked())
     else:
         plain(client)
-    client.close()
+    close(client)
     expect(told)
     assert told.count("kpi_llm_retries_total", kpi_llm_retry_status="429") == 1
     assert told.count("kpi_llm_retries_total", kpi_llm_retry_status="503") == 1
