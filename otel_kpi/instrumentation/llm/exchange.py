@@ -146,7 +146,7 @@ class Exchange:
             provider=request.provider,
             endpoint=request.url,
             request_model=request.model,
-            counts=response.counts,
+            counts=_whole(response.counts),
             attribution=attribution.current(self.invocation.context),
             guards=guard.current(self.invocation.context),
             error=None if error is None else type(error).__name__,
@@ -167,46 +167,57 @@ class Exchange:
             seen.endpoint = seen.endpoint or response.url
 
     def _apply(self, error: Any) -> None:
-        response, invocation, seen = self.response, self.invocation, self._seen
-        # Some have whole numbers as `12.0`.
-        counts = {
-            key: int(value) if type(value) is float and value.is_integer() else value
-            for key, value in response.counts.items()
-        }
-        usage = Usage.read(counts)
-        if seen is not None:
-            if counts:
-                seen.usage(counts)
-            if response.charged is not None:
-                seen.charged(*response.charged)
-            if response.headers is not None:
-                seen.limited(response.headers)
-            seen.tier = response.tier or seen.tier
+        response, invocation, operation = self.response, self.invocation, self._request.operation
+        counts = _whole(response.counts)
+        self._tell(counts)
         invocation.attributes.update(response.attributes)
         _put(invocation, response.parameters)
-        if self._request.operation == RETRIEVAL:
+        if operation == RETRIEVAL:
             self._charge(error)
             return
-        if response.remembered and self._request.operation != EMBEDDINGS:
-            nested.remembered(invocation)
-        self._correct()
-        invocation.input_tokens = usage.of("input_tokens")
         if response.model:
             invocation.response_model_name = response.model
-        if self._request.operation == EMBEDDINGS:
+        self._correct()
+        usage = Usage.read(counts)
+        invocation.input_tokens = usage.of("input_tokens")
+        if operation != EMBEDDINGS:
+            self._apply_inference(usage)
+
+    def _tell(self, counts: Mapping[str, Any]) -> None:
+        response, seen = self.response, self._seen
+        if seen is None:
             return
+        if counts:
+            seen.usage(counts)
+        if response.charged is not None:
+            seen.charged(*response.charged)
+        if response.headers is not None:
+            seen.limited(response.headers)
+        seen.tier = response.tier or seen.tier
+
+    def _apply_inference(self, usage: Usage) -> None:
+        response, invocation = self.response, self.invocation
+        if response.remembered:
+            nested.remembered(invocation)
         invocation.response_id = response.id
         invocation.output_tokens = usage.of("output_tokens")
         invocation.cache_read_input_tokens = usage.of("cache_read_tokens")
         invocation.cache_write_input_tokens = usage.of("cache_write_tokens")
         invocation.thinking_tokens = usage.of("output_reasoning_tokens")
-        finishes = [response.finishes[index] for index in sorted(response.finishes)]
-        if finishes:
-            invocation.finish_reasons = finishes
+        if response.finishes:
+            invocation.finish_reasons = [response.finishes[index] for index in sorted(response.finishes)]
         if response.keep and response.said:
             invocation.output_messages = [
                 response.said[index].message(response.finishes.get(index)) for index in sorted(response.said)
             ]
+
+
+def _whole(counts: Mapping[str, Any]) -> dict[str, Any]:
+    """Give counts of which the whole ones are whole numbers; some have `12.0`."""
+    return {
+        key: int(value) if type(value) is float and value.is_integer() else value
+        for key, value in counts.items()
+    }
 
 
 def _start(handler: Any, request: Request) -> Any:
