@@ -7,7 +7,6 @@ import gc
 import threading
 from typing import TYPE_CHECKING, Any
 
-import httpx
 import openai
 import pytest
 from openai import APIError, AsyncOpenAI, AsyncStream, OpenAI, Stream
@@ -28,6 +27,8 @@ if TYPE_CHECKING:
     from .conftest import Followed
 
 STREAM: Any = {**ASK, "stream": True}
+BROKEN = "peer closed connection|Connection error"
+"""So says httpx, and the SDK itself from version 3 on."""
 COUNTED: Any = {**STREAM, "stream_options": {"include_usage": True}}
 
 
@@ -179,10 +180,10 @@ def test_a_connection_that_breaks_is_an_error_with_what_came(
 ) -> None:
     scripted.next(Answer(break_after=3))
     stream = openai_client.chat.completions.create(**STREAM)
-    with pytest.raises(httpx.RemoteProtocolError):
+    with pytest.raises(Exception, match=BROKEN):
         list(stream)
     attributes = followed.attributes()
-    assert attributes["error.type"] == "httpx.RemoteProtocolError"
+    assert attributes["error.type"] in {"httpx.RemoteProtocolError", "openai.APIConnectionError"}
     assert followed.span().status.status_code is StatusCode.ERROR
     assert (attributes["kpi.llm.ended"], attributes["kpi.llm.stream.chunks"]) == ("broken_off", 3)
     assert followed.abandoned() == {"broken_off": 1}
@@ -205,7 +206,7 @@ def test_usage_that_came_before_the_break_counts(
     followed: Followed, scripted: ScriptedProvider, openai_client: OpenAI
 ) -> None:
     scripted.next(Answer(text="maize", usage=CHAT_USAGE, break_after=4))
-    with pytest.raises(httpx.RemoteProtocolError):
+    with pytest.raises(Exception, match=BROKEN):
         list(openai_client.chat.completions.create(**COUNTED))
     assert followed.attributes()["gen_ai.usage.input_tokens"] == 100
     assert followed.attributes()["gen_ai.usage.cost.amount"] > 0
