@@ -30,7 +30,7 @@ class Only:
         if name.startswith(("opentelemetry.sdk", "opentelemetry.instrumentation", "opentelemetry.semconv", "opentelemetry.exporter")):
             raise ModuleNotFoundError(name)
 sys.meta_path.insert(0, Only())
-from otel_kpi import analytics, chat, etl, runtime, security, timed, websocket
+from otel_kpi import analytics, chat, coaching, etl, rag, runtime, security, timed, websocket
 @etl.pipeline("marketing")
 def main():
     with etl.stage("load") as stage:
@@ -43,6 +43,9 @@ websocket.published("kpi", "marketing")
 chat.message("user", "ar")
 security.sanitized("html")
 analytics.data_points("marketing", 5)
+coaching.track_coaching_session("web_user", 5)
+with rag.query("faq") as query, query.retrieval("plans") as retrieval:
+    retrieval.found(2)
 print("done")
 """
     ended = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
