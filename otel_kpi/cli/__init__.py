@@ -17,6 +17,7 @@ _NOBODY_READS = 128 + 13
 _COMMANDS = (
     "bootstrap",
     "catalogue",
+    "cost",
     "doctor",
     "generate",
     "prices",
