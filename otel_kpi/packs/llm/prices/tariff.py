@@ -80,7 +80,7 @@ class Tariff:
 
     __slots__ = ("_order", "_plain", "_units", "covered", "least", "per_call", "per_second", "rates")
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - all that a bill is made of
         self,
         units: Units,
         rates: Mapping[Unit, Rate],
