@@ -137,6 +137,27 @@ def follow_retries(retried: Callable[[BaseException | None, float | None], None]
     _api_client.retry_args = retry_args
 
 
+def follow_interactions(told: Callable[[Any, Any], None]) -> None:
+    """Have every answer of the Interactions API told of, which has a client and types of its own.
+
+    Args:
+        told: Called with the invocation of upstream's and the interaction, after upstream has read it.
+    """
+    from opentelemetry.instrumentation.google_genai import interactions as upstream
+
+    read = upstream._apply_interaction_response_attributes
+    if getattr(read, _MARK, False):
+        return
+
+    @functools.wraps(read)
+    def apply(response: Any, invocation: Any, handler: Any) -> None:
+        read(response, invocation, handler)
+        told(invocation, response)
+
+    setattr(apply, _MARK, True)
+    upstream._apply_interaction_response_attributes = apply
+
+
 def leave_events_to_the_user() -> None:
     """Have upstream not switch the events of every package on: it writes the variable of the process when it begins.
 

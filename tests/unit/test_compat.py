@@ -1460,15 +1460,22 @@ def test_googles_sdk_makes_each_request_in_one_method_and_leaves_attempts_to_ten
     models = importlib.import_module("google.genai.models")
     client = importlib.import_module("google.genai._api_client")
     upstream = importlib.import_module("opentelemetry.instrumentation.google_genai.instrumentor")
+    interactions = importlib.import_module("opentelemetry.instrumentation.google_genai.interactions")
     ours = importlib.import_module("otel_kpi.instrumentation.llm.google_genai")
     names = ("_generate_content", "_generate_content_stream", "_embed_content")
 
     def call_all() -> list[Any]:
         private.follow_answers(ours._begun, ours._read)
         private.follow_retries(ours._retried)
+        private.follow_interactions(ours._interaction)
         private.leave_events_to_the_user()
         followed = [getattr(cls, name) for cls in (models.Models, models.AsyncModels) for name in names]
-        return [*followed, client.retry_args, upstream.instrument_generate_content]
+        return [
+            *followed,
+            client.retry_args,
+            upstream.instrument_generate_content,
+            interactions._apply_interaction_response_attributes,
+        ]
 
     assert call_all() == call_all(), "each is done once"
     assert all(getattr(each, "__wrapped__", None) is not None for each in call_all())

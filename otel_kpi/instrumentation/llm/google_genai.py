@@ -6,6 +6,7 @@
 - While a model thinks, the chunks of a stream have no answer to count: thoughts were added up with each of them.
 - Embeddings on Vertex AI say their tokens for each text.
 - Attempts that are made again are not counted.
+- Of interactions it takes the answer without the thoughts for all that was made.
 - It switches the events of every package on, for the whole process (`_compat/google_genai.py`).
 """
 
@@ -41,6 +42,12 @@ _DETAILS: Final = (
     ("cache_tokens_details", "cache_{}_read_tokens"),
     ("candidates_tokens_details", "output_{}_tokens"),
 )
+_DETAILS_OF_INTERACTIONS: Final = (
+    ("input_tokens_by_modality", "input_{}_tokens"),
+    ("tool_use_tokens_by_modality", "input_{}_tokens"),
+    ("cached_tokens_by_modality", "cache_{}_read_tokens"),
+    ("output_tokens_by_modality", "output_{}_tokens"),
+)
 _TRAFFIC: Final = {
     "ON_DEMAND": "standard",
     "ON_DEMAND_FLEX": "flex",
@@ -66,6 +73,7 @@ def prepare() -> None:
     invocations.follow()
     private.follow_answers(kept(_boundary, _begun), kept(_boundary, _read))
     private.follow_retries(kept(_boundary, _retried))
+    private.follow_interactions(kept(_boundary, _interaction))
     private.leave_events_to_the_user()
 
 
@@ -126,6 +134,48 @@ def counts_of(usage: Any) -> dict[str, Any]:
         for modality, count in _by_modality(_of(usage, details)):
             key = unit.format(modality)
             counts[key] = total(counts.get(key), count)
+    return counts
+
+
+def _interaction(invocation: Any, answer: Any) -> None:
+    report = reports.of_current_call(invocation.context)
+    # An agent's work is calls of models that nobody names.
+    if report is None or not hasattr(invocation, "thinking_tokens"):
+        return
+    report.usage(counts_of_interaction(_of(answer, "usage"), _of(answer, "model") or ""))
+    tier = _word(_of(answer, "service_tier"))
+    if tier is not None and tier not in _UNASKED:
+        report.seen.tier = tier
+
+
+def counts_of_interaction(usage: Any, model: str) -> dict[str, Any]:
+    """Read the usage of the Interactions API, by the units of `packs/llm/usage.py`.
+
+    Args:
+        usage: Its thoughts are beside what was answered, unless the total says that they are in it.
+        model: Decides how searches are billed.
+    """
+    if usage is None:
+        return {}
+    sent, tools = _of(usage, "total_input_tokens"), _of(usage, "total_tool_use_tokens")
+    made, thoughts = _of(usage, "total_output_tokens"), _of(usage, "total_thought_tokens")
+    within = _of(usage, "total_tokens") in {total(sent, made), total(sent, tools, made)}
+    counts: dict[str, Any] = {
+        "input_tokens": total(sent, tools),
+        "input_tool_tokens": tools,
+        "cache_read_tokens": _of(usage, "total_cached_tokens"),
+        "output_tokens": made if within else total(made, thoughts),
+        "output_reasoning_tokens": thoughts,
+    }
+    for details, unit in _DETAILS_OF_INTERACTIONS:
+        for each in _of(usage, details) or ():
+            modality = _MODALITIES.get(str(_word(_of(each, "modality")) or "TEXT").upper())
+            if modality is not None:
+                key = unit.format(modality)
+                counts[key] = total(counts.get(key), _of(each, "tokens"))
+    for each in _of(usage, "grounding_tool_count") or ():
+        if _word(_of(each, "type")) == "google_search" and (count := _of(each, "count")):
+            counts["web_searches"] = 1 if _BY_PROMPT.search(model) else count
     return counts
 
 

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
 
 _PATH: Final = re.compile(
     r"/models/([^/:]+):(generateContent|streamGenerateContent|embedContent|batchEmbedContents|predict)$"
+    r"|/interactions$"
 )
 _STATUS: Final = {
     400: "INVALID_ARGUMENT",
@@ -36,6 +37,8 @@ def reply(asked: Asked, answer: Answer) -> Reply:
     """The answer of the verb that the path ends in."""
     found = _PATH.search(asked.route)
     assert found is not None, asked.route
+    if found[1] is None:
+        return _interaction(asked, answer)
     model, verb = found[1], found[2]
     if verb == "streamGenerateContent":
         return _stream(model, answer)
@@ -94,6 +97,34 @@ def _so_far(usage: dict[str, Any], number: int, of: int) -> dict[str, Any]:
     made = usage.get("candidatesTokenCount")
     counts = {name: count for name, count in usage.items() if not name.startswith("candidates")}
     return counts | ({"candidatesTokenCount": made * number // of} if isinstance(made, int) else {})
+
+
+def _interaction(asked: Asked, answer: Answer) -> Reply:
+    interaction: dict[str, Any] = {
+        "id": "scripted",
+        "object": "interaction",
+        "status": "completed",
+        "created": "2026-11-21T12:00:00Z",
+        "updated": "2026-11-21T12:00:00Z",
+        "model": answer.model or asked.json.get("model"),
+        **({"service_tier": answer.tier} if answer.tier else {}),
+        **answer.more,
+    }
+    usage = answer.counts({"total_input_tokens": 10, "total_output_tokens": 5, "total_tokens": 15})
+    ended = interaction if usage is None else interaction | {"usage": usage}
+    step = {"type": "model_output", "content": [{"type": "text", "text": answer.text}]}
+    if not asked.json.get("stream"):
+        return as_json(ended | {"steps": [step]})
+    told: list[dict[str, Any]] = [
+        {"event_type": "interaction.created", "interaction": interaction | {"status": "in_progress"}},
+        {"event_type": "step.start", "index": 0, "step": {"type": "model_output"}},
+        *(
+            {"event_type": "step.delta", "index": 0, "delta": {"type": "text", "text": piece}}
+            for piece in answer.pieces
+        ),
+        {"event_type": "interaction.completed", "interaction": ended},
+    ]
+    return as_events([event(each, each["event_type"]) for each in told])
 
 
 def _embeddings(asked: Asked, answer: Answer, verb: str) -> dict[str, Any]:
