@@ -180,7 +180,9 @@ class _Resolution:
     def _own(self, rule: Rule) -> None:
         found, units = self._found, self._book.table.units
         rates = {units.by_price_key[key]: rate for key, rate in (rule.rates or {}).items()}
-        found.tariff = Tariff(units, rates, per_second=rule.per_second, per_call=rule.per_call)
+        found.tariff = Tariff(
+            units, rates, per_second=rule.per_second, per_call=rule.per_call, free=not rates
+        )
         found.model = self._kind.model or ""
         found.version = self._book.label
         found.native = rule.currency or ""

@@ -37,7 +37,14 @@ class Written:
         prices.current().book()
 
     def price(self, model: str | None = "llama-4", **more: Any) -> Price | Unpriced:
-        call = {"provider": None, "endpoint": VLLM, "model": model, "usage": USAGE, "at": NOW, **more}
+        call: dict[str, Any] = {
+            "provider": None,
+            "endpoint": VLLM,
+            "model": model,
+            "usage": USAGE,
+            "at": NOW,
+            **more,
+        }
         return prices.price(**call)
 
     def amount(self, model: str | None = "llama-4", **more: Any) -> Decimal:
@@ -75,7 +82,10 @@ prices:
 """)
     assert written.amount("my-tts-2", seconds=2.5, usage=Usage()) == Decimal("0.00275")
     assert isinstance(written.price("my-tts-2", seconds=None), Unpriced)
-    assert [line.unit for line in written.price("my-whisper", seconds=1).lines] == ["calls", "seconds"]  # type: ignore[union-attr]
+    answer = written.price("my-whisper", seconds=1)
+    assert isinstance(answer, Price)
+    assert [line.unit for line in answer.lines] == ["calls", "seconds"]
+    assert answer.missing == ()
 
 
 def test_a_price_from_a_day_on_and_until_another(written: Written) -> None:

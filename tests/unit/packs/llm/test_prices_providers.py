@@ -19,13 +19,15 @@ THOUSAND = Usage({"input_tokens": 1_000, "output_tokens": 1_000})
 def priced(
     provider: str | None = None, endpoint: str | None = None, model: str | None = "gpt-4o", **more: Any
 ) -> Price | Unpriced:
-    return prices.price(
-        provider=provider,
-        endpoint=endpoint,
-        model=model,
-        usage=more.pop("usage", THOUSAND),
-        **{"at": NOW, **more},
-    )
+    call: dict[str, Any] = {
+        "provider": provider,
+        "endpoint": endpoint,
+        "model": model,
+        "usage": THOUSAND,
+        "at": NOW,
+        **more,
+    }
+    return prices.price(**call)
 
 
 def reason(answer: Price | Unpriced) -> str:
