@@ -3,6 +3,7 @@
 - It reads neither images, nor searches, nor what was cached by providers with other names for it, nor the usage of raw
   embeddings; OpenRouter and Perplexity say what they charge.
 - A stream has a usage only where the application asks for it; `stream_usage.py` asks where the user agrees.
+- What is made in the background is paid when it is fetched (`background.py`).
 - Streams that are closed past its wrapper have no end, raw ones that are dropped no span (`_compat/openai.py`).
 """
 
@@ -14,7 +15,14 @@ from typing import TYPE_CHECKING, Any, Final
 from otel_kpi._compat import openai as private
 from otel_kpi._compat import stainless as base_client
 from otel_kpi.instrumentation.boundary import Boundary
-from otel_kpi.instrumentation.llm import invocations, openai_usage, stainless, stream_usage, streams
+from otel_kpi.instrumentation.llm import (
+    background,
+    invocations,
+    openai_usage,
+    stainless,
+    stream_usage,
+    streams,
+)
 from otel_kpi.instrumentation.llm.reports import Report
 
 if TYPE_CHECKING:
@@ -23,6 +31,7 @@ if TYPE_CHECKING:
 _PATHS: Final = ("/chat/completions", "/completions", "/responses", "/embeddings")
 _MARK: Final = "_otel_kpi_asks"
 _CHARGED: Final = "charged before"
+_BACKGROUND: Final = "asked for in the background"
 
 _hidden: Final[ContextVar[bool]] = ContextVar("otel_kpi_openai_hidden", default=False)
 """Whether the request that is being made asks for a usage that the application did not ask for."""
@@ -55,14 +64,25 @@ class _Watcher(stainless.Watcher):
             stream_usage.sieve_response(response, stream_usage.Sieve(told, self.broken))
         seen = super().answered(client, response, options, stream=stream)
         if seen is None:
-            return None
-        begun.append(Report(seen))
-        return begun[0]
+            return background.fetch_of(options.url) if options.method.lower() == "get" else None
+        report = Report(seen)
+        begun.append(report)
+        asked = options.json_data
+        if isinstance(asked, dict) and asked.get("background") is True:
+            report.said[_BACKGROUND] = (asked.get("model"), client.base_url)
+        return report
 
     def made(self, kept: Any, response: Any, result: Any, *, stream: bool) -> None:  # noqa: ARG002 - as it is called
         """Read an answer that the caller wants raw, if it is there: of embeddings upstream reads nothing."""
-        if not stream and not kept.told and response.is_closed:
+        if not stream and isinstance(kept, Report) and not kept.told and response.is_closed:
             self.data(kept, response.json())
+
+    def data(self, kept: Any, data: Mapping[str, Any]) -> None:
+        """Read an answer, or an event of its stream."""
+        if isinstance(kept, background.Fetch):
+            background.fetched(kept, data)
+        else:
+            _read(kept, data)
 
 
 def _read(report: Report, data: Mapping[str, Any]) -> None:
@@ -76,6 +96,8 @@ def _read(report: Report, data: Mapping[str, Any]) -> None:
         seen.tier = tier
     usage = openai_usage.usage_of(answer)
     if usage is None:
+        if (asked := report.said.get(_BACKGROUND)) is not None:
+            background.begun(answer, seen, *asked)
         return
     counts = openai_usage.counts_of(usage)
     if (searches := openai_usage.web_searches_in(answer)) is not None:

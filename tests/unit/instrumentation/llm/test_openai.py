@@ -15,6 +15,9 @@ from opentelemetry.trace import SpanKind, StatusCode
 from pydantic import BaseModel
 from support.llm import Answer
 
+from otel_kpi import llm
+from otel_kpi.instrumentation.llm import background
+
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
@@ -230,6 +233,49 @@ def test_an_answer_that_is_fetched_again_is_not_paid_again(
     assert fetched.usage
     assert [span.name.partition(" ")[0] for span in followed.spans()] == ["chat", "fetch_response"]
     assert sum(followed.tokens().values()) == 150
+
+
+@pytest.mark.parametrize("streamed", [False, True])
+def test_an_answer_from_the_background_is_paid_once_by_who_asked(
+    streamed: bool,  # noqa: FBT001 - a parameter of the test
+    followed: Followed,
+    scripted: ScriptedProvider,
+    openai_client: OpenAI,
+) -> None:
+    made = Answer(usage=RESPONSES_USAGE)
+    scripted.next(Answer(usage=None, finish="queued"), Answer(usage=None, finish="in_progress"), made, made)
+    with llm.context(tenant="acme"):
+        begun = openai_client.responses.create(**ASK_RESPONSES, background=True)
+    assert begun.status == "queued"
+    assert openai_client.responses.retrieve(begun.id).status == "in_progress"
+    assert not followed.tokens()
+    for _ in range(2):
+        if streamed:
+            drained(openai_client.responses.retrieve(begun.id, stream=True))
+        else:
+            assert openai_client.responses.retrieve(begun.id).usage
+    assert followed.counted("kpi_llm_tokens_total", "kpi_tenant") == {"acme": 150}
+    assert not followed.series.points("kpi_llm_unpriced_total")
+    asked, early, paid, again = (span.attributes or {} for span in followed.spans())
+    assert paid["gen_ai.operation.name"] == "fetch_response"
+    assert paid["gen_ai.usage.cost.amount"]
+    for attributes in (asked, early, again):
+        assert not any(name.startswith("gen_ai.usage") for name in attributes)
+
+
+def test_an_answer_that_nobody_fetches_has_no_price(
+    followed: Followed,
+    scripted: ScriptedProvider,
+    openai_client: OpenAI,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(background, "_MOST", 1)
+    for number in range(2):
+        scripted.next(Answer(finish="queued", more={"id": f"resp_{number}"}))
+        openai_client.responses.create(**ASK_RESPONSES, background=True)
+    assert followed.counted("kpi_llm_unpriced_total", "kpi_llm_reason") == {"no_usage": 1}
+    openai_client.responses.retrieve("resp_1")
+    assert sum(followed.tokens().values()) == 15
 
 
 def test_searches_of_the_web_are_counted_and_paid(

@@ -384,6 +384,13 @@ def test_what_is_no_stream_of_chunks_passes_as_it_is(pieces: list[bytes]) -> Non
     assert passed == b"".join(pieces)
 
 
+def test_what_azure_says_of_the_prompt_is_not_taken_for_a_usage() -> None:
+    filters = b'data: {"choices":[],"prompt_filter_results":[{}],"usage":null}\n\n'
+    passed, told, _ = sieved([filters])
+    assert not told
+    assert passed == b'data: {"choices":[],"prompt_filter_results":[{}]}\n\n'
+
+
 def test_a_fault_of_ours_lets_everything_pass() -> None:
     def told(_: object) -> None:
         raise RuntimeError
