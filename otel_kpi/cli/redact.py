@@ -61,7 +61,7 @@ def _leaving(document: Any) -> Any:
     if isinstance(document, dict):
         kept = redaction.redact_attributes(cast("dict[str, Any]", document))
         return {name: _without_content(value) for name, value in kept.items()}
-    return redaction.redact_value("", document)
+    return redaction.active().value("", document)
 
 
 def _without_content(value: Any) -> Any:

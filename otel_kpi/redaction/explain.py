@@ -71,8 +71,12 @@ def explain(
         yield Finding(shown, "replaced", ("nested too deeply",), REDACTED)
     elif isinstance(value, Mapping):
         mapping = cast("Mapping[str, Any]", value)
+        leaving = redactor.value(key, mapping)
         for name, each in mapping.items():
-            yield from explain(redactor, each, name, f"{path}{_step(name)}", depth + 1)
+            if leaving.get(name) == REDACTED and redactor.value(name, each) != REDACTED:
+                yield Finding(f"{path}{_step(name)}", "replaced", ("what stands beside it says so",), REDACTED)
+            else:
+                yield from explain(redactor, each, name, f"{path}{_step(name)}", depth + 1)
             if redactor.text(name) != name:
                 yield Finding(
                     f"{path}{_step(redactor.text(name))}",
@@ -121,6 +125,9 @@ def _single(redactor: Redactor, kind: Kind, key: str, value: Any, path: str) -> 
     for rule, _ in steps:
         actions.append(rule.action)
         reasons.append(rule.name)
+    if kind is Kind.MESSAGE and isinstance(value, str) and leaves != redactor.text(value):
+        actions.append("shortened")
+        reasons.append(f"content of more than {redactor.policy.content_length} characters")
     action = max(actions, key=_ACTIONS.index, default="replaced")
     return Finding(path, action, tuple(dict.fromkeys(reasons)) or ("a secret behind other signs",), leaves)
 

@@ -26,6 +26,7 @@ DOCUMENT: dict[str, Any] = {
     "gen_ai.input.messages": [{"role": "user", "content": "hello"}],
     "user": {"password": "hunter2", "names": ["bob", "card 4242424242424242"]},
     "arguments": ["--token", "abc"],
+    "asked": {"role": "user", "content": "hello"},
 }
 EXPECTED = {
     '["http.route"]': ("kept", ()),
@@ -39,6 +40,8 @@ EXPECTED = {
     ".user.names[1]": ("replaced", ("payment card number",)),
     ".arguments[0]": ("kept", ()),
     ".arguments[1]": ("replaced", ("the value before it names a secret",)),
+    ".asked.role": ("kept", ()),
+    ".asked.content": ("replaced", ("what stands beside it says so",)),
 }
 
 
