@@ -419,3 +419,26 @@ def test_errors_of_our_hooks_do_not_reach_the_application(
     finally:
         boundary.reset()
     assert len(followed.spans()) == 2
+
+
+def test_a_call_goes_on_when_nothing_of_it_can_be_followed(
+    followed: Followed, scripted: ScriptedProvider, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from otel_kpi.instrumentation.boundary import Boundary
+    from otel_kpi.instrumentation.llm import stainless, streams
+
+    def broken(*_: object, **__: object) -> Any:
+        raise RuntimeError
+
+    monkeypatch.setattr(stainless.underway, "current", broken)
+    monkeypatch.setattr(streams.genai, "streams", broken)
+    scripted.next(Answer(status=500, headers={"retry-after-ms": "1"}), Answer(), Answer(), Answer(status=401))
+    try:
+        with OpenAI(api_key="none", base_url=f"{scripted.url}/v1", max_retries=1) as client:
+            assert isinstance(chat(client), ChatCompletion)
+            client.chat.completions.create(**ASK, stream=True).close()
+            with pytest.raises(openai.AuthenticationError):
+                chat(client)
+    finally:
+        Boundary("openai").reset()
+    assert len(followed.spans()) == 3
