@@ -1,7 +1,8 @@
 """Anthropic's SDK: what upstream's instrumentor of it leaves out or gets wrong.
 
 - It reads neither the two classes of cache writes, nor searches, nor the tier of a batch or of priority. What
-  compactions used is beside the usage, not in it.
+  compactions used is beside the usage, not in it; what another model used that was asked for advice is billed as that
+  model's.
 - It takes the number with which a stream begins for the output of one that never ended: that is a placeholder.
 - It calls Bedrock's and Vertex AI's clients `anthropic`.
 - A stream stays in its caller's context (`_compat/anthropic.py`).
@@ -14,11 +15,16 @@ import os
 from typing import TYPE_CHECKING, Any, Final, cast
 
 from otel_kpi._compat import anthropic as private
+from otel_kpi.instrumentation.boundary import Boundary
 from otel_kpi.instrumentation.llm import invocations, stainless, underway
+from otel_kpi.instrumentation.llm.providers import who_serves
 from otel_kpi.instrumentation.llm.reports import Report, total
+from otel_kpi.packs.llm import attribution, calls, guard
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Iterator, Mapping
+
+    from otel_kpi.instrumentation.llm.underway import Seen
 
 OWN_SPANS: Final = "ANTHROPIC_OPEN_TELEMETRY"
 """The SDK's own switch; without it the SDK's default gives way to upstream's instrumentor."""
@@ -27,6 +33,7 @@ _PLATFORMS: Final = {"anthropic.lib.bedrock": "aws.bedrock", "anthropic.lib.vert
 _PATHS: Final = ("/messages", "/invoke", "/invoke-with-response-stream", ":rawPredict", ":streamRawPredict")
 """How requests end that are answered with a message: Anthropic's own, Bedrock's and Vertex AI's."""
 
+_ANTHROPIC: Final = "anthropic"
 _BATCH: Final = "batch"
 _FAST: Final = "fast"
 
@@ -36,7 +43,7 @@ def prepare() -> None:
     from anthropic import _base_client
 
     invocations.follow()
-    stainless.watch(_base_client, _Watcher("anthropic", _unused, _PATHS))
+    stainless.watch(_base_client, _Watcher(_ANTHROPIC, _unused, _PATHS))
     private.leave_spans_to(_has_a_span)
     private.say_provider(provider_of)
     private.bear_bad_usage()
@@ -62,13 +69,33 @@ def provider_of(client: Any) -> str | None:
     return None
 
 
+class _Answer(Report):
+    """What an answer reports, and who gave it.
+
+    Attributes:
+        provider: `gen_ai.provider.name`.
+        endpoint: The address whose price it is; None where the user says who serves it.
+        advised: How many pieces of advice are billed already.
+    """
+
+    __slots__ = ("advised", "endpoint", "provider")
+
+    def __init__(self, seen: Seen, client: Any) -> None:
+        super().__init__(seen)
+        url = client.base_url
+        said = provider_of(client) or _ANTHROPIC
+        self.provider, named = who_serves(url.host, url.port, said)
+        self.endpoint = None if named else seen.endpoint
+        self.advised = 0
+
+
 class _Watcher(stainless.Watcher):
     """Reads each answer beside the others of its call: a fallback is a request of its own."""
 
     def answered(self, client: Any, response: Any, options: Any, *, stream: bool) -> Any:
         """Begin a report."""
         seen = super().answered(client, response, options, stream=stream)
-        return None if seen is None else Report(seen)
+        return None if seen is None else _Answer(seen, client)
 
     def made(self, kept: Any, response: Any, result: Any, *, stream: bool) -> None:  # noqa: ARG002 - as it is called
         """Read an answer that the caller wants raw, if it is there: upstream takes its usage now."""
@@ -107,6 +134,8 @@ def _take(report: Report, usage: Any, *, begun: bool = False) -> None:
         if value is not None and not (begun and name.startswith("output_tokens")):
             said[name] = value
     report.usage(counts_of(said))
+    if isinstance(report, _Answer):
+        _bill_advice(report)
     tier = said.get("service_tier")
     if tier == _BATCH:
         seen.processing = _BATCH
@@ -117,6 +146,69 @@ def _take(report: Report, usage: Any, *, begun: bool = False) -> None:
         seen.tier = _FAST
 
 
+def _bill_advice(report: _Answer) -> None:
+    """Bill what models used that were asked for advice: it is in no total, and at their own rates."""
+    advice = [each for each in _iterations(report.said) if each.get("type") == "advisor_message"]
+    for each in advice[report.advised :]:
+        model = each.get("model")
+        seen = report.seen
+        calls.ended(
+            calls.Call(
+                provider=report.provider,
+                endpoint=report.endpoint,
+                request_model=model,
+                response_model=model,
+                counts=_counts(each),
+                tier=seen.tier,
+                processing=seen.processing,
+                attribution=seen.attribution,
+                began=seen.began,
+                guards=guard.current(),
+            )
+        )
+    report.advised = max(report.advised, len(advice))
+
+
+def batch_results(results: Iterable[Any], provider: str = _ANTHROPIC) -> Iterator[Any]:
+    """Record what the answers of a batch used and cost, as they are read, for whom `llm.context` says.
+
+    Nobody can say whether results were read before, here or elsewhere, so nothing of them is counted without this:
+    ask for it where they are read for the first time.
+
+    Args:
+        results: As `client.messages.batches.results(…)` gives them.
+        provider: `gen_ai.provider.name`.
+
+    Yields:
+        Each of them, as it came. Never raises by itself.
+    """
+    boundary = Boundary(_ANTHROPIC)
+    for each in results:
+        try:
+            _bill_result(each, provider)
+        except Exception as error:
+            boundary.failed(error)
+        yield each
+
+
+def _bill_result(answered: Any, provider: str) -> None:
+    message = getattr(answered.result, "message", None)
+    if message is None:
+        return  # it failed, expired or was cancelled: it costs nothing
+    usage = message.usage
+    calls.ended(
+        calls.Call(
+            provider=provider,
+            request_model=message.model,
+            response_model=message.model,
+            counts=counts_of(usage.to_dict(mode="json") if hasattr(usage, "to_dict") else usage),
+            processing=_BATCH,
+            attribution=attribution.current(),
+            guards=guard.current(),
+        )
+    )
+
+
 def counts_of(usage: Mapping[str, Any]) -> dict[str, Any]:
     """Read a usage of Anthropic's Messages, by the units of `packs/llm/usage.py`.
 
@@ -125,12 +217,16 @@ def counts_of(usage: Mapping[str, Any]) -> dict[str, Any]:
             from a cache nor went into one; compactions are in `iterations` alone.
     """
     counts = _counts(usage)
-    iterations: Any = usage.get("iterations")
-    for each in iterations if isinstance(iterations, list) else ():  # pyright: ignore[reportUnknownVariableType] -- any JSON
-        if isinstance(each, dict) and each.get("type") == "compaction":  # pyright: ignore[reportUnknownMemberType] -- the same
-            apart = _counts(cast("dict[str, Any]", each))
+    for each in _iterations(usage):
+        if each.get("type") == "compaction":
+            apart = _counts(each)
             counts = {key: total(counts.get(key), apart.get(key)) for key in counts | apart}
     return counts
+
+
+def _iterations(usage: Mapping[str, Any]) -> list[dict[str, Any]]:
+    given: Any = usage.get("iterations")
+    return [each for each in given if isinstance(each, dict)] if isinstance(given, list) else []  # pyright: ignore[reportUnknownVariableType] -- any JSON
 
 
 def _counts(usage: Mapping[str, Any]) -> dict[str, Any]:

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from support.llm.answers import Answer, Asked, Reply
 
 _PATH: Final = re.compile(
-    r"/messages(?:/count_tokens)?$|/publishers/anthropic/models/([^/]+):(?:rawPredict|streamRawPredict)$"
+    r"/messages(?:/count_tokens|/batches/[^/]+(?:/results)?)?$|/publishers/anthropic/models/([^/]+):(?:rawPredict|streamRawPredict)$"
 )
 _OF_A_DELTA: Final = (
     "input_tokens",

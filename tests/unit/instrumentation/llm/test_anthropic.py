@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import threading
 from typing import TYPE_CHECKING, Any
 
@@ -20,7 +21,8 @@ from support.llm import Answer, ScriptedProvider
 from support.llm.told import COST, Told
 from support.measured import measured
 
-from otel_kpi.instrumentation.llm.anthropic import counts_of
+from otel_kpi import llm
+from otel_kpi.instrumentation.llm.anthropic import batch_results, counts_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -445,6 +447,75 @@ def test_compactions_are_counted_beside_the_usage(
     assert isinstance(answer, BetaMessage)
     assert told.tokens() == {"input": 1100, "cache_read": 5, "output": 140}
     assert told.attributes()["gen_ai.usage.input_tokens"] == 1105
+
+
+@pytest.mark.parametrize("streamed", [False, True])
+def test_advice_is_billed_as_the_adviser(
+    told: Told, provider: ScriptedProvider, client: Anthropic, *, streamed: bool
+) -> None:
+    advice = {
+        "type": "advisor_message",
+        "model": "claude-opus-5",
+        "input_tokens": 1000,
+        "output_tokens": 100,
+        "cache_read_input_tokens": 0,
+        "cache_creation_input_tokens": 0,
+    }
+    provider.next(Answer(usage={"input_tokens": 100, "output_tokens": 40, "iterations": [advice]}))
+    if streamed:
+        read(client.beta.messages.create(**ASK, stream=True))
+    else:
+        client.beta.messages.create(**ASK)
+    own, advisers = (100 * 2 + 40 * 10) / 1e6, (1000 * 5 + 100 * 25) / 1e6
+    assert told.attributes()[COST] == pytest.approx(own)
+    assert told.attributes()["gen_ai.usage.input_tokens"] == 100
+    assert told.cost() == pytest.approx(own + advisers)
+    assert told.count("kpi_llm_tokens_total", gen_ai_request_model="claude-opus-5") == 1100
+
+
+# --- batches
+
+
+def test_results_of_a_batch_are_billed_where_they_are_asked_to_be(
+    told: Told, provider: ScriptedProvider, client: Anthropic
+) -> None:
+    usage = {"input_tokens": 1000, "output_tokens": 100, "service_tier": "batch"}
+    message = {
+        "id": "msg_1",
+        "type": "message",
+        "role": "assistant",
+        "content": [],
+        "model": "claude-sonnet-5",
+    }
+    results = [
+        {"custom_id": "one", "result": {"type": "succeeded", "message": {**message, "usage": usage}}},
+        {"custom_id": "two", "result": {"type": "expired"}},
+    ]
+    lines = "".join(json.dumps(each) + "\n" for each in results).encode()
+    address = f"{provider.url}/v1/messages/batches/b1/results"
+    batch = {
+        "id": "b1",
+        "type": "message_batch",
+        "processing_status": "ended",
+        "results_url": address,
+        "created_at": "2026-11-21T12:00:00Z",
+    }
+    provider.next(Answer(body=batch), Answer(body=lines))
+    with llm.context(tenant="acme"):
+        answered = list(batch_results(client.messages.batches.results("b1")))
+    assert [each.custom_id for each in answered] == ["one", "two"]
+    assert told.tokens() == {"input": 1000, "output": 100}
+    assert told.cost() == pytest.approx((1000 * 1 + 100 * 5) / 1e6)
+    assert told.count("kpi_llm_tokens_total", kpi_tenant="acme") == 1100
+
+
+def test_results_of_a_batch_are_not_counted_by_themselves(
+    told: Told, provider: ScriptedProvider, client: Anthropic
+) -> None:
+    provider.next(Answer(body={"id": "b1", "results_url": f"{provider.url}/v1/messages/batches/b1/results"}))
+    provider.next(Answer(body=b""))
+    assert list(client.messages.batches.results("b1")) == []
+    assert told.tokens() == {}
 
 
 def test_later_parts_of_a_stream_leave_out_what_has_not_changed(
