@@ -156,6 +156,26 @@ def _charge(call: Call, usage: Usage, attributes: Attributes) -> tuple[Decimal, 
         at=call.began,
         seconds=call.seconds,
     )
+    if isinstance(price, prices.Pending):
+        # The user's price file is being read; a span that has ended by then goes without.
+        price.then(functools.partial(_charge_later, call))
+        attributes[UNPRICED_REASON] = price.reason
+        return None
+    return _settle(call, price, attributes)
+
+
+def _charge_later(call: Call, price: Price | prices.Unpriced) -> None:
+    """Record what a call cost that was made before the price file was read."""
+    try:
+        paid = _settle(call, price, {})
+        if paid is not None:
+            for guard in call.guards:
+                guard.count(*paid, 0)
+    except Exception as error:
+        failed("the price of a call", error)
+
+
+def _settle(call: Call, price: Price | prices.Unpriced, attributes: Attributes) -> tuple[Decimal, str] | None:
     if isinstance(price, prices.Unpriced):
         handles.unpriced.add(
             1,

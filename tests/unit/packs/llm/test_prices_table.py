@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from otel_kpi.packs.llm import prices
+from otel_kpi.packs.llm.calls import Call, ended
 from otel_kpi.packs.llm.prices import Pending, Price, Unpriced
 from otel_kpi.packs.llm.prices.book import CURRENT, Prices
 from otel_kpi.packs.llm.prices.table import NAME, UnreadableTableError, data_folder, load, parse
@@ -23,10 +24,19 @@ from otel_kpi.reference.prices import TABLE, compiled, header_of, version_key
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from support.measured import Measured
+
 REPOSITORY = Path(__file__).parents[4]
 USAGE = Usage({"input_tokens": 1_200, "cache_read_tokens": 1_000, "output_tokens": 300})
 OPENAI: dict[str, Any] = {"provider": "openai", "endpoint": "https://api.openai.com/v1", "model": "gpt-4o"}
-CALL: tuple[Any, ...] = ("openai", "https://api.openai.com/v1", "gpt-4o", USAGE, None, None, None, None)
+CALL: dict[str, Any] = {
+    **OPENAI,
+    "usage": USAGE,
+    "tier": None,
+    "processing": None,
+    "at": None,
+    "seconds": None,
+}
 
 
 def test_the_table_is_what_the_installed_data_compile_to() -> None:
@@ -73,7 +83,7 @@ def test_a_newer_table_in_the_data_folder_is_used_and_an_older_one_is_not(tmp_pa
         (tmp_path / NAME).write_text(text, encoding="utf-8")
         table, unused = load(tmp_path)
         assert (table.version, unused) == (version, None)
-        answer = Prices(folder=tmp_path).price(*CALL)
+        answer = Prices(folder=tmp_path).price(**CALL)
         assert isinstance(answer, Price)
         assert answer.version.startswith(f"genai-prices {version} 202")
 
@@ -118,7 +128,8 @@ def test_strange_arguments_are_unpriced(caplog: pytest.LogCaptureFixture) -> Non
     strange: Any
     for strange in (7, [], b"x", object()):
         for name in ("provider", "endpoint", "model", "tier", "usage"):
-            answer = prices.price(**{"usage": USAGE, **OPENAI, "tier": None, name: strange})
+            call: dict[str, Any] = {**OPENAI, "usage": USAGE, "tier": None, name: strange}
+            answer = prices.price(**call)
             assert isinstance(answer, (Unpriced, Price))
     assert len(caplog.messages) <= 4
 
@@ -130,7 +141,7 @@ def test_many_threads_begin_at_once() -> None:
 
     def begin() -> None:
         together.wait()
-        answers.append(fresh.price(*CALL))
+        answers.append(fresh.price(**CALL))
 
     threads = [threading.Thread(target=begin) for _ in range(8)]
     for thread in threads:
@@ -157,7 +168,7 @@ class Held:
 def test_a_call_that_comes_before_the_file_is_read_is_priced_when_it_is(tmp_path: Path) -> None:
     held = Held(tmp_path)
     start = time.thread_time()
-    answer = held.prices.price(*CALL)
+    answer = held.prices.price(**CALL)
     assert time.thread_time() - start < 0.015
     assert isinstance(answer, Pending)
     assert answer.reason == "no_table"
@@ -176,7 +187,7 @@ def test_a_call_that_comes_before_the_file_is_read_is_priced_when_it_is(tmp_path
     assert [each.amount for each in answers if isinstance(each, Price)] == [3]
     answer.then(take)
     assert len(answers) == 2
-    now = held.prices.price(*CALL)
+    now = held.prices.price(**CALL)
     assert isinstance(now, Price)
     assert now.currency == "EUR"
 
@@ -184,11 +195,11 @@ def test_a_call_that_comes_before_the_file_is_read_is_priced_when_it_is(tmp_path
 def test_a_forked_child_reads_the_file_itself(tmp_path: Path) -> None:
     held = Held(tmp_path)
     CURRENT.prices = held.prices
-    assert isinstance(held.prices.price(*CALL), Pending)
+    assert isinstance(held.prices.price(**CALL), Pending)
     child = os.fork()
     if child == 0:
         try:
-            answer = held.prices.price(*CALL)
+            answer = held.prices.price(**CALL)
             other = [answer]
             came = threading.Event()
 
@@ -217,10 +228,10 @@ def test_what_waits_is_bounded(tmp_path: Path) -> None:
     refused: list[Price | Unpriced] = []
     taken: list[Price | Unpriced] = []
     for _ in range(10_000):
-        pending = held.prices.price(*CALL)
+        pending = held.prices.price(**CALL)
         assert isinstance(pending, Pending)
         pending.then(taken.append)
-    last = held.prices.price(*CALL)
+    last = held.prices.price(**CALL)
     assert isinstance(last, Pending)
     last.then(refused.append)
     assert [each.reason for each in refused if isinstance(each, Unpriced)] == ["no_table"]
@@ -247,6 +258,26 @@ def test_without_a_table_nothing_has_a_price(
 
     monkeypatch.setattr("otel_kpi.packs.llm.prices.book.load", broken)
     fresh = Prices()
-    answers = [fresh.price(*CALL) for _ in range(3)]
+    answers = [fresh.price(**CALL) for _ in range(3)]
     assert [each.reason for each in answers if isinstance(each, Unpriced)] == ["no_table"] * 3
     assert len(caplog.messages) == 1
+
+
+def test_the_cost_of_a_call_before_the_file_is_read_is_recorded_later(
+    tmp_path: Path, series: Measured
+) -> None:
+    held = Held(tmp_path)
+    CURRENT.prices = held.prices
+    call = Call(
+        provider="openai",
+        endpoint="https://api.openai.com/v1",
+        request_model="gpt-4o",
+        counts={"input_tokens": 10, "output_tokens": 10},
+    )
+    assert ended(call) == {"kpi.llm.unpriced.reason": "no_table"}
+    held.release()
+    reader = held.prices._reader
+    assert reader is not None
+    reader.join(20)
+    assert [point.value for point in series.points("kpi_llm_cost_total").values()] == [3]
+    assert series.points("kpi_llm_unpriced_total") == {}
