@@ -254,15 +254,16 @@ def test_nothing_of_what_was_said_leaves(played: Played) -> None:
     assert [each for each in (*said, *MEMBERS["lyon"]) if each in written] == []
 
 
-def test_the_command_prints_what_each_club_cost(played: Played) -> None:
-    ended = subprocess.run(
-        [
-            services.program("otel-kpi"),
-            *("cost", "--since", "1h", "--by", "model,tenant", "--json"),
-            *("--environment", played.environment, "--prometheus", played.addresses.prometheus),
-        ],
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    json.loads(ended.stdout)
+def test_the_command_says_what_each_club_cost_by_model(played: Played) -> None:
+    def ask(*more: str) -> str:
+        command = [services.program("otel-kpi"), "cost", "--since", "1h", "--by", "model,tenant", *more]
+        only = ("--environment", played.environment, "--prometheus", played.addresses.prometheus)
+        return subprocess.run([*command, *only], capture_output=True, text=True, check=True).stdout
+
+    rows = json.loads(ask("--json"))["rows"]
+    priced = {(row["tenant"], row["model"], "USD"): row["now"]["cost"].get("USD") for row in rows}
+    expected = audit.billed(played.bill)[audit.COST]
+    assert {key: round(Decimal(cost), audit.DECIMALS) for key, cost in priced.items() if cost} == expected
+    printed = ask()
+    for tenant, model, _ in expected:
+        assert any(tenant in line and model in line and "USD" in line for line in printed.splitlines())
