@@ -74,7 +74,9 @@ def explain(
         leaving = redactor.value(key, mapping)
         for name, each in mapping.items():
             if leaving.get(name) == REDACTED and redactor.value(name, each) != REDACTED:
-                yield Finding(f"{path}{_step(name)}", "replaced", ("what stands beside it says so",), REDACTED)
+                yield Finding(
+                    f"{path}{_step(name)}", "replaced", ("what stands beside it says so",), REDACTED
+                )
             else:
                 yield from explain(redactor, each, name, f"{path}{_step(name)}", depth + 1)
             if redactor.text(name) != name:

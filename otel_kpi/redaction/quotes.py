@@ -26,14 +26,9 @@ _LIBRARIES: Final = (
 )  # fmt: skip
 """Libraries whose exceptions may quote a prompt or an answer."""
 _LOGGERS: Final = (
-    *_LIBRARIES,
-    "LiteLLM",
-    "LiteLLM Router",
-    "LiteLLM Proxy",
-    "google_genai",
-    "langsmith",
-    "smolagents",
-)
+    *_LIBRARIES, "botocore.endpoint", "botocore.parsers", "LiteLLM", "LiteLLM Router", "LiteLLM Proxy", "google_genai",
+    "langsmith", "smolagents",
+)  # fmt: skip
 VARIABLES: Final = frozenset((
     "messages", "prompt", "prompts", "system_prompt", "user_prompt", "question", "answer", "completion", "completions",
     "user_message", "user_input", "chat_history", "conversation", "input_messages", "output_messages", "instructions",

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-from apps import conversations
+from apps import conversations, further_conversations
 from apps.planting import Planted
 from support.children import RUN, environment, run
 from support.llm import Answer, ScriptedProvider
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 CAPTURE = "OTEL_INSTRUMENTATION_GENAI_CAPTURE_MESSAGE_CONTENT"
 SAID = conversations.words(Planted("conversations"))
+FURTHER = further_conversations.words(Planted("further"))
 CONTENT = {label: SAID[label] for label in conversations.CONTENT}
 
 
@@ -32,10 +33,12 @@ def answer(asked: Asked) -> Answer:
     text = asked.body.decode()
     if "REFUSE" in text:
         return Answer(status=400, error=f"This cannot be answered: {text[text.index('REFUSE') :]}")
-    return Answer(text=f"I know {SAID['answer']} well")
+    return Answer(text=f"I know {SAID['answer']} and {FURTHER['answer']} well")
 
 
-def what_leaves(**extra: str) -> Left:
+def what_leaves(
+    application: str = "apps.conversations", said: dict[str, str] = SAID, timeout: float = 60, **extra: str
+) -> Left:
     with ScriptedProvider(answer) as provider, Keeper() as receiver, sentry_receiver.Receiver() as sentry:
         env = environment(
             receiver.url,
@@ -45,12 +48,12 @@ def what_leaves(**extra: str) -> Left:
             PYTHONPATH=str(TESTS),
             **extra,
         )
-        ended = run([*RUN, "python", "-m", "apps.conversations"], env, TESTS, timeout=60)
-        assert ended.stdout.endswith("said\n"), ended.stderr[-3000:]
+        ended = run([*RUN, "python", "-m", application], env, TESTS, timeout=timeout)
+        assert "said\n" in ended.stdout, ended.stderr[-3000:]
         assert len(provider.requests) >= 12
         sentry.wait(lambda arrived: bool(arrived.events), 10.0)
         bodies = (*receiver.bodies, *sentry.bodies)
-    return Left(bodies, receiver.spans, receiver.logs, dict(SAID))
+    return Left(bodies, receiver.spans, receiver.logs, dict(said))
 
 
 def test_nothing_that_was_said_leaves_by_default() -> None:
@@ -121,3 +124,17 @@ def test_content_is_kept_apart_and_its_address_stands_in_its_place(tmp_path: Pat
     assert not [label for label in conversations.SECRETS if SAID[label] in together]
     assert {path.stat().st_mode & 0o777 for path in kept} == {0o600}
     assert json.loads(Path(address).read_text())[0]["role"] in {"system", "user"}
+
+
+@pytest.mark.proof
+def test_nothing_that_was_said_through_any_library_leaves_by_default() -> None:
+    left = what_leaves("apps.further_conversations", FURTHER, 240)
+    assert left.found() == []
+    assert len({span.item.name for span in left.spans}) >= 6
+
+
+@pytest.mark.proof
+def test_what_was_said_through_any_library_leaves_by_consent() -> None:
+    left = what_leaves("apps.further_conversations", FURTHER, 240, **{CAPTURE: "span_and_event"})
+    missing = set(FURTHER) - set(left.found())
+    assert missing <= {"langchain.document"}, missing
