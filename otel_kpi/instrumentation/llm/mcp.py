@@ -69,7 +69,7 @@ class Instrumentor:
         watch(ClientSession, "__aexit__", _close)
         watch(*private.http_transport(), _prepared)
         watch(private.server_middleware(), "__call__", _serve)
-        self._take_back = private.replace_client_spans(_span_of)
+        self._take_back = private.replace_client_spans(_BOUNDARY.listener(_span_of))
 
     def uninstrument(self) -> None:
         """Unwrap them."""
@@ -314,10 +314,13 @@ async def _serve(wrapped: Any, _middleware: Any, args: Any, kwargs: Any) -> Any:
     context, call_next = args
     served = _Served(context)
 
+    # The SDK's middleware takes what these raise for the handler's.
+    begun, answered = _BOUNDARY.listener(served.begun), _BOUNDARY.listener(served.answered)
+
     async def next_one(given: Any) -> Any:
-        served.begun()
+        begun()
         result = await call_next(given)
-        served.answered(result)
+        answered(result)
         return result
 
     try:
