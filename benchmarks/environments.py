@@ -71,10 +71,10 @@ OTHERS = (
 )
 
 
-def environment(tool: Tool) -> Path:
-    """The `bin` directory of a tool's environment; made when it is not there."""
+def environment(tool: Tool, libraries: tuple[str, ...] = LIBRARIES) -> Path:
+    """The `bin` directory of a tool's environment, with the application's libraries; made when it is not there."""
     cache = Path(os.environ.get("OTEL_KPI_CACHE") or Path.home() / ".cache" / "otel-kpi") / "benchmarks"
-    requirements = (*LIBRARIES, *tool.requirements)
+    requirements = (*libraries, *tool.requirements)
     key = hashlib.sha256("\n".join((sys.version, *requirements)).encode()).hexdigest()[:12]
     folder = cache / f"{tool.name.lower().replace(' ', '-')}-{key}"
     binaries = folder / "bin"
@@ -88,7 +88,7 @@ def environment(tool: Tool) -> Path:
         lockstep = [r for r in STOCK_SET if tool.requirements and "opentelemetry" in tool.requirements[0]]
         subprocess.run([*install, *requirements, *lockstep], check=True)
         (folder / ".complete").touch()
-    elif tool is OURS:  # the code changes and the key does not
+    elif ROOT.as_uri() in "".join(tool.requirements):  # the code changes and the key does not
         install = [uv, "pip", "install", "--quiet", "--no-deps", "--reinstall-package", "otel-kpi"]
         subprocess.run([*install, "--python", str(binaries / "python"), *tool.requirements], check=True)
     return binaries

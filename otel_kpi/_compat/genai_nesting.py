@@ -21,23 +21,36 @@ _NEST: Final = "_otel_kpi_nest"
 _DONE: Final = "_otel_kpi_nests"
 
 
+class Over:
+    """Stands on the data of an inference that has ended, when nothing was within it."""
+
+    __slots__ = ()
+
+
+OVER: Final = Over()
+
+
 def follow_nesting(  # noqa: C901 - one function for each place
-    where: Callable[[Context | None], Context | None],
+    where: Callable[[Any, Context | None], Context | None],
     inner_ended: Callable[[Any, Any, bool], None],
     outer_ends: Callable[[Any, Any], None],
 ) -> bool:
     """Have inferences inside of inferences told of, once for the process.
 
     Args:
-        where: Given the context of a new inference (None is the current one), gives the one that it is to have.
+        where: Called with the shared data that a new inference finds in its context, and that context (None is the
+            current one); gives the one that it is to have.
         inner_ended: Called with the shared data, the invocation inside that handed over its own, and whether it failed.
-        outer_ends: Called with an invocation that has a span, before it sets its attributes, and the shared data.
+        outer_ends: Called with an invocation that has a span and something noted on its shared data, and these, before it
+            sets its attributes.
 
     Returns:
         Whether util-genai is installed and has the shape that is known here.
     """
     try:
+        from opentelemetry.context import get_value
         from opentelemetry.util.genai._inference_invocation import (
+            CLIENT_INFERENCE_CONTEXT_KEY,
             InferenceInvocation,
             SuppressedInferenceInvocation,
         )
@@ -54,10 +67,14 @@ def follow_nesting(  # noqa: C901 - one function for each place
     if getattr(TelemetryHandler, _DONE, False):
         return True
 
+    # Most calls are not within another: for these there is one look into the context at each end.
     @functools.wraps(start)
     def inference(self: Any, provider: Any, **kwargs: Any) -> Any:
         try:
-            kwargs["context"] = where(kwargs.get("context"))
+            context = kwargs.get("context")
+            data = get_value(CLIENT_INFERENCE_CONTEXT_KEY, context)
+            if data is not None:
+                kwargs["context"] = where(data, context)
         except Exception:
             _logger.debug("a call inside of a call is upstream's to judge", exc_info=True)
         return start(self, provider, **kwargs)
@@ -66,7 +83,9 @@ def follow_nesting(  # noqa: C901 - one function for each place
     def finish_outer(self: Any, error: Any = None) -> None:
         if not self._finished:
             try:
-                outer_ends(self, inference_data(self._span_context))
+                data: Any = get_value(CLIENT_INFERENCE_CONTEXT_KEY, self._span_context)
+                if data is not None and data.__dict__.setdefault(_NEST, OVER) is not OVER:
+                    outer_ends(self, data)
             except Exception:
                 _logger.debug("a call keeps what its framework says of it", exc_info=True)
         finish(self, error)
@@ -77,7 +96,9 @@ def follow_nesting(  # noqa: C901 - one function for each place
         hand_over(self, error)
         if not ended:
             try:
-                inner_ended(inference_data(self._span_context), self, error is not None)
+                inner_ended(
+                    get_value(CLIENT_INFERENCE_CONTEXT_KEY, self._span_context), self, error is not None
+                )
             except Exception:
                 _logger.debug("a call keeps what its framework says of it", exc_info=True)
 
@@ -91,10 +112,9 @@ def follow_nesting(  # noqa: C901 - one function for each place
 def inference_data(context: Context | None) -> Any:
     """What an inference shares with those inside of it; None outside of any."""
     from opentelemetry.context import get_value
-    from opentelemetry.util.genai.invocation import CLIENT_INFERENCE_CONTEXT_KEY, InferenceData
+    from opentelemetry.util.genai.invocation import CLIENT_INFERENCE_CONTEXT_KEY
 
-    found = get_value(CLIENT_INFERENCE_CONTEXT_KEY, context=context)
-    return found if isinstance(found, InferenceData) else None
+    return get_value(CLIENT_INFERENCE_CONTEXT_KEY, context=context)
 
 
 def outside_inference(context: Context | None) -> Context:
@@ -108,7 +128,7 @@ def outside_inference(context: Context | None) -> Context:
 def nest_of(data: Any, make: Callable[[], Any] | None = None) -> Any:
     """What is noted of shared data, by an attribute of ours; made when `make` is given and nothing is.
 
-    Atomic: two calls that begin at once find the same.
+    Atomic: two calls that begin at once find the same. `OVER` where the inference has ended.
     """
     found = data.__dict__.get(_NEST)
     if found is None and make is not None:

@@ -60,7 +60,7 @@ def version_of(library: Library, end: End, interpreter: str = sys.executable) ->
     specifier = row.specifier or ""
     if end == "oldest":
         return _resolve(f"{name}{specifier}", "--resolution", "lowest-direct", *python)
-    newest = _resolve(f"{name}{specifier}", *python)
+    newest = _resolve(f"{name}{specifier}", *python, beside=library.beside if library.resolved else None)
     if end == "newest":
         return newest
     latest = _resolve(name, "--prerelease", "allow", *python)
@@ -68,17 +68,20 @@ def version_of(library: Library, end: End, interpreter: str = sys.executable) ->
 
 
 @functools.cache
-def _resolve(requirement: str, *options: str) -> str:
+def _resolve(requirement: str, *options: str, beside: tuple[str, ...] | None = None) -> str:
+    """The version of the first requirement: alone, or with what it requires and what is installed beside it."""
+    alone = () if beside is not None else ("--no-deps",)
     answer = subprocess.run(
-        [uv(), "pip", "compile", "--quiet", "--no-deps", "--no-header", "--no-annotate", *options, "-"],
-        input=requirement,
+        [uv(), "pip", "compile", "--quiet", *alone, "--no-header", "--no-annotate", *options, "-"],
+        input="\n".join((requirement, *(beside or ()))),
         capture_output=True,
         text=True,
         check=False,
         timeout=120,
         cwd=Path.home(),  # not under the settings of this project
     )
-    found = re.search(r"==([^\s;]+)", answer.stdout)
+    name = re.match(r"[\w.-]+", requirement)
+    found = re.search(rf"^{re.escape(name[0]) if name else ''}==([^\s;]+)", answer.stdout, re.MULTILINE)
     if found is None:
         raise AssertionError(f"{requirement} cannot be resolved: {answer.stderr}")
     return found[1]

@@ -19,6 +19,7 @@ class Library:
         beside: What the tests need beside it, in versions that need no resolution of ours.
         oldest: What the oldest version needs in addition.
         reasons: By the end of the range: why there is no cell.
+        resolved: The newest version is the newest that can be installed here with what it requires.
     """
 
     rows: tuple[str, ...]
@@ -27,6 +28,7 @@ class Library:
     beside: tuple[str, ...] = ()
     oldest: tuple[str, ...] = ()
     reasons: tuple[tuple[str, str], ...] = ()
+    resolved: bool = False
 
     @property
     def name(self) -> str:
@@ -58,7 +60,7 @@ def _model(
     """A library of language models; upstream's packages are pre-releases, each named so that it may be taken."""
     tests = (f"{UNIT}/test_llm_versions.py", "-m", "proof or not proof", "-k", f"test_{words or row}")
     beside = (_GENAI, *((f"opentelemetry-instrumentation-{package}>=1.3b0,<1.4",) if package else ()), *beside)
-    return Library((row,), tests, install=install, beside=beside, oldest=oldest)
+    return Library((row,), tests, install=install, beside=beside, oldest=oldest, resolved=True)
 
 
 _OVER_OPENAI = ("opentelemetry-instrumentation-genai-openai>=1.3b0,<1.4", "openai")
@@ -138,7 +140,7 @@ LIBRARIES = (
     Library(("pyjwt",), (f"{UNIT}/test_security_fastapi.py",), beside=_REFUSING),
     Library(("python_jose",), (f"{UNIT}/test_security_fastapi.py",), beside=_REFUSING),
     Library(("slowapi",), (f"{UNIT}/test_security_fastapi.py",), beside=_REFUSING),
-    _model("openai", package="genai-openai"),
+    _model("openai", package="genai-openai", oldest=("httpx<0.28",)),  # 1.50 hands httpx what later ones refuse
     _model("anthropic", package="genai-anthropic"),
     _model("google-genai", package="google-genai", words="google_genai"),
     _model("mistral"),

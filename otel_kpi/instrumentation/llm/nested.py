@@ -63,8 +63,7 @@ def prepare() -> None:
 
 def has_inner(invocation: Any) -> bool:
     """Whether the provider's package saw a call within an inference."""
-    data = genai_nesting.inference_data(genai.context_of(invocation))
-    nest: Nest | None = genai_nesting.nest_of(data) if data is not None else None
+    nest = _nest(genai_nesting.inference_data(genai.context_of(invocation)))
     return nest is not None and (nest.inner is not None or nest.taken or nest.several)
 
 
@@ -73,29 +72,34 @@ def remembered(invocation: Any) -> None:
 
     It used nothing and cost nothing, and is no call of a model: there is a span, with `kpi.llm.cached`, and no metric.
     """
-    data = genai_nesting.inference_data(genai.context_of(invocation))
-    if data is not None:
-        genai_nesting.nest_of(data, Nest).remembered = True
+    nest = _nest(genai_nesting.inference_data(genai.context_of(invocation)), make=True)
+    if nest is not None:
+        nest.remembered = True
 
 
-def _where(context: Context | None) -> Context | None:
-    """The context of a new inference: as it is for the first within another, outside of it for a further one."""
-    data = genai_nesting.inference_data(context)
+def _nest(data: Any, *, make: bool = False) -> Nest | None:
     if data is None:
-        return context
-    nest: Nest = genai_nesting.nest_of(data, Nest)
-    with _lock:
-        if not nest.taken and not nest.ended:
-            nest.taken = True
-            return context
-        nest.several = nest.several or not nest.ended
+        return None
+    found = genai_nesting.nest_of(data, Nest if make else None)
+    return found if isinstance(found, Nest) else None
+
+
+def _where(data: Any, context: Context | None) -> Context | None:
+    """The context of a new inference: as it is for the first within another, outside of it for a further one."""
+    nest = _nest(data, make=True)
+    if nest is not None:
+        with _lock:
+            if not nest.taken and not nest.ended:
+                nest.taken = True
+                return context
+            nest.several = nest.several or not nest.ended
     return genai_nesting.outside_inference(context)
 
 
 def _inner_ended(data: Any, inner: Any, failed: bool) -> None:  # noqa: FBT001 - as it is called
-    if data is None:
+    nest = _nest(data)
+    if nest is None:
         return
-    nest: Nest = genai_nesting.nest_of(data, Nest)
     with _lock:
         nest.inner, nest.failed = inner.data, failed
         # What failed without an answer is not billed; the next attempt takes its place.
@@ -103,18 +107,13 @@ def _inner_ended(data: Any, inner: Any, failed: bool) -> None:  # noqa: FBT001 -
 
 
 def _outer_ends(outer: Any, data: Any) -> None:
-    nest: Nest | None = genai_nesting.nest_of(data, Nest) if data is not None else None
+    nest = _nest(data)
     if nest is None:
         return
     with _lock:
         nest.ended = True
     if nest.remembered:
-        seen: Seen | None = genai.held(data)
-        if seen is not None:
-            seen.counted_elsewhere = True
-        genai_nesting.forget(outer, _USAGE)
-        genai_nesting.unmeasured(outer)
-        outer.attributes[CACHED] = True
+        _forget_call(outer, data)
     if nest.inner is None:
         return
     if nest.failed:
@@ -124,3 +123,12 @@ def _outer_ends(outer: Any, data: Any) -> None:
     if nest.several and nest.inner.usage_input_tokens is None:
         # What a framework says of several calls together is said again by each of them.
         genai_nesting.forget(outer, _USAGE)
+
+
+def _forget_call(outer: Any, data: Any) -> None:
+    seen: Seen | None = genai.held(data)
+    if seen is not None:
+        seen.counted_elsewhere = True
+    genai_nesting.forget(outer, _USAGE)
+    genai_nesting.unmeasured(outer)
+    outer.attributes[CACHED] = True

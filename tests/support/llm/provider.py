@@ -11,7 +11,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING, Self
 
 from support.llm.answers import Answer, Asked, Reply, as_json
-from support.llm.formats import format_of
+from support.llm.formats import format_of, formats
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -29,6 +29,8 @@ class ScriptedProvider:
     """
 
     def __init__(self, rule: Callable[[Asked], Answer | None] | None = None) -> None:
+        # In this thread: pytest rewrites what is imported, and CPython 3.11 cannot do that in two (python/cpython#106905).
+        formats()
         self.requests: list[Asked] = []
         self.rule = rule
         self._script: deque[Answer] = deque()

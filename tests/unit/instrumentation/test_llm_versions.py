@@ -7,6 +7,7 @@ too; what the application gets is the library's own, errors included.
 from __future__ import annotations
 
 import asyncio
+import gc
 import itertools
 import warnings
 from collections import Counter
@@ -22,7 +23,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from opentelemetry.sdk.trace import ReadableSpan
-
     from support.captured import Captured
     from support.llm import Asked
     from support.measured import Measured
@@ -124,6 +124,7 @@ def book(captured: Captured, monkeypatch: pytest.MonkeyPatch) -> Iterator[Book]:
             monkeypatch.setenv("OPENAI_API_KEY", "none")
             monkeypatch.setenv("ANTHROPIC_API_KEY", "none")
             yield book
+            gc.collect()  # what nobody closed is complained of here, where it is expected
 
 
 def library(name: str, row: str) -> Any:
