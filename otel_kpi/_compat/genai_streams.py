@@ -6,14 +6,17 @@ error of the provider's, and an exception of the application's own, raised betwe
 
 from __future__ import annotations
 
+import _thread
 import asyncio
 import functools
+import gc
 import logging
 import sys
+import threading
 from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
 _logger: Final = logging.getLogger("otel_kpi.instrumentation")
 _MARK: Final = "_otel_kpi_endings"
@@ -21,12 +24,15 @@ _CHUNKS: Final = "_otel_kpi_chunks"
 _CANCELLED: Final = (asyncio.CancelledError, GeneratorExit, KeyboardInterrupt)
 _LEAVING: Final = "_self_otel_kpi_leaving"
 
+_collecting = 0
+"""The thread that runs the garbage collector; 0 while none does."""
+
 
 def follow_stream_endings(ended: Callable[[Any, str], bool]) -> bool:
     """Have every stream, and every call that is cancelled, say how it ended.
 
-    Touches `_StreamTelemetry._finalize_success` and `._finalize_failure`, `__exit__` and `__aexit__` of the two stream
-    wrappers, `InferenceInvocation._on_stream_chunk` and `GenAIInvocation.fail`: a completion hook is told neither how
+    Touches `_StreamTelemetry._finalize_success`, `._finalize_failure` and `.__del__`, `__exit__` and `__aexit__` of the two
+    stream wrappers, `InferenceInvocation._on_stream_chunk` and `GenAIInvocation.fail`: a completion hook is told neither how
     a stream ended nor of embeddings, and a wrapper of our own around upstream's would no more be the SDK's type.
 
     Args:
@@ -47,6 +53,7 @@ def follow_stream_endings(ended: Callable[[Any, str], bool]) -> bool:
         wrapped = (
             (stream._StreamTelemetry, "_finalize_success", endings.success),
             (stream._StreamTelemetry, "_finalize_failure", endings.failure),
+            (stream._StreamTelemetry, "__del__", _deleting),
             (stream.SyncStreamWrapper, "__exit__", _leaving),
             (stream.AsyncStreamWrapper, "__aexit__", _leaving),
             (InferenceInvocation, "_on_stream_chunk", _counting),
@@ -60,6 +67,7 @@ def follow_stream_endings(ended: Callable[[Any, str], bool]) -> bool:
     for cls, name, function in made:
         setattr(cls, name, function)
     setattr(stream._StreamTelemetry, _MARK, True)
+    gc.callbacks.append(_collects)
     return True
 
 
@@ -126,6 +134,37 @@ class _Endings:
                 original(invocation, error)
 
         return fail
+
+
+def outside_of_a_collection(function: Callable[..., object], *args: object) -> None:
+    """Call something from a finalizer, in a thread of its own where the garbage collector called that.
+
+    The collector runs wherever an object is made: inside of a lock of the SDK's, too, which the end of a span needs. The
+    same thread would wait for itself.
+    """
+    if _collecting == threading.get_ident():
+        _thread.start_new_thread(function, args)
+    else:
+        function(*args)
+
+
+def _collects(phase: str, _info: Mapping[str, int]) -> None:
+    global _collecting
+    _collecting = threading.get_ident() if phase == "start" else 0
+
+
+def _deleting(original: Any) -> Any:
+    @functools.wraps(original)
+    def del_(self: Any) -> None:
+        if getattr(self, "_self_finalized", True):
+            return
+        try:
+            outside_of_a_collection(original, self)
+        except Exception:
+            # At the end of the process there are no threads any more, and modules are gone.
+            _logger.debug("a stream is not ended", exc_info=True)
+
+    return del_
 
 
 def _leaving(original: Any) -> Any:

@@ -6,6 +6,8 @@ import functools
 import logging
 from typing import TYPE_CHECKING, Any, Final
 
+from otel_kpi._compat.genai_streams import outside_of_a_collection
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -69,13 +71,19 @@ def end_raw_responses(left: Callable[[Any], None]) -> None:
     if getattr(proxy, _MARK, False):
         return
 
+    def end(finalize: Any) -> None:
+        try:
+            for invocation in getattr(finalize, "args", ()):
+                if isinstance(invocation, InferenceInvocation):
+                    left(invocation)
+            finalize()
+        except Exception:
+            _logger.debug("a raw response is not ended", exc_info=True)
+
     def deleted(self: Any) -> None:
         try:
             if self._self_parsed is None and (finalize := self._take_finalize()) is not None:
-                for invocation in getattr(finalize, "args", ()):
-                    if isinstance(invocation, InferenceInvocation):
-                        left(invocation)
-                finalize()
+                outside_of_a_collection(end, finalize)
         except Exception:
             # In a finalizer there is nobody to tell; at the end of the process modules are gone.
             _logger.debug("a raw response is not ended", exc_info=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -35,6 +36,12 @@ class Followed:
     def spans(self) -> list[ReadableSpan]:
         """The spans of calls of models, in the order of their ends."""
         return [span for span in self.captured.spans() if "gen_ai.operation.name" in (span.attributes or {})]
+
+    def wait_for_a_span(self, timeout: float = 10.0) -> None:
+        """Return when there is one: what the garbage collector ends, it ends in another thread."""
+        deadline = time.monotonic() + timeout
+        while not self.spans() and time.monotonic() < deadline:
+            time.sleep(0.005)  # the exporter in memory has nothing to wait on
 
     def span(self) -> ReadableSpan:
         [span] = self.spans()

@@ -115,6 +115,7 @@ def test_a_stream_that_the_application_leaves_is_counted_and_no_error_of_the_pro
     openai_client: OpenAI,
 ) -> None:
     end(openai_client, scripted)
+    followed.wait_for_a_span()
     attributes = followed.attributes()
     assert followed.span().status.status_code is StatusCode.UNSET
     assert "error.type" not in attributes
@@ -124,6 +125,27 @@ def test_a_stream_that_the_application_leaves_is_counted_and_no_error_of_the_pro
     assert not any(name.startswith("gen_ai.usage") for name in attributes)
     assert "gen_ai.response.finish_reasons" not in attributes
     assert attributes["kpi.llm.unpriced.reason"] == "no_usage"
+
+
+@pytest.mark.parametrize("raw", [False, True])
+def test_a_collection_of_garbage_inside_of_a_lock_does_not_wait_for_it(
+    raw: bool,  # noqa: FBT001 - a parameter of the test
+    followed: Followed,
+    scripted: ScriptedProvider,
+    openai_client: OpenAI,
+) -> None:
+    cycle: list[Any] = []
+    if raw:
+        cycle.append(openai_client.chat.completions.with_raw_response.create(**STREAM))
+    else:
+        cycle.append(begun(openai_client, scripted))
+    cycle.append(cycle)
+    # What a span needs at its end; the collector may run while its thread has it.
+    with followed.captured.span_exporter._lock:
+        del cycle
+        gc.collect(1)
+    followed.wait_for_a_span()
+    assert followed.attributes()["kpi.llm.ended"] == "left"
 
 
 def test_what_had_come_is_on_the_span(
