@@ -148,10 +148,14 @@ MESSAGE: Final = Rule("what was said in a conversation with a model", _without_m
 
 def due(text: str) -> Iterator[Rule]:
     """The rules that may find something in this text."""
-    if ": " in text and (
-        any(marker in text for marker in _MARKERS)
-        or (any(root in text for root in _ROOTS) and _RAISED.search(text) is not None)
-    ):
-        yield QUOTE
+    # Written out, for every new text is asked.
+    if ("rror" in text or "xception" in text or "ody: " in text or "LLM output" in text) and ": " in text:
+        for marker in _MARKERS:
+            if marker in text:
+                yield QUOTE
+                break
+        else:
+            if any(root in text for root in _ROOTS) and _RAISED.search(text) is not None:
+                yield QUOTE
     if "role" in text or "Message" in text or "TextBlock(" in text:
         yield MESSAGE
