@@ -1530,3 +1530,47 @@ def test_upstream_reads_bedrocks_answers_where_they_are_told_of() -> None:
     private.leave_models_to_genai(known)
     assert set(known._BOTOCORE_EXTENSIONS) == set(extensions._BOTOCORE_EXTENSIONS) - {"bedrock-runtime"}
     assert "sqs" in known._BOTOCORE_EXTENSIONS
+
+
+# --- libraries of models without an instrumentor of OpenTelemetry's
+
+
+def test_clients_of_models_say_how_long_they_wait_and_whom_they_call() -> None:
+    private = importlib.import_module("otel_kpi._compat.llm_clients")
+    waits = private.mistral_retries()
+    assert waits is not None
+    assert next(iter(inspect.signature(getattr(*waits)).parameters)) == "exception"
+    module, (after_answer,), (after_connection,) = private.cohere_retries()
+    assert list(inspect.signature(getattr(module, after_answer)).parameters) == ["response", "retries"]
+    assert list(inspect.signature(getattr(module, after_connection)).parameters) == ["retries"]
+    cohere, ollama = importlib.import_module("cohere"), importlib.import_module("ollama")
+    with cohere.ClientV2("none", base_url="https://models.example.org") as client:
+        assert private.cohere_url(client) == "https://models.example.org"
+    with ollama.Client("http://models.example.org:11434") as client:
+        assert private.ollama_url(client).startswith("http://models.example.org:11434")
+    assert private.cohere_url(SimpleNamespace()) is private.ollama_url(SimpleNamespace()) is None
+
+
+def test_the_mcp_sdk_has_spans_of_its_own_where_ours_are_put() -> None:
+    private = importlib.import_module("otel_kpi._compat.mcp")
+    dispatcher: Any = importlib.import_module("mcp.shared.jsonrpc_dispatcher")
+    original, ours = dispatcher.otel_span, SimpleNamespace()
+    take_back = private.replace_client_spans(lambda _attributes: ours)
+    try:
+        with dispatcher.otel_span("MCP send ping", kind=None, attributes={}) as span:
+            assert span is ours
+    finally:
+        take_back()
+    assert dispatcher.otel_span is original
+    assert list(inspect.signature(private.server_middleware().__call__).parameters) == [
+        "self",
+        "ctx",
+        "call_next",
+    ]
+    owner, name = private.http_transport()
+    assert list(inspect.signature(getattr(owner, name)).parameters) == ["self"]
+    assert {"url", "session_id"} <= set(vars(owner("http://shop.example.org/mcp")))
+    connection = object()
+    assert (
+        private.connection_of(SimpleNamespace(session=SimpleNamespace(_connection=connection))) is connection
+    )
