@@ -21,8 +21,6 @@ from otel_kpi.instrumentation.llm import invocations, reports, underway
 from otel_kpi.instrumentation.llm.reports import kept, total
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from otel_kpi.instrumentation.llm.reports import Report
 
 _MODALITIES: Final = {
@@ -130,10 +128,9 @@ def counts_of(usage: Any) -> dict[str, Any]:
         "output_tokens": total(_of(usage, "candidates_token_count"), thoughts),
         "output_reasoning_tokens": thoughts,
     }
-    for details, unit in _DETAILS:
-        for modality, count in _by_modality(_of(usage, details)):
-            key = unit.format(modality)
-            counts[key] = total(counts.get(key), count)
+    for name, unit in _DETAILS:
+        if details := _of(usage, name):
+            _add_by_modality(counts, unit, details, "token_count")
     return counts
 
 
@@ -167,23 +164,21 @@ def counts_of_interaction(usage: Any, model: str) -> dict[str, Any]:
         "output_tokens": made if within else total(made, thoughts),
         "output_reasoning_tokens": thoughts,
     }
-    for details, unit in _DETAILS_OF_INTERACTIONS:
-        for each in _of(usage, details) or ():
-            modality = _MODALITIES.get(str(_word(_of(each, "modality")) or "TEXT").upper())
-            if modality is not None:
-                key = unit.format(modality)
-                counts[key] = total(counts.get(key), _of(each, "tokens"))
+    for name, unit in _DETAILS_OF_INTERACTIONS:
+        if details := _of(usage, name):
+            _add_by_modality(counts, unit, details, "tokens")
     for each in _of(usage, "grounding_tool_count") or ():
         if _word(_of(each, "type")) == "google_search" and (count := _of(each, "count")):
             counts["web_searches"] = 1 if _BY_PROMPT.search(model) else count
     return counts
 
 
-def _by_modality(details: Any) -> Iterator[tuple[str, Any]]:
-    for each in details or ():
-        modality = _MODALITIES.get(str(_word(_of(each, "modality")) or "TEXT").upper())
+def _add_by_modality(counts: dict[str, Any], unit: str, details: Any, name: str) -> None:
+    for each in details:
+        modality = _MODALITIES.get((_word(_of(each, "modality")) or "TEXT").upper())
         if modality is not None:
-            yield modality, _of(each, "token_count")
+            key = unit.format(modality)
+            counts[key] = total(counts.get(key), _of(each, name))
 
 
 def _of_embeddings(answer: Any, embeddings: Any) -> dict[str, Any]:
@@ -199,14 +194,15 @@ def _of_embeddings(answer: Any, embeddings: Any) -> dict[str, Any]:
 def _searches(report: Report, answer: Any) -> int | None:
     """How many searches this answer was made with; as the model bills them."""
     said = report.said
-    said["model"] = _of(answer, "model_version") or said.get("model") or ""
     for candidate in getattr(answer, "candidates", None) or ():
-        grounding = _of(candidate, "grounding_metadata")
-        queries = {query for query in _of(grounding, "web_search_queries") or () if query}
-        said["queries"] = said.get("queries", frozenset()) | queries
+        grounding = getattr(candidate, "grounding_metadata", None)
+        if grounding is not None:
+            queries = {query for query in grounding.web_search_queries or () if query}
+            said["queries"] = said.get("queries", frozenset()) | queries
     count = len(said.get("queries", ()))
     if not count:
         return None
+    said["model"] = answer.model_version or said.get("model") or ""
     return 1 if _BY_PROMPT.search(said["model"]) else count
 
 

@@ -40,8 +40,9 @@ class Report:
     def usage(self, counts: Mapping[str, Any]) -> None:
         """Take the totals of this answer so far, by the units of `packs/llm/usage.py`; None says nothing."""
         self.told = True
-        before = self._before
-        self.seen.usage({key: _added(before.get(key), value) for key, value in counts.items()})
+        if before := self._before:
+            counts = {key: _added(before.get(key), value) for key, value in counts.items()}
+        self.seen.usage(counts)
 
 
 def of_current_call(context: Context | None = None) -> Report | None:
@@ -71,11 +72,14 @@ def total(*counts: Any) -> Any:
 
     What is not a count is given back as it is, so that whoever reads the usage sees that it cannot be true.
     """
-    known = [count for count in counts if count is not None]
-    for count in known:
-        if not _is_count(count):
+    whole: int | None = None
+    for count in counts:
+        if count is None:
+            continue
+        if (type(count) is not int or count < 0) and not _is_count(count):
             return count
-    return sum(map(int, known)) if known else None
+        whole = int(count) + (whole or 0)
+    return whole
 
 
 def _added(before: Any, value: Any) -> Any:
@@ -83,5 +87,5 @@ def _added(before: Any, value: Any) -> Any:
 
 
 def _is_count(value: Any) -> bool:
-    whole = type(value) is int or (type(value) is float and value.is_integer())
-    return whole and value >= 0
+    """Some APIs have whole numbers as `12.0`; a boolean is not a count."""
+    return (type(value) is int or (type(value) is float and value.is_integer())) and value >= 0

@@ -21,7 +21,7 @@ from support.llm import Answer, ScriptedProvider
 from support.llm.told import COST, Told
 from support.measured import measured
 
-from otel_kpi import llm
+from otel_kpi import instrumentation, llm
 from otel_kpi.instrumentation.llm.anthropic import batch_results, counts_of
 
 if TYPE_CHECKING:
@@ -50,10 +50,19 @@ PRICE = pytest.approx((100 * 2 + 30 * 2.5 + 20 * 4 + 200 * 0.2 + 40 * 10) / 1e6 
 a thousand searches."""
 
 
+@pytest.fixture(scope="module")
+def instrumented(_pipeline: Captured) -> Iterator[Captured]:
+    """Every instrumentor of the table, put in place once for all of these tests."""
+    instrumentation.install()
+    yield _pipeline
+    instrumentation.uninstall()
+
+
 @pytest.fixture
-def told(captured: Captured) -> Iterator[Told]:
+def told(instrumented: Captured) -> Iterator[Told]:
+    instrumented.span_exporter.clear()
     with measured() as found:
-        yield Told(captured, found)
+        yield Told(instrumented, found)
 
 
 @pytest.fixture
@@ -65,8 +74,9 @@ def provider(told: Told, monkeypatch: pytest.MonkeyPatch) -> Iterator[ScriptedPr
 
 
 @pytest.fixture
-def client(provider: ScriptedProvider) -> Anthropic:
-    return Anthropic(api_key="none", base_url=provider.url, max_retries=0)
+def client(provider: ScriptedProvider) -> Iterator[Anthropic]:
+    with Anthropic(api_key="none", base_url=provider.url, max_retries=0) as found:
+        yield found
 
 
 @pytest.fixture
@@ -209,6 +219,7 @@ def test_bedrock_is_not_anthropic(
     provider.next(Answer(usage=USAGE), Answer(usage=USAGE))
     client.messages.create(**ask)
     read(client.messages.create(**ask, stream=True))
+    client.close()
     for span in told.spans():
         attributes = dict(span.attributes or {})
         assert attributes["gen_ai.provider.name"] == "aws.bedrock"
@@ -225,6 +236,7 @@ def test_vertex_ai_is_not_anthropic(
     provider.next(Answer(usage=USAGE), Answer(usage=USAGE))
     client.messages.create(**ASK)
     read(client.messages.create(**ASK, stream=True))
+    client.close()
     assert {str((span.attributes or {})["gen_ai.provider.name"]) for span in told.spans()} == {
         "gcp.vertex_ai"
     }
@@ -353,8 +365,8 @@ def test_attempts_that_are_made_again_are_counted_with_their_wait(
 ) -> None:
     again = Answer(status=529, headers={"retry-after-ms": "10"})
     provider.next(again, again, Answer(usage=USAGE))
-    client = Anthropic(api_key="none", base_url=provider.url, max_retries=3)
-    client.messages.create(**ASK)
+    with Anthropic(api_key="none", base_url=provider.url, max_retries=3) as client:
+        client.messages.create(**ASK)
     expect(told)
     assert told.count("kpi_llm_retries_total", kpi_llm_retry_status="529") == 2
 

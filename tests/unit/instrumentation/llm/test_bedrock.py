@@ -19,6 +19,7 @@ from support.llm import Answer, ScriptedProvider
 from support.llm.told import COST, Told
 from support.measured import measured
 
+from otel_kpi import instrumentation
 from otel_kpi.instrumentation.llm.bedrock import counts_of_body
 
 if TYPE_CHECKING:
@@ -55,10 +56,19 @@ OLD = {"gen_ai.system"}
 """A name that upstream's instrumentor of botocore writes."""
 
 
+@pytest.fixture(scope="module")
+def instrumented(_pipeline: Captured) -> Iterator[Captured]:
+    """Every instrumentor of the table, put in place once for all of these tests."""
+    instrumentation.install()
+    yield _pipeline
+    instrumentation.uninstall()
+
+
 @pytest.fixture
-def told(captured: Captured) -> Iterator[Told]:
+def told(instrumented: Captured) -> Iterator[Told]:
+    instrumented.span_exporter.clear()
     with measured() as found:
-        yield Told(captured, found)
+        yield Told(instrumented, found)
 
 
 @pytest.fixture
