@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import os
 import pkgutil
+import re
 from dataclasses import dataclass, field
 from decimal import Decimal
 from pathlib import Path
@@ -114,6 +115,11 @@ class Table:
     providers: Mapping[str, Provider]
 
     @property
+    def age(self) -> tuple[str, tuple[int, ...]]:
+        """The newer of two tables has the later date; of one day, the higher version."""
+        return self.date, tuple(int(number) for number in re.findall(r"\d+", self.version))
+
+    @property
     def label(self) -> str:
         """What is written beside each price."""
         return f"{self.source} {self.version} {self.date}"
@@ -165,7 +171,7 @@ def load(folder: Path | None = None) -> tuple[Table, str | None]:
         return shipped, None
     except UnreadableTableError as error:
         return shipped, f"{path} is not used: {error}; write it again with: otel-kpi prices update"
-    return (own if own.date > shipped.date else shipped), None
+    return (own if own.age > shipped.age else shipped), None
 
 
 def data_folder(environment: Mapping[str, str] | None = None) -> Path:
