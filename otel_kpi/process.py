@@ -275,7 +275,13 @@ def _configure(code: dict[str, Any]) -> None:
 
 
 def _content_store(settings: Settings) -> ContentStore | None:
-    if settings.genai_content_store is None or settings.genai_content in {"false", "no_content"}:
+    if settings.genai_content_store is None:
+        return None
+    if settings.genai_content in {"false", "no_content"}:
+        _logger.warning(
+            "OTEL_KPI_GENAI_CONTENT_STORE keeps nothing: OTEL_INSTRUMENTATION_GENAI_CAPTURE_MESSAGE_CONTENT lets no "
+            "content leave"
+        )
         return None
     from otel_kpi.sdk.content_store import ContentStore
 

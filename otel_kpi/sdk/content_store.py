@@ -11,6 +11,7 @@ process from ending. This one takes what is on its way out, whoever recorded it.
 from __future__ import annotations
 
 import hashlib
+import importlib.util
 import logging
 import os
 import threading
@@ -49,9 +50,13 @@ class ContentStore:
     def __init__(
         self, base: str, today: Callable[[], str] = lambda: time.strftime("%Y-%m-%d", time.gmtime())
     ) -> None:
-        self._base = base.removeprefix("file://").rstrip("/") or "/"
+        base = base.removeprefix("file://")
+        self._is_remote = "://" in base
+        self._base = base.rstrip("/") if self._is_remote else str(Path(base).absolute()).rstrip("/")
         self._today = today
-        self._is_remote = "://" in self._base
+        self._is_usable = not self._is_remote or importlib.util.find_spec("fsspec") is not None
+        if not self._is_usable:
+            _logger.warning("content is lost, it cannot be kept in %s: fsspec is not installed", base)
         self._files: Any = None
         self._fails = False
         self._empty()
@@ -74,7 +79,9 @@ class ContentStore:
             if known is not None:
                 self._known.move_to_end(digest)
                 return known
-            if len(self._waiting) >= _MOST or self._characters + len(text) > _MOST_CHARACTERS:
+            if not self._is_usable:
+                reason = "error"
+            elif len(self._waiting) >= _MOST or self._characters + len(text) > _MOST_CHARACTERS:
                 reason = "full"
             else:
                 reason = ""

@@ -136,6 +136,27 @@ def test_forked_child_writes_its_own(tmp_path: Path) -> None:
     assert len(list(tmp_path.rglob("*.txt"))) == 2
 
 
+def test_store_that_needs_what_is_not_installed_keeps_nothing_and_gives_no_address(
+    series: Measured, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def missing(_name: str) -> None:
+        return None
+
+    monkeypatch.setattr("importlib.util.find_spec", missing)
+    store = store_in("s3://bucket/prompts")
+    assert store.put("said") is None
+    assert written(store)
+    assert "fsspec is not installed" in caplog.text
+    assert series.value("otel_kpi_content_lost_total", otel_kpi_content_reason="error") == 1
+
+
+def test_relative_folder_is_told_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    store = store_in("prompts/")
+    assert str(store.put("said")).startswith(f"{tmp_path}/prompts/{DAY}/")
+    assert written(store)
+
+
 def test_address_of_fsspec() -> None:
     fsspec = pytest.importorskip("fsspec")
     store = store_in("memory://prompts")
