@@ -357,6 +357,32 @@ def test_connection_that_breaks_in_the_middle_of_a_stream(
     assert told.tokens() == {"input": 100, "cache_read": 200, "cache_write": 50}
 
 
+def test_stream_whose_task_is_cancelled(
+    told: Told, provider: ScriptedProvider, async_client: AsyncAnthropic
+) -> None:
+    held = threading.Event()
+    provider.next(Answer(usage=USAGE, hold=held, hold_from=2))
+
+    async def asked() -> None:
+        async with async_client:
+            begun = asyncio.Event()
+
+            async def reading() -> None:
+                async for _ in await async_client.messages.create(**ASK, stream=True):
+                    begun.set()
+
+            task = asyncio.create_task(reading())
+            await begun.wait()
+            task.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await task
+            held.set()
+
+    asyncio.run(asked())
+    assert told.tokens() == {"input": 100, "cache_read": 200, "cache_write": 50}
+    assert told.count("kpi_llm_streams_abandoned_total", kpi_llm_reason="cancelled") == 1
+
+
 # --- attempts and limits
 
 

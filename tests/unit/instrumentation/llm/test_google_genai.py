@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import threading
 from collections.abc import AsyncIterator, Iterator
 from typing import TYPE_CHECKING, Any
 
@@ -424,6 +425,30 @@ def test_stream_that_is_left(told: Told, provider: ScriptedProvider, client: Cli
     del chunks
     assert told.tokens() == {**TOKENS, "output": 13}
     assert told.count("kpi_llm_streams_abandoned_total", kpi_llm_reason="left") == 1
+
+
+def test_stream_whose_task_is_cancelled(told: Told, provider: ScriptedProvider, client: Client) -> None:
+    held = threading.Event()
+    provider.next(Answer(usage=USAGE, hold=held, hold_from=1))
+
+    async def asked() -> None:
+        begun = asyncio.Event()
+
+        async def reading() -> None:
+            async for _ in await client.aio.models.generate_content_stream(model=MODEL, contents="Why?"):
+                begun.set()
+
+        task = asyncio.create_task(reading())
+        await begun.wait()
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        held.set()
+        await aclose(client)
+
+    asyncio.run(asked())
+    assert told.tokens() == {**TOKENS, "output": 13}
+    assert told.count("kpi_llm_streams_abandoned_total", kpi_llm_reason="cancelled") == 1
 
 
 def test_answer_without_a_usage_has_no_tokens_and_no_price(
