@@ -44,7 +44,7 @@ def test_every_rule_is_tested_and_every_alert_has_its_place_in_the_page() -> Non
     page = (RULES.parents[3] / "docs" / "budgets.md").read_text(encoding="utf-8")
     headings = {line.strip("# `").lower() for line in page.splitlines() if line.startswith("#")}
     # What other records are made of is tested by those.
-    inner = {"kpi_llm_cost:increase1m", "kpi_llm_budget:limit"}
+    inner = {"kpi_llm_cost:ended1m", "kpi_llm_cost:increase1m", "kpi_llm_budget:limit"}
     for name in set(re.findall(r"- record: (\S+)", rules)) - inner:
         assert re.search(rf"expr: .*{name}\b", tests), name
         assert f"`{name}`" in page or f"`{name.partition(':')[2]}`" in page, name
@@ -58,10 +58,12 @@ def test_every_rule_is_tested_and_every_alert_has_its_place_in_the_page() -> Non
 
 # What is taken away, and what stands there then.
 MUTANTS = {
-    "a zero is no beginning": ("min_over_time(kpi_llm_cost_total[1s]) == 0", "min_over_time(kpi_llm_cost_total[1s]) < 0"),
-    "a fall is no beginning": ("(kpi_llm_cost_total + 0 and kpi_llm_cost_total offset 1s)", "(kpi_llm_cost_total * 0)"),
-    "silence is forgotten": ("last_over_time(kpi_llm_cost_total[6h] offset 1s)", "last_over_time(kpi_llm_cost_total[1m] offset 1s)"),
-    "extrapolated": ("(kpi_llm_cost_total - kpi_llm_cost_total offset 1s >= 0)", "increase(kpi_llm_cost_total[1m]) / 60"),
+    "a zero is no beginning": ("min_over_time(kpi_llm_cost_total[100ms]) == 0", "min_over_time(kpi_llm_cost_total[100ms]) < 0"),
+    "the last of a process is lost": ('label_replace(kpi_llm_cost:ended1m, "part", "ended", "", "")', "kpi_llm_cost_total < 0"),
+    "all of a process is its last": ("(max_over_time(kpi_llm_cost_total[100ms]) <", "(1e9 + max_over_time(kpi_llm_cost_total[100ms]) <"),
+    "a fall is no beginning": ("(kpi_llm_cost_total + 0 and kpi_llm_cost_total offset 100ms)", "(kpi_llm_cost_total * 0)"),
+    "silence is forgotten": ("last_over_time(kpi_llm_cost_total[1h] offset 100ms)", "last_over_time(kpi_llm_cost_total[1m] offset 100ms)"),
+    "extrapolated": ("(kpi_llm_cost_total - kpi_llm_cost_total offset 100ms >= 0)", "increase(kpi_llm_cost_total[1m]) / 600"),
     "currencies in one sum": ("sum by (environment, gen_ai_usage_cost_currency) (\n", "sum by (environment) (\n"),
     "tenants in one sum": ("sum by (environment, kpi_tenant, gen_ai_usage_cost_currency) (\n", "sum by (environment, gen_ai_usage_cost_currency) (\n"),
     "days without an end": ("and on (day) count_values", "or on (day) count_values"),
