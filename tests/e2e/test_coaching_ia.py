@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 import socket
 import subprocess
 import uuid
@@ -227,6 +228,17 @@ def test_the_histogram_of_costs_leads_to_the_trace_of_a_dear_call(played: Played
         if tag["key"] == AMOUNT
     ]
     assert amounts == [float(dear["value"])]
+
+
+def test_commands_of_the_page_find_the_traces(played: Played) -> None:
+    page = (Path(__file__).parents[2] / "docs" / "llm.md").read_text(encoding="utf-8")
+    commands = re.findall(r"^\$ (curl .*)$", page, re.MULTILINE)
+    assert len(commands) == 2
+    for written in commands:
+        command = written.replace("http://127.0.0.1:16686", played.addresses.jaeger)
+        command = command.replace("http://127.0.0.1:9090", played.addresses.prometheus)
+        ended = subprocess.run(command, shell=True, capture_output=True, text=True, check=True)
+        assert json.loads(ended.stdout)["data"], command
 
 
 def test_one_trace_goes_from_the_site_over_the_documents_to_the_model(played: Played) -> None:

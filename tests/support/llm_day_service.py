@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import json
 import os
 import threading
@@ -123,6 +124,9 @@ def _content(call: Call) -> str:
         return _google().models.generate_content(model=call.model, contents=call.text).text or ""
     stream: Any = _google().models.generate_content_stream(model=call.model, contents=call.text)
     return _read((chunk.text for chunk in stream), stream.close, left=call.kind == "content_left")
+
+
+gc.freeze()  # as services do that are loaded before they fork: else each worker's end looks at all of it once more
 
 
 def application(environ: dict[str, Any], start_response: Callable[..., Any]) -> list[bytes]:
