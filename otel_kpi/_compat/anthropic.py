@@ -105,7 +105,7 @@ def let_go_of_streams() -> None:
 
     Upstream leaves it there until the stream has ended: what the caller does meanwhile becomes part of it, and a second
     stream that is opened before the first has ended has neither a span nor a price. Its own packages for OpenAI and
-    Google do what this does.
+    Google do what this does. open-telemetry/opentelemetry-python-genai#491
     """
     from opentelemetry.instrumentation.genai.anthropic import patch, wrappers
 

@@ -162,6 +162,7 @@ def leave_events_to_the_user() -> None:
     """Have upstream not switch the events of every package on: it writes the variable of the process when it begins.
 
     Its own `instrument` reads the variable through util-genai, like everybody's.
+    open-telemetry/opentelemetry-python-genai#619
     """
     from opentelemetry.instrumentation.google_genai import instrumentor as upstream
 

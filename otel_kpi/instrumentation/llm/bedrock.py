@@ -1,6 +1,7 @@
 """Amazon Bedrock through boto3: what upstream's instrumentor leaves out or gets wrong.
 
 - Bedrock's `inputTokens` are those that came neither from a cache nor went into one; the conventions count all.
+  open-telemetry/semantic-conventions#3163
 - It reads nothing of the two classes of cache writes, of tiers, of latency that is optimized, of usage in streams that
   break off, of most caches in streams of InvokeModel, of the model that a router chose.
 - botocore's attempts that are made again are not counted.

@@ -1,7 +1,7 @@
 """Google's Gen AI SDK, on the Gemini API and on Vertex AI: what upstream's instrumentor leaves out or gets wrong.
 
 - It reads the usage of the answer that the method returns. Where the SDK calls functions for the model, or continues
-  what was cut off, that is the last of several, and each was billed.
+  what was cut off, that is the last of several, and each was billed. open-telemetry/opentelemetry-python-contrib#4015
 - What tools sent back is input too. Searches are billed apart. Video and documents have a modality.
 - While a model thinks, the chunks of a stream have no answer to count: thoughts were added up with each of them.
 - Embeddings on Vertex AI say their tokens for each text.

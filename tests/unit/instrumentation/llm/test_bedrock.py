@@ -196,6 +196,49 @@ def test_usage_may_be_in_the_headers_alone(told: Told, provider: ScriptedProvide
     assert told.attributes()["gen_ai.usage.input_tokens"] == 300
 
 
+@pytest.mark.parametrize(
+    ("model", "chunks", "tokens"),
+    [
+        (
+            "amazon.nova-lite-v1:0",
+            [
+                {"contentBlockDelta": {"delta": {"text": "Tulips."}}},
+                {
+                    "metadata": {
+                        "usage": {"inputTokens": 4, "outputTokens": 5, "cacheReadInputTokenCount": 3}
+                    },
+                    "amazon-bedrock-invocationMetrics": {"inputTokenCount": 4, "outputTokenCount": 5},
+                },
+            ],
+            {"input": 4, "cache_read": 3, "output": 5},
+        ),
+        (
+            "meta.llama3-1-70b-instruct-v1:0",
+            [
+                {"generation": "Tul", "prompt_token_count": 4, "generation_token_count": 1},
+                {"generation": "ips.", "prompt_token_count": None, "generation_token_count": 2},
+            ],
+            {"input": 4, "output": 2},
+        ),
+        (
+            "mistral.mistral-large-2402-v1:0",
+            [
+                {"outputs": [{"text": "Tulips."}]},
+                {"amazon-bedrock-invocationMetrics": {"inputTokenCount": 4, "outputTokenCount": 5}},
+            ],
+            {"input": 4, "output": 5},
+        ),
+    ],
+)
+def test_each_maker_has_a_stream_of_its_own(  # noqa: PLR0913, PLR0917 - a table's row
+    told: Told, provider: ScriptedProvider, client: Any, model: str, chunks: Any, tokens: Any
+) -> None:
+    provider.next(Answer(body=chunks, usage=None))
+    with closing(client.invoke_model_with_response_stream(modelId=model, body="{}")["body"]) as body:
+        assert len(list(body)) == len(chunks)
+    assert told.tokens() == tokens
+
+
 def test_embeddings(told: Told, provider: ScriptedProvider, client: Any) -> None:
     provider.next(Answer(usage={"inputTextTokenCount": 9}))
     model = "amazon.titan-embed-text-v2:0"
