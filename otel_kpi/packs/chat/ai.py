@@ -37,7 +37,7 @@ def track_ai_request(  # noqa: PLR0913 - S2's five, in its order
     ``<prefix>_ai_tokens_total{model,type}``, as they do for a library that is instrumented.
     """
     # With the pack of language models come its instruments, which a service without any does not have.
-    from otel_kpi.packs.llm import attribution, calls
+    from otel_kpi.packs.llm import attribution, calls, guard
 
     try:
         failure = None if success else error_type or "_OTHER"
@@ -54,5 +54,6 @@ def track_ai_request(  # noqa: PLR0913 - S2's five, in its order
             error=failure,
             answered=failure is None,
             seconds=duration,
+            guards=guard.current(),
         )
     )

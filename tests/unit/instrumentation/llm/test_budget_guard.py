@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import time
+from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -12,7 +14,7 @@ from support.llm import Answer
 from support.llm.provider import ScriptedProvider
 from support.measured import measured
 
-from otel_kpi import llm
+from otel_kpi import chat, llm
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -78,7 +80,10 @@ def test_calls_by_hand_count_and_are_refused_too(captured: Captured) -> None:
     with measured(), llm.budget("1 USD", on_exceeded="raise") as work:
         with llm.call("openai", "gpt-4o-mini") as call:
             call.charged("0.60", "USD")
+        chat.track_ai_request("gpt-4o-mini", time.time(), True, 30, 12)
         llm.cost("0.40", "USD", "search")
         with pytest.raises(llm.BudgetExceeded), llm.call("openai", "gpt-4o-mini"):
             pytest.fail("the call is made")
-    assert (str(work.spent), calls_of(captured)) == ("1.00", 1)
+    assert (work.used, calls_of(captured)) == (42, 1)
+    # What the chat's words are priced at is in it, too.
+    assert 1 < work.spent < Decimal("1.01")

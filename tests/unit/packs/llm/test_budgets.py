@@ -6,6 +6,8 @@ import asyncio
 import calendar
 import logging
 import pickle
+import subprocess
+import sys
 import threading
 import timeit
 from decimal import Decimal
@@ -354,6 +356,34 @@ def test_nothing_that_is_spent_raises(declared: Callable[..., None]) -> None:
     ):  # fmt: skip
         budgets.spent(amount, currency, tenant)  # type: ignore[arg-type]  # what a caller may not give
     budgets.declare(None)  # type: ignore[arg-type]  # the same
+
+
+FORKED = """
+import os
+from decimal import Decimal
+from otel_kpi.packs.llm import budgets
+
+budgets.declare("day=10 USD")
+budgets.spent(Decimal(7), "USD", None)
+held = budgets._process.budgets()
+held._lock.acquire()  # as another thread may hold it when the process forks
+pid = os.fork()
+if pid == 0:
+    budgets.spent(Decimal(2), "USD", None)
+    [tally] = budgets._process.budgets().tallies()
+    os._exit(int(tally.spent))
+held._lock.release()
+_, status = os.waitpid(pid, 0)
+[tally] = held.tallies()
+print(os.waitstatus_to_exitcode(status), tally.spent)
+"""
+
+
+def test_a_forked_child_has_spent_nothing_and_waits_for_nobody() -> None:
+    ended = subprocess.run(
+        [sys.executable, "-c", FORKED], capture_output=True, text=True, check=True, timeout=30
+    )
+    assert (ended.stdout, ended.stderr) == ("2 7\n", "")
 
 
 # --- the guard
