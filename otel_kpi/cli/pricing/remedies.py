@@ -16,6 +16,7 @@ REMEDIES: Final = MappingProxyType(
         "no_model": "neither the call nor the answer names a model",
         "inconsistent_usage": "the provider's report contradicts itself: kpi_llm_usage_faults_total says how",
         "incomplete_usage": "parts were reported without their whole",
+        "failed": "a fault of otel-kpi: the log of the application has it once",
         "no_table": "the table of prices could not be read when the call ended: see the log of the application",
     }
 )

@@ -10,7 +10,7 @@ import logging
 import os
 from typing import TYPE_CHECKING, Any, Final, cast
 
-from otel_kpi.packs.llm.prices.amounts import Line, Pending, Price, Unpriced
+from otel_kpi.packs.llm.prices.amounts import FAILED, Line, Pending, Price, Unpriced
 from otel_kpi.packs.llm.prices.book import CURRENT, Prices
 from otel_kpi.packs.llm.prices.exchange import Exchange, currency_of
 from otel_kpi.packs.llm.prices.exchange import read as read_exchange
@@ -64,7 +64,7 @@ def price(  # noqa: PLR0913 - what is known of a call
         return prices.price(provider, endpoint, model, usage, tier, processing, at, seconds)
     except Exception as error:
         _failed(error)
-        return Unpriced("failed")
+        return Unpriced(FAILED)
 
 
 def prepare() -> None:

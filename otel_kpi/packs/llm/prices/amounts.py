@@ -22,6 +22,7 @@ NO_RATE: Final = "no_rate"
 NO_TABLE: Final = "no_table"
 INCONSISTENT_USAGE: Final = "inconsistent_usage"
 INCOMPLETE_USAGE: Final = "incomplete_usage"
+FAILED: Final = "failed"
 
 
 class Line(NamedTuple):
@@ -104,7 +105,7 @@ class Unpriced:
 
     Attributes:
         reason: One word: `unknown_provider`, `unknown_model`, `unknown_tier`, `unknown_processing`, `no_model`,
-            `no_usage`, `no_rate`, `no_table`, `inconsistent_usage`, `incomplete_usage`.
+            `no_usage`, `no_rate`, `no_table`, `inconsistent_usage`, `incomplete_usage`, `failed`.
     """
 
     reason: str

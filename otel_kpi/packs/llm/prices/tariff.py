@@ -108,7 +108,7 @@ class Tariff:
             for unit in counted
         )
         self._plain = tuple(
-            (places.get(unit, -1), unit.key, _for_one(rate, unit.per), rate, unit.per)
+            (places.get(unit, -1), unit.key, *_for_one(rate, unit.per), rate, unit.per)
             for unit, rate in self.rates.items()
         )
         self.covered = (
@@ -126,15 +126,20 @@ class Tariff:
         """
         left = self._left(counts)
         total = _NOTHING
-        for place, _, one, rate, per in self._plain:
+        for place, _, one, steps, rate, per in self._plain:
             count = left[place]
             if not count:
                 continue
             if one is None or type(count) is not int:
                 at = rate.at(self._sent(counts)) if rate.steps else rate.base
                 total = _add(total, _divide(_multiply(at, _decimal(count)), per))
-            else:
-                total = _add(total, _multiply(one, count))
+                continue
+            if steps:
+                sent = self._sent(counts)
+                for threshold, dearer in steps:
+                    if sent > threshold:
+                        one = dearer  # noqa: PLW2901 - the price of one, of this prompt
+            total = _add(total, _multiply(one, count))
         if self.per_call is not None:
             total = _add(total, self.per_call)
         if self.per_second is not None:
@@ -145,7 +150,7 @@ class Tariff:
         """The amount line by line; units of which there are none are left out."""
         left = self._left(counts)
         lines: list[Line] = []
-        for place, key, _, rate, per in self._plain:
+        for place, key, _, _, rate, per in self._plain:
             if count := left[place]:
                 at = rate.at(self._sent(counts)) if rate.steps else rate.base
                 number = _decimal(count)
@@ -221,9 +226,11 @@ class Tariff:
         return {**counts, **{key: max(said, least) for key, least in self.least.items()}}
 
 
-def _for_one(rate: Rate, per: int) -> Decimal | None:
-    """The price of one, where that is the same for all prompts and dividing by `per` only moves the point."""
-    return None if rate.steps or str(per).strip("0") != "1" else _divide(rate.base, per)
+def _for_one(rate: Rate, per: int) -> tuple[Decimal | None, tuple[tuple[int, Decimal], ...]]:
+    """The price of one, and of one in long prompts, where dividing by `per` only moves the point."""
+    if str(per).strip("0") != "1":
+        return None, ()
+    return _divide(rate.base, per), tuple((threshold, _divide(step, per)) for threshold, step in rate.steps)
 
 
 def _decimal(count: Any) -> Decimal:
