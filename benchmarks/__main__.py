@@ -5,7 +5,19 @@ from __future__ import annotations
 import importlib
 import sys
 
-NAMES = ("startup", "span", "log", "encode", "measurement", "helpers", "llm", "redaction", "endpoints", "storefront")
+NAMES = (
+    "startup",
+    "span",
+    "log",
+    "encode",
+    "measurement",
+    "helpers",
+    "prices",
+    "llm",
+    "redaction",
+    "endpoints",
+    "storefront",
+)
 
 
 def main() -> None:
