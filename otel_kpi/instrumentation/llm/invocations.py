@@ -83,6 +83,9 @@ def _end(invocation: Any, error: Any, *, embedding: bool) -> None:
     counts = _counts(invocation, data, seen)
     provider, named = who_serves(data.server_address, data.server_port, data.provider_name)
     _put_right(invocation, data, provider)
+    if shared is not None:
+        # Upstream takes it from there once more.
+        shared.metric_attributes.pop(_FINGERPRINT, None)
     failure = _type_of(error)
     call = calls.Call(
         operation="embeddings" if embedding else data.operation_name or "chat",

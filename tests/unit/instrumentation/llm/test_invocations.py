@@ -57,10 +57,10 @@ def _attributes(captured: Captured) -> dict[str, Any]:
 def test_for_whom_and_for_what_is_on_the_span_the_money_and_the_time(
     captured: Captured, seen: Measured, client: OpenAI
 ) -> None:
-    with llm.context(tenant="acme", user="u-17"), llm.context(feature="summary"):
+    with llm.context(tenant="orchard", user="u-17"), llm.context(feature="summary"):
         client.chat.completions.create(**_ASK)
     attributes = _attributes(captured)
-    assert attributes["kpi.tenant"] == "acme"
+    assert attributes["kpi.tenant"] == "orchard"
     assert attributes["kpi.feature"] == "summary"
     assert len(attributes["user.hash"]) == 16
     assert "u-17" not in str(attributes)
@@ -68,12 +68,12 @@ def test_for_whom_and_for_what_is_on_the_span_the_money_and_the_time(
         assert seen.points(series)
         for labels in seen.labels(series):
             named = dict(labels)
-            assert (named["kpi_tenant"], named["kpi_feature"]) == ("acme", "summary")
+            assert (named["kpi_tenant"], named["kpi_feature"]) == ("orchard", "summary")
             assert not any(label.startswith("user") for label in named)
     mine = [
         point
         for point in captured.points("gen_ai.client.operation.duration")
-        if point.attributes.get("kpi.tenant") == "acme"
+        if point.attributes.get("kpi.tenant") == "orchard"
     ]
     assert len(mine) == 1
 

@@ -244,7 +244,7 @@ def test_an_answer_from_the_background_is_paid_once_by_who_asked(
 ) -> None:
     made = Answer(usage=RESPONSES_USAGE)
     scripted.next(Answer(usage=None, finish="queued"), Answer(usage=None, finish="in_progress"), made, made)
-    with llm.context(tenant="acme"):
+    with llm.context(tenant="later"):
         begun = openai_client.responses.create(**ASK_RESPONSES, background=True)
     assert begun.status == "queued"
     assert openai_client.responses.retrieve(begun.id).status == "in_progress"
@@ -254,7 +254,7 @@ def test_an_answer_from_the_background_is_paid_once_by_who_asked(
             drained(openai_client.responses.retrieve(begun.id, stream=True))
         else:
             assert openai_client.responses.retrieve(begun.id).usage
-    assert followed.counted("kpi_llm_tokens_total", "kpi_tenant") == {"acme": 150}
+    assert followed.counted("kpi_llm_tokens_total", "kpi_tenant") == {"later": 150}
     assert not followed.series.points("kpi_llm_unpriced_total")
     asked, early, paid, again = (span.attributes or {} for span in followed.spans())
     assert paid["gen_ai.operation.name"] == "fetch_response"
