@@ -36,16 +36,16 @@ class System:
         environment: Value of `deployment.environment.name`.
         port: The chat's; the provider of models has the next one.
         data: Folder of the database and of the logs.
-        provider_keys: Each shop's key at the provider.
         extra: Variables for every process, for example the Collector's address or `CHATBOT_REDIS_URL`.
+        provider_keys: Each shop's key at the provider.
     """
 
     workers: int = 1
     environment: str = "demo"
     port: int = 8101
     data: Path = Path("chatbot-data")
-    provider_keys: str = field(default_factory=_keys)
     extra: dict[str, str] = field(default_factory=dict[str, str])
+    provider_keys: str = field(default_factory=_keys)
 
     @property
     def url(self) -> str:

@@ -19,6 +19,7 @@ from innatural_chatbot import services
 from innatural_chatbot.__main__ import agree
 from innatural_chatbot.audit import found
 from innatural_chatbot.services import SERVICE, System
+from innatural_chatbot.shops import SHOPS
 from innatural_chatbot.traffic import driver, script
 from innatural_chatbot.traffic.plan import PREFIX, Plan
 from support.servers import redis
@@ -120,6 +121,9 @@ def _play(system: System, prometheus: str, kill: int = 0) -> Played:
                 lambda: found.differences(plan, found.in_text(system.url, plan.series)), within=15
             ),
             "summary": agree(lambda: _summary_differences(summary_of, system.url), within=5),
+            "the bill": agree(
+                lambda: found.bill_differences(system.provider_url, prometheus, system.environment), within=15
+            ),
         }
         text = httpx.get(f"{system.url}/metrics", timeout=30, trust_env=False).text
     return Played(system, prometheus, plan, wrong, text, differences)
@@ -196,6 +200,13 @@ def test_metrics_has_the_totals_of_the_script(talked: Played) -> None:
 
 def test_the_summary_has_the_totals_of_the_script(talked: Played) -> None:
     assert talked.differences["summary"] == []
+
+
+def test_what_each_shop_cost_by_model_is_what_the_provider_billed(talked: Played) -> None:
+    assert talked.differences["the bill"] == []
+    query = f'sum by (kpi_tenant, gen_ai_request_model) (kpi_llm_cost_total{{environment="{talked.system.environment}"}})'
+    shops = {(each["kpi_tenant"], each["gen_ai_request_model"]) for each in _query(talked.prometheus, query)}
+    assert shops == {(shop.name, shop.model) for shop in SHOPS.values()}
 
 
 def _series_name(instrument: Instrument) -> str:
