@@ -1416,6 +1416,9 @@ def test_streams_of_util_genai_and_of_openai_say_how_they_end() -> None:
     ours = importlib.import_module("otel_kpi.instrumentation.llm.streams")
     assert endings.follow_stream_endings(ours._ended) is True
     assert endings.chunks_of(SimpleNamespace()) == 0
+    called: list[int] = []
+    endings.outside_of_a_collection(called.append, 1)
+    assert called == [1]
     helpers.end_openai_helpers(list[Exception]().append)
     helpers.end_raw_responses(ours.left)
     chat = importlib.import_module("openai.lib.streaming.chat")
