@@ -373,10 +373,15 @@ def _again(wrapped: Any, _module: Any, args: Any, kwargs: Any) -> Any:
 
 def _default(name: str) -> Any:
     """Give the function that LiteLLM calls again where it is not told which."""
-    from litellm import main
-    from litellm.responses import dispatch
+    if name == "completion_with_retries":
+        from litellm import main
 
-    return main.completion if name == "completion_with_retries" else dispatch.responses
+        return main.completion
+    try:
+        from litellm.responses.dispatch import responses
+    except ImportError:  # it came after 1.80
+        from litellm.responses.main import responses
+    return responses
 
 
 async def _again_async(wrapped: Any, _module: Any, args: Any, kwargs: Any) -> Any:
