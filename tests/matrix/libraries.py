@@ -147,6 +147,7 @@ LIBRARIES = (
     _model("cohere"),
     _model("ollama"),
     _model("litellm", *_OVER_OPENAI),
+    Library(("mcp",), (f"{UNIT}/llm/test_mcp.py",), beside=(_GENAI, *_OVER_OPENAI, "uvicorn"), resolved=True),
     _model("langchain", "langchain", "langchain-openai", *_OVER_OPENAI, package="genai-langchain"),
     _model("llama_index", "llama-index-llms-openai", *_OVER_OPENAI, package="genai-llama-index"),
     _model("openai_agents", *_OVER_OPENAI, package="genai-openai-agents"),
