@@ -17,12 +17,11 @@ from typing import TYPE_CHECKING, Any, cast
 
 from otel_kpi.redaction.contents import shortened
 from otel_kpi.redaction.names import Kind, kind_of
+from otel_kpi.redaction.said import REDACTED, WORDS, Said, is_message
 
 if TYPE_CHECKING:
     from otel_kpi.redaction.policy import Policy
     from otel_kpi.redaction.ruleset import Ruleset
-
-REDACTED = "[redacted]"
 
 MEMORY_SIZE = 4096
 TEXT_SIZE = 256
@@ -38,20 +37,8 @@ _GZIP = b"\x1f\x8b"
 # In names that programs write themselves there is none of these; in a name that was made of data there may be a secret.
 _STRANGE = re.compile(r"[=:@ ?\"'/]|\w{20}|\d{4}")
 
-# What may stay of the body of a GenAI event: its shape, not what was said.
-_FRAME = frozenset(
-    {"role", "finish_reason", "index", "id", "type", "name", "message", "tool_calls", "function"}
-)
-_ROLES = frozenset({"user", "system", "assistant", "developer", "tool", "function", "model", "human", "ai"})
-_LONGEST_ROLE = 16
-_CONTENT_EVENTS = ("gen_ai.", "llm.content.")
-_CONTENT_WORDS = frozenset((
-    "content", "contents", "message", "messages", "tool_calls", "arguments", "prompt", "completion", "text", "parts",
-    "result", "input", "output", "body", "instructions", "system_instructions",
-))  # fmt: skip
 
-
-class Redactor:
+class Redactor(Said):
     """What one policy lets out. Never raises: what cannot be looked at does not leave.
 
     Args:
@@ -333,10 +320,10 @@ class Redactor:
         changed: dict[Any, Any] = {}
         clean = True
         named = self._names_value(mapping)
-        said = not self.policy.content and _is_message(mapping)
+        said = not self.policy.content and is_message(mapping)
         for name, value in mapping.items():
             key = name if isinstance(name, str) else str(name)
-            is_hidden = (named and key.lower() == "value") or (said and key in _CONTENT_WORDS)
+            is_hidden = (named and key.lower() == "value") or (said and key in WORDS)
             kept = _secret(value) if is_hidden else self._value(key, value, depth, budget)
             shown = name
             # A secret may be the name itself: `{"bob@example.com": 3}`.
@@ -384,88 +371,6 @@ class Redactor:
         if text.startswith("-"):
             return "=" not in text and self.is_secret_name(text)
         return size == 2 and len(text) <= 64 and self.is_secret_name(text)  # noqa: PLR2004 - a pair
-
-    # --- GenAI events
-
-    def event_attributes(self, name: str, attributes: Mapping[str, Any]) -> Mapping[str, Any]:
-        """The attributes of an event, without content where the event's name says that it carries a message."""
-        kept = self.attributes(attributes)
-        if not self.policy.content and "exception.type" in kept:
-            kept = self._without_quotes(kept)
-        if not self.is_content_event(name):
-            return kept
-        try:
-            said = [key for key in kept if key.rpartition(".")[2] in _CONTENT_WORDS]
-            return {key: value for key, value in kept.items() if key not in said} if said else kept
-        except Exception:
-            return {}
-
-    def quoted(self, kind: Any, text: str) -> str:
-        """What an exception of this qualified name may say: a provider's may quote the prompt that it refused."""
-        if self.policy.content or not isinstance(kind, str) or "." not in kind:
-            return text
-        from otel_kpi.redaction.quotes import is_quoting, withheld
-
-        return withheld(text) if is_quoting(kind) else text
-
-    def unquoted(self, text: str) -> str:
-        """The text without what was said to a model or by one, and with all else in it."""
-        if self.policy.content:
-            return text
-        from otel_kpi.redaction import quotes
-
-        try:
-            for rule in quotes.due(text):
-                text = rule.replace(text)
-        except Exception:
-            return REDACTED
-        return text
-
-    def is_told_by(self, logger: str) -> bool:
-        """Whether what this logger says in detail is content that stays here: whole requests and answers."""
-        if self.policy.content:
-            return False
-        from otel_kpi.redaction.quotes import is_from
-
-        return is_from(logger)
-
-    def _without_quotes(self, attributes: Mapping[str, Any]) -> Mapping[str, Any]:
-        try:
-            message = attributes.get("exception.message")
-            kept = (
-                self.quoted(attributes.get("exception.type"), message)
-                if isinstance(message, str)
-                else message
-            )
-        except Exception:
-            return {}
-        return attributes if kept is message else {**attributes, "exception.message": kept}
-
-    def is_content_event(self, name: str | None) -> bool:
-        """Whether an event or log record of this name is a message of a conversation that stays here."""
-        return not self.policy.content and isinstance(name, str) and name.startswith(_CONTENT_EVENTS)
-
-    def frame(self, body: Any, depth: int = 0) -> Any:
-        """The shape of a message, without what was said."""
-        if depth >= _DEPTH:
-            return None
-        if isinstance(body, Mapping):
-            return {
-                name: self.frame(value, depth + 1)
-                for name, value in cast("Mapping[str, Any]", body).items()
-                if name in _FRAME
-            }
-        if isinstance(body, list | tuple):
-            return [self.frame(value, depth + 1) for value in cast("Sequence[Any]", body)]
-        if depth == 0:
-            return None
-        return body if isinstance(body, bool | int) else self.value("", body)
-
-
-def _is_message(mapping: Mapping[Any, Any]) -> bool:
-    """Whether it is what somebody said to a model, or a model to somebody; Sentry writes texts with their quotes."""
-    role = mapping.get("role")
-    return isinstance(role, str) and len(role) <= _LONGEST_ROLE and role.strip("'\"").lower() in _ROLES
 
 
 def _copy(attributes: Mapping[str, Any]) -> dict[str, Any]:
