@@ -82,7 +82,7 @@ def demo(system: System, talk: list[script.Session]) -> int:
             print(f"Prometheus and {name:20} {'agree' if not wrong else f'{len(wrong)} differ'}")
             lines += wrong
     for (tenant, model, currency), amount in sorted(expected[audit.COST].items()):
-        print(f"  {tenant:8} {model:24} {amount:>12f} {currency}")
+        print(f"  {tenant:8} {model:24} {amount:.9f} {currency}")
     untold = sum(Decimal(line["untold"]) for line in bill)
     print(f"billed for streams that were left, which no client is told: {untold:f} USD")
     print(f"more: otel-kpi cost --since 1h --by model,tenant --environment {system.environment}")
