@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 CREATED: Final = 1_790_000_000
 _PATH: Final = re.compile(
-    r"/(chat/completions|completions|embeddings|responses(?:/[^/]+(?:/cancel)?)?|models)$"
+    r"/(chat/completions|completions|embeddings|responses(?:/[^/]+(?:/cancel)?)?|models|files/[^/]+/content)$"
 )
 _DEPLOYMENT: Final = re.compile(r"/deployments/([^/]+)/")
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from typing import TYPE_CHECKING, Any
 
 import openai
@@ -294,6 +295,25 @@ def test_searches_of_the_web_are_counted_and_paid(
     assert isinstance(searched, float)
     # The data have 10 dollars for a thousand; two were searches.
     assert searched - plain == pytest.approx(0.02)
+
+
+def test_what_a_batch_made_is_paid_at_its_rate_by_hand(
+    followed: Followed, scripted: ScriptedProvider, openai_client: OpenAI
+) -> None:
+    usage = {"prompt_tokens": 1_000_000, "completion_tokens": 0, "total_tokens": 1_000_000}
+    scripted.next(Answer(usage=usage))
+    chat(openai_client)
+    answer = {"model": "gpt-4o-mini", "usage": usage}
+    scripted.next(Answer(body=json.dumps({"custom_id": "1", "response": {"body": answer}}).encode()))
+    for line in openai_client.files.content("file-1").text.splitlines():
+        body = json.loads(line)["response"]["body"]
+        sent, made = body["usage"]["prompt_tokens"], body["usage"]["completion_tokens"]
+        with llm.call("openai", body["model"], processing="batch") as call:
+            call.usage(sent, made)
+    standard, batch = (
+        float(str((span.attributes or {})["gen_ai.usage.cost.amount"])) for span in followed.spans()
+    )
+    assert batch == pytest.approx(standard / 2)
 
 
 @pytest.mark.parametrize("answered", ["flex", None])
