@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 UNPRICED_REASON: Final = "kpi.llm.unpriced.reason"
 USAGE_FAULT: Final = "kpi.llm.usage.fault"
 PRICE_VERSION: Final = "kpi.llm.price.version"
+PRICE_EXCHANGE: Final = "kpi.llm.price.exchange"
 _TAKES_THE_NAMESPACE: Final = "gen_ai.usage.cost"
 
 
@@ -141,9 +142,11 @@ def _count_latest(call: Call, usage: Usage) -> None:
 def _charge(call: Call, usage: Usage, attributes: Attributes) -> tuple[Decimal, str] | None:
     """Record what a call cost, and give it; None where nobody knows."""
     if call.charged is not None:
-        amount, currency = call.charged
+        amount, currency, exchange = prices.convert(*call.charged, at=call.began)
+        if exchange is not None:
+            attributes[PRICE_EXCHANGE] = str(exchange)
         _spend(call, amount, currency, "provider", attributes)
-        return call.charged
+        return amount, currency
     if not usage.counts and call.error is not None and not call.answered:
         return None
     price = prices.price(
@@ -220,6 +223,8 @@ def _spend(  # noqa: PLR0913, PLR0917 - a price and where it is written
     attributes.update(cost_attributes(nearest, currency, source))
     if price is not None:
         attributes[PRICE_VERSION] = price.version
+        if price.exchange is not None:
+            attributes[PRICE_EXCHANGE] = str(price.exchange)
 
 
 def cost_attributes(amount: float, currency: str, source: str) -> Attributes:

@@ -589,6 +589,12 @@ CALL_SPAN: Final = Span(
             required=False,
         ),
         Attribute(
+            name="kpi.llm.price.exchange",
+            brief="With which of your rates the amount was converted, and since when that is.",
+            examples=("1 USD = 0.92 EUR since 2026-11-01",),
+            required=False,
+        ),
+        Attribute(
             name="kpi.llm.unpriced.reason",
             brief="Why there is no amount.",
             examples=("unknown_model", "no_usage"),

@@ -17,10 +17,22 @@ from otel_kpi.packs.llm.prices.exchange import read as read_exchange
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
+    from decimal import Decimal
 
     from otel_kpi.packs.llm.usage import Usage
 
-__all__ = ["Exchange", "Line", "Pending", "Price", "Unpriced", "current", "prepare", "price", "use"]
+__all__ = [
+    "Exchange",
+    "Line",
+    "Pending",
+    "Price",
+    "Unpriced",
+    "convert",
+    "current",
+    "prepare",
+    "price",
+    "use",
+]
 
 _logger = logging.getLogger("otel_kpi.packs.llm.prices")
 
@@ -65,6 +77,26 @@ def price(  # noqa: PLR0913 - what is known of a call
     except Exception as error:
         _failed(error)
         return Unpriced(FAILED)
+
+
+def convert(
+    amount: Decimal, currency: str, *, at: float | None = None
+) -> tuple[Decimal, str, Exchange | None]:
+    """An amount that somebody else worked out, in the currency of costs. Never raises.
+
+    Args:
+        amount: What was charged.
+        currency: In which currency.
+        at: When, in seconds since 1970; now, if it is not said.
+
+    Returns:
+        The amount, its currency, and with what it was converted; where there is no rate they are what they were.
+    """
+    try:
+        return current().convert(amount, currency.upper(), at)
+    except Exception as error:
+        _failed(error)
+        return amount, currency, None
 
 
 def prepare() -> None:

@@ -21,12 +21,14 @@ from otel_kpi.packs.llm.prices.amounts import (
     Price,
     Unpriced,
 )
+from otel_kpi.packs.llm.prices.exchange import in_force
 from otel_kpi.packs.llm.prices.resolution import Book, Kind, Resolved, resolve
 from otel_kpi.packs.llm.prices.table import load
 from otel_kpi.packs.llm.prices.tariff import ARITHMETIC, Unbillable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
+    from decimal import Decimal
 
     from otel_kpi.packs.llm.prices.exchange import Exchange
     from otel_kpi.packs.llm.usage import Usage
@@ -101,6 +103,17 @@ class Prices:
                 self._known = {}
             self._known[key] = resolved
         return _bill(resolved, usage, seconds)
+
+    def convert(
+        self, amount: Decimal, currency: str, at: float | None
+    ) -> tuple[Decimal, str, Exchange | None]:
+        """Convert an amount; see `otel_kpi.packs.llm.prices.convert`."""
+        if self._currency is None or self._currency == currency:
+            return amount, currency, None
+        exchange = in_force(self._exchanges, currency, self._currency, time.time() if at is None else at)
+        if exchange is None:
+            return amount, currency, None
+        return _multiply(amount, exchange.rate), exchange.currency, exchange
 
     def explain(self, kind: Kind, at: float) -> Resolved | None:
         """How the rates of a kind of call are found; None where there is no table."""

@@ -18,7 +18,6 @@ from otel_kpi.packs.llm.prices.amounts import (
     UNKNOWN_TIER,
 )
 from otel_kpi.packs.llm.prices.exchange import DAY, in_force, seconds_of
-from otel_kpi.packs.llm.prices.rules import choose
 from otel_kpi.packs.llm.prices.tariff import Rate, Tariff
 
 if TYPE_CHECKING:
@@ -159,6 +158,8 @@ class _Resolution:
         rules = self._book.rules
         if not rules:
             return None
+        from otel_kpi.packs.llm.prices.rules import choose  # most have no file, and its import takes 2 ms
+
         word = provider.id if provider is not None else None
         if word is None and self._kind.provider is not None:
             said = providers.canonical(self._book.table, self._kind.provider)

@@ -11,11 +11,14 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from otel_kpi.packs.llm import prices
+from otel_kpi.packs.llm.calls import Call, ended
 from otel_kpi.packs.llm.prices import Price, Unpriced
 from otel_kpi.packs.llm.usage import Usage
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from support.measured import Measured
 
 NOW = datetime(2026, 11, 21, 12, tzinfo=UTC).timestamp()
 USAGE = Usage({"input_tokens": 1_200, "cache_read_tokens": 1_000, "output_tokens": 300})
@@ -33,7 +36,8 @@ class Written:
             self.path = self.path.with_suffix(".json")
             text = json.dumps(text)
         self.path.write_text(text, encoding="utf-8")
-        prices.use(file=str(self.path), **{"currency": None, "rates": (), **more})
+        given: dict[str, Any] = {"currency": None, "rates": (), **more}
+        prices.use(file=str(self.path), **given)
         prices.current().book()
 
     def price(self, model: str | None = "llama-4", **more: Any) -> Price | Unpriced:
@@ -322,3 +326,29 @@ def test_settings_are_read_of_the_environment(written: Written, monkeypatch: pyt
     answer = written.price("m")
     assert isinstance(answer, Price)
     assert (answer.amount, answer.currency) == (1, "EUR")
+
+
+def test_a_span_says_with_what_its_amount_was_converted(written: Written, series: Measured) -> None:
+    written.use("", currency="EUR", rates=("USD:EUR=0.5@2026-11-01",))
+    call = Call(
+        endpoint="https://api.openai.com/v1",
+        provider="openai",
+        request_model="gpt-4o",
+        counts={"input_tokens": 1_000_000},
+        began=NOW,
+    )
+    attributes = ended(call)
+    assert attributes["gen_ai.usage.cost.amount"] == 1.25
+    assert attributes["gen_ai.usage.cost.currency"] == "EUR"
+    assert attributes["kpi.llm.price.exchange"] == "1 USD = 0.5 EUR since 2026-11-01"
+    call.charged = (Decimal("0.5"), "usd")
+    attributes = ended(call)
+    assert attributes["gen_ai.usage.cost.amount"] == 0.25
+    assert attributes["gen_ai.usage.cost.source"] == "provider"
+    assert attributes["kpi.llm.price.exchange"] == "1 USD = 0.5 EUR since 2026-11-01"
+    call.charged = (Decimal("0.5"), "CHF")
+    attributes = ended(call)
+    assert attributes["gen_ai.usage.cost.currency"] == "CHF"
+    assert "kpi.llm.price.exchange" not in attributes
+    amounts = {dict(labels)["gen_ai_usage_cost_currency"] for labels in series.points("kpi_llm_cost_total")}
+    assert amounts == {"EUR", "CHF"}
