@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import random
 import re
+import threading
 from collections import Counter, defaultdict
 from dataclasses import dataclass, field
 from decimal import Decimal
@@ -151,6 +152,12 @@ def _whose(kind: str, chance: random.Random) -> tuple[str, str]:
 
 # --- the provider's side
 
+_NEVER: Final = threading.Event()
+_HELD: Final = MappingProxyType(
+    {"left": READ + 1, "cancelled": 2, "message_left": READ + 3, "content_left": READ + 1}
+)
+"""Events of a stream that is left which are sent; on a busy machine all would have come before it is."""
+
 
 def rule(asked: Asked) -> Answer | None:
     """What the providers answer."""
@@ -168,7 +175,8 @@ def rule(asked: Asked) -> Answer | None:
         text=SAID,
         usage=_usage(call),
         break_after=READ if call.kind == "broken_off" else None,
-        delay=0.02 if call.kind == "cancelled" else 0.0,
+        hold=_NEVER if call.kind in _HELD else None,
+        hold_from=_HELD.get(call.kind, 0),
     )
 
 
