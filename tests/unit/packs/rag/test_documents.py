@@ -48,6 +48,7 @@ def test_id_and_score_of_a_document(document: Any, identity: str | None, score: 
     assert score_of(document) == score
 
 
+@pytest.mark.proof
 def test_documents_of_langchain_and_llama_index() -> None:
     documents = pytest.importorskip("langchain_core.documents")
     schema = pytest.importorskip("llama_index.core.schema")
