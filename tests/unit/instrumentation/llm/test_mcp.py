@@ -252,6 +252,7 @@ def test_over_http_both_sides_are_in_one_trace(followed: Followed, http_shop: st
     assert transports == {"tcp"}
 
 
+@pytest.mark.proof  # a process that imports the SDK
 def test_over_standard_input_and_output_the_trace_goes_on(followed: Followed) -> None:
     program = Path(__file__).parents[3] / "support" / "mcp_shop.py"
     parameters = StdioServerParameters(
