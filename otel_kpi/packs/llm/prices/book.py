@@ -1,7 +1,7 @@
 """What prices come from in this process: the table, the user's file, the currency; and what was resolved from it.
 
-The table is read at the first call. A price file in JSON is read then, too; one in YAML on a thread of its own, because
-PyYAML takes 20 ms to import and no call waits that long: calls that come before it is read are priced when it is.
+The table is read at the first call. A short price file in JSON is read then, too; one in YAML on a thread of its own,
+because PyYAML takes 20 ms to import and no call waits that long: calls that come before it is read are priced when it is.
 """
 
 from __future__ import annotations
@@ -40,6 +40,9 @@ _MOST: Final = 4_096
 
 _MOST_PENDING: Final = 10_000
 """Calls that wait for the price file; further ones have no price."""
+
+_QUICK: Final = 10_000
+"""Bytes of JSON that are read in the call that needs them."""
 
 _multiply: Final = ARITHMETIC.multiply
 
@@ -147,7 +150,7 @@ class Prices:
         with self._lock:
             if self._book is not None or self._reader is not None or self.broken:
                 return self._book
-            if self._file is not None and Path(self._file).suffix != ".json":
+            if self._file is not None and not _quick(Path(self._file)):
                 self._reader = threading.Thread(target=self._read, name="otel-kpi-prices", daemon=True)
                 self._reader.start()
                 return None
@@ -200,6 +203,14 @@ class Prices:
             )
         except Exception as error:
             _logger.warning("a call that waited for its price has none: %s", error)
+
+
+def _quick(path: Path) -> bool:
+    """Whether a price file is read in a millisecond or two."""
+    try:
+        return path.suffix == ".json" and path.stat().st_size <= _QUICK
+    except OSError:
+        return True  # what cannot be read is said at once
 
 
 def _bill(resolved: Resolved, usage: Usage, seconds: float | None) -> Price | Unpriced:

@@ -16,6 +16,7 @@ import pytest
 from support.children import free_port
 
 from otel_kpi.cli import main
+from otel_kpi.cli.generate import _table
 from otel_kpi.cli.pricing.remedies import REMEDIES
 from otel_kpi.packs.llm import prices
 from otel_kpi.packs.llm.prices import amounts
@@ -285,22 +286,30 @@ def test_generate_sees_a_stale_table_and_leaves_it_without_genai_prices(
     written = (REPOSITORY / TABLE).read_text(encoding="utf-8")
     table = tmp_path / "table.jsonl"
     table.write_text(written.replace('"0.2.3"', '"0.1.0"', 1), encoding="utf-8")
-    reference = str(tmp_path / "reference")
-    command = ["generate", "--output", reference, "--prices", str(table)]
-    assert main(command) == 0
+    assert _table(table, check=False) == 0
     assert header_of(table.read_text())["version"] == "0.2.3"
+    assert _table(table, check=True) == 0
     table.write_text(written.replace("gpt-4o", "gpt-4p", 1), encoding="utf-8")
     capsys.readouterr()
-    assert main([*command, "--check"]) == 1
+    assert _table(table, check=True) == 1
     assert f"{table} is not what genai-prices 0.2.3 says; run: otel-kpi generate" in capsys.readouterr().err
     newer = written.replace('"0.2.3"', '"9.0"', 1)
     table.write_text(newer, encoding="utf-8")
-    assert main(command) == 0
+    assert _table(table, check=False) == 0
     assert "genai-prices 0.2.3 is older than its data" in capsys.readouterr().err
     without_genai_prices(monkeypatch)
-    assert main([*command, "--check"]) == 0
+    assert _table(table, check=True) == 0
     assert "stays as it is: genai-prices is not installed" in capsys.readouterr().err
     assert table.read_text(encoding="utf-8") == newer
+
+
+def test_generate_writes_the_table_beside_the_reference(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    table = tmp_path / "table.jsonl"
+    command = ["generate", "--output", str(tmp_path / "reference"), "--prices", str(table)]
+    assert main([*command, "--check"]) == 1
+    assert f"{table} is not what genai-prices 0.2.3 says" in capsys.readouterr().err
 
 
 PAGE = (REPOSITORY / "docs/prices.md").read_text(encoding="utf-8")

@@ -120,7 +120,7 @@ NUMBERS = st.one_of(
 )
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(
     model=st.sampled_from(MODELS),
     counts=st.dictionaries(st.sampled_from(UNITS), NUMBERS, max_size=6),
@@ -146,7 +146,7 @@ PRICED = [
 ]
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(
     model=st.sampled_from(PRICED),
     base=st.dictionaries(

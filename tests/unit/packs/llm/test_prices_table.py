@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import decimal
+import json
 import os
 import threading
 import time
@@ -117,11 +118,12 @@ def test_arithmetic_is_not_that_of_the_application() -> None:
         assert answer.amount == Decimal("0.00475")
 
 
-def test_what_is_kept_is_bounded() -> None:
+def test_what_is_kept_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("otel_kpi.packs.llm.prices.book._MOST", 50)
     fresh = Prices()
-    for number in range(5_000):
+    for number in range(200):
         fresh.price("openai", None, f"model-{number}", USAGE, None, None, None, None)
-    assert len(fresh._known) <= 4_096
+    assert len(fresh._known) <= 50
 
 
 def test_strange_arguments_are_unpriced(caplog: pytest.LogCaptureFixture) -> None:
@@ -221,6 +223,22 @@ def test_a_forked_child_reads_the_file_itself(tmp_path: Path) -> None:
         held.release()
         waiting.join(0.05)
     assert status == [0]
+
+
+def test_a_long_file_is_read_by_nobody_who_waits(tmp_path: Path) -> None:
+    file = tmp_path / "prices.json"
+    rules = [{"model": f"m{number}", "currency": "EUR", "rates": {"call": number}} for number in range(2_000)]
+    file.write_text(json.dumps({"prices": rules}), encoding="utf-8")
+    fresh = Prices(str(file), folder=tmp_path)
+    start = time.thread_time()
+    answer = fresh.price("openai", None, "m1999", USAGE, None, None, None, None)
+    assert time.thread_time() - start < 0.015
+    assert isinstance(answer, Pending)
+    came = threading.Event()
+    answers: list[Price | Unpriced] = []
+    answer.then(lambda price: (answers.append(price), came.set()))
+    assert came.wait(20)
+    assert [each.amount for each in answers if isinstance(each, Price)] == [1999]
 
 
 def test_what_waits_is_bounded(tmp_path: Path) -> None:
