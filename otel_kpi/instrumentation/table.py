@@ -411,7 +411,7 @@ TABLE: Final = (
     _model_library("mistral", "mistralai.client", "mistralai", ">=3,<4"),
     _model_library("cohere", "cohere.base_client", "cohere", ">=5.16,<8"),
     _model_library("litellm", "litellm", "litellm", ">=1.80,<2"),
-    Row("mcp", "mcp.client.session", "otel_kpi.instrumentation.llm.mcp:Instrumentor", "mcp", ">=2.3,<3"),
+    Row("mcp", "mcp.client.session", "otel_kpi.instrumentation.llm.mcp:Instrumentor", "mcp", ">=2,<3"),
     _model_library("ollama", "ollama._client", "ollama", ">=0.4,<1"),
     Row("threading", "threading", "otel_kpi.instrumentation.runtime.threading:Instrumentor", when="now"),
     Row(
