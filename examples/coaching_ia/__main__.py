@@ -32,13 +32,17 @@ def main() -> int:
     )
     parser.add_argument("--data", type=Path, default=Path("coaching-data"), help="database and logs")
     parser.add_argument("--sessions", type=int, default=40, help="demo and plan: how many")
+    parser.add_argument("--clock", action="store_true", help="put the time before the instructions of a plan")
     given = parser.parse_args()
+    clock = {"COACHING_CLOCK": "1"} if given.clock else {}
     talk = script.sessions(given.sessions)
     if given.command == "plan":
         for key, count in sorted(script.plan(talk, given.workers).calls.items()):
             print(*key, count)
         return 0
-    system = System(given.workers, f"demo-{uuid.uuid4().hex[:6]}", given.port, given.data.resolve())
+    system = System(
+        given.workers, f"demo-{uuid.uuid4().hex[:6]}", given.port, given.data.resolve(), extra=clock
+    )
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # both end the services first
     return serve(system) if given.command == "serve" else demo(system, talk)
 
@@ -64,7 +68,7 @@ def demo(system: System, talk: list[script.Session]) -> int:
         httpx.get(f"{urls['prometheus']}/-/ready", trust_env=False).raise_for_status()
     except httpx.HTTPError as error:
         raise SystemExit(f"Prometheus does not answer ({error}): otel-kpi stack up") from None
-    system = replace(system, extra={"OTEL_EXPORTER_OTLP_ENDPOINT": urls["otlp_http"]})
+    system = replace(system, extra={**system.extra, "OTEL_EXPORTER_OTLP_ENDPOINT": urls["otlp_http"]})
     with services.running(system):
         lines = asyncio.run(driver.play(talk, system.url(), system.password))
         bill = audit.bill(system.provider_url)

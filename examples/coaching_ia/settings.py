@@ -17,6 +17,8 @@ class Settings:
         anthropic_url: Where Anthropic is.
         signing_key: Signs the tokens with which members come from the site to the API.
         provider_keys: Each club's key at the provider of models, and the house's.
+        clock: Whether the instructions of a plan begin with the time. It looks harmless; nothing of them is found in
+            the provider's cache any more.
     """
 
     data: Path
@@ -25,6 +27,7 @@ class Settings:
     anthropic_url: str
     signing_key: str
     provider_keys: Mapping[str, str]
+    clock: bool = False
 
 
 def load(variables: Mapping[str, str] = os.environ) -> Settings:
@@ -41,4 +44,5 @@ def load(variables: Mapping[str, str] = os.environ) -> Settings:
         anthropic_url=variables.get("COACHING_ANTHROPIC_URL", "https://api.anthropic.com"),
         signing_key=variables["COACHING_SIGNING_KEY"],
         provider_keys={club: key for club, _, key in pairs},
+        clock=bool(variables.get("COACHING_CLOCK")),
     )

@@ -2,6 +2,7 @@
 
 from collections.abc import Generator
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Request
@@ -52,7 +53,7 @@ async def plan(wanted: Goal, member: Asking, request: Request) -> dict[str, Any]
     with _spent_for(member, "plan", wanted), coaching.plan("training"):
         hits = await _search(request, member, wanted.goal)
         made = await models.plan(
-            _clients(request, member), INSTRUCTIONS, _text(hits), wanted.goal, wanted.weeks
+            _clients(request, member), _instructions(request), _text(hits), wanted.goal, wanted.weeks
         )
     return {"plan": made, "sources": [hit.document.name for hit in hits]}
 
@@ -79,6 +80,13 @@ async def _search(request: Request, member: Member, text: str) -> list[Hit]:
     with rag.retrieval("documents", top_k=TOP, model=models.VECTORS) as retrieval:
         (vector,) = await models.vectors(_clients(request, member), [text])
         return retrieval.documents(request.app.state.index.nearest(vector)[:TOP])
+
+
+def _instructions(request: Request) -> str:
+    """What stands before every plan; with the time in its first line where somebody wanted that."""
+    if not request.app.state.settings.clock:
+        return INSTRUCTIONS
+    return f"It is {datetime.now(UTC).isoformat()}.\n{INSTRUCTIONS}"
 
 
 def _clients(request: Request, member: Member) -> Clients:
