@@ -110,14 +110,20 @@ def data_of(invocation: Any, *, embedding: bool) -> Any:
 
 def shared_data(context: Context | None, *, embedding: bool) -> Any:
     """What invocations inside of the current one share with it; None outside of any."""
+    get_value, of_inference, of_embedding = _reading()
+    return get_value(of_embedding if embedding else of_inference, context)
+
+
+@functools.cache
+def _reading() -> tuple[Any, str, str]:
+    """How a context is read, and where: four of these in each call, and an import statement takes a microsecond."""
     from opentelemetry.context import get_value
     from opentelemetry.util.genai.invocation import (
         CLIENT_EMBEDDING_CONTEXT_KEY,
         CLIENT_INFERENCE_CONTEXT_KEY,
     )
 
-    key = CLIENT_EMBEDDING_CONTEXT_KEY if embedding else CLIENT_INFERENCE_CONTEXT_KEY
-    return get_value(key, context=context)
+    return get_value, CLIENT_INFERENCE_CONTEXT_KEY, CLIENT_EMBEDDING_CONTEXT_KEY
 
 
 def held(data: Any) -> Any:
