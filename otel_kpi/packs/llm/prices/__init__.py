@@ -99,10 +99,16 @@ def convert(
         return amount, currency, None
 
 
-def prepare() -> None:
-    """Read the table, and begin to read the user's file, before the first call. Never raises."""
+def prepare(*, wait: bool = False) -> None:
+    """Read the table, and begin to read the user's file, before the first call. Never raises.
+
+    Args:
+        wait: Until the file has been read.
+    """
     try:
         current().prepare()
+        if wait:
+            current().book()
     except Exception as error:
         _failed(error)
 

@@ -218,7 +218,7 @@ def _bill(resolved: Resolved, usage: Usage, seconds: float | None) -> Price | Un
     if tariff is None:
         return Unpriced(resolved.reason)
     counts: Mapping[str, Any] = usage.counts
-    if usage.fault is not None:
+    if usage.fault is not None and tariff.rates:
         return Unpriced(INCONSISTENT_USAGE)
     if not counts and tariff.per_call is None and tariff.per_second is None:
         return Unpriced(NO_USAGE)

@@ -17,8 +17,11 @@ from support.children import free_port
 
 from otel_kpi.cli import main
 from otel_kpi.cli.generate import _table
+from otel_kpi.cli.pricing.inspection import _LABELS, _UNPRICED
 from otel_kpi.cli.pricing.remedies import REMEDIES
+from otel_kpi.model import label_name, series_name
 from otel_kpi.packs.llm import prices
+from otel_kpi.packs.llm.instruments import UNPRICED
 from otel_kpi.packs.llm.prices import amounts
 from otel_kpi.reference.prices import TABLE, header_of
 
@@ -169,6 +172,12 @@ def test_a_file_is_checked(run: Callable[..., tuple[int, str, str]], tmp_path: P
     ]
     file.write_text("currency: EUR\nprices:\n  - {model: m, rates: {call: 1}}\n")
     assert run("check", str(file), "--prometheus", "none")[0] == 0
+
+
+def test_the_labels_that_are_asked_for_are_those_of_the_series() -> None:
+    names = {label_name(attribute.name) for attribute in UNPRICED.attributes}
+    assert names.issuperset(_LABELS)
+    assert series_name(UNPRICED.name, UNPRICED.unit, "counter") == _UNPRICED
 
 
 @contextmanager
@@ -340,3 +349,15 @@ def test_the_command_on_the_page_says_what_is_there(run: Callable[..., tuple[int
 def test_every_reason_is_on_the_page() -> None:
     for reason in REMEDIES:
         assert f"`{reason}`" in PAGE
+
+
+def test_the_code_on_the_page_runs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    example, code = (re.search(rf"```{kind}\n(.*?)```", PAGE, re.DOTALL) for kind in ("yaml", "python"))
+    assert example is not None
+    assert code is not None
+    (tmp_path / "prices.yaml").write_text(example.group(1), encoding="utf-8")
+    monkeypatch.chdir(tmp_path)
+    exec(compile(code.group(1), "prices.md", "exec"), {})
+    assert capsys.readouterr().out.startswith("0.0043700000 EUR genai-prices 0.2.3 2026-11-09 (Line(unit=")

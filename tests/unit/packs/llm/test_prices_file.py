@@ -85,6 +85,7 @@ prices:
     rates: {second: 0.0007, call: 0.001}
 """)
     assert written.amount("my-tts-2", seconds=2.5, usage=Usage()) == Decimal("0.00275")
+    assert written.amount("my-tts-2", seconds=2.5, usage=Usage(fault="negative")) == Decimal("0.00275")
     assert isinstance(written.price("my-tts-2", seconds=None), Unpriced)
     answer = written.price("my-whisper", seconds=1)
     assert isinstance(answer, Price)
