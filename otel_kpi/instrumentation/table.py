@@ -408,7 +408,7 @@ TABLE: Final = (
     ),
     _genai("llama_index", "llama_index.core", "LlamaIndexInstrumentor", "llama-index-core", ">=0.14.19,<1"),
     _genai("openai_agents", "agents", "OpenAIAgentsInstrumentor", "openai-agents", ">=0.3.3,<1"),
-    _model_library("mistral", "mistralai.client", "mistralai", ">=3,<4"),
+    _model_library("mistral", "mistralai.client", "mistralai", ">=2.10,<4"),
     _model_library("cohere", "cohere.base_client", "cohere", ">=5.16,<8"),
     _model_library("litellm", "litellm", "litellm", ">=1.80,<2"),
     Row("mcp", "mcp.client.session", "otel_kpi.instrumentation.llm.mcp:Instrumentor", "mcp", ">=2,<3"),
