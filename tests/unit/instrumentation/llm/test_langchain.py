@@ -304,6 +304,42 @@ def test_upstreams_own_way_is_there_for_who_wants_it() -> None:
         assert ended.stdout.strip() == expected, ended.stderr
 
 
+_STARTED = """
+import importlib, logging, sys, warnings
+warnings.simplefilter("ignore")
+logging.basicConfig(level=logging.WARNING)
+from otel_kpi import instrumentation
+instrumentation.install()
+importlib.import_module(sys.argv[1])
+import langchain_core.language_models.chat_models as models, langgraph.pregel as graphs
+[row] = [each for each in instrumentation.report() if each.name == "langchain"]
+print(row.state, all(hasattr(each, "__wrapped__") for each in (
+    models.BaseChatModel._generate_with_cache, models.BaseChatModel.astream, graphs.Pregel.stream)))
+"""
+
+
+@pytest.mark.proof
+@pytest.mark.parametrize(
+    "first",
+    [
+        "langchain_openai",
+        "langchain_anthropic",
+        "langchain.agents",
+        "langchain_core.runnables.passthrough",
+        "langchain_core.output_parsers.openai_tools",
+        "langchain_core.retrievers",
+        "langchain_core.tools",
+        "langgraph.graph",
+        "langgraph.pregel._io",
+        "langgraph.prebuilt",
+    ],
+)
+def test_nothing_is_left_out_whatever_is_imported_first(first: str) -> None:
+    ended = run([sys.executable, "-c", _STARTED, first], environment())
+    assert "Skipping execution boundary" not in ended.stderr
+    assert ended.stdout.split() == ["loaded", "True"], ended.stderr
+
+
 # --- what is no call, and what is none any more
 
 
