@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import logging
 import os
+import time
 from typing import TYPE_CHECKING, Any, Final, cast
 
 from otel_kpi.packs.llm.prices.amounts import FAILED, Line, Pending, Price, Unpriced
-from otel_kpi.packs.llm.prices.book import CURRENT, Prices
+from otel_kpi.packs.llm.prices.book import CURRENT, Prices, bill
 from otel_kpi.packs.llm.prices.exchange import Exchange, currency_of
 from otel_kpi.packs.llm.prices.exchange import read as read_exchange
 
@@ -73,6 +74,11 @@ def price(  # noqa: PLR0913 - what is known of a call
     """
     try:
         prices = CURRENT.prices or current()
+        if at is None:
+            at = time.time()
+        resolved = prices.known.get((provider, endpoint, model, tier, processing))
+        if resolved is not None and resolved.since <= at < resolved.until:
+            return bill(resolved, usage, seconds)
         return prices.price(provider, endpoint, model, usage, tier, processing, at, seconds)
     except Exception as error:
         _failed(error)

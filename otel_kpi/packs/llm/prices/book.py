@@ -71,7 +71,7 @@ class Prices:
         self._exchanges = exchanges
         self._folder = folder
         self._book: Book | None = None
-        self._known: dict[Any, Resolved] = {}
+        self.known: dict[Any, Resolved] = {}
         self._lock = threading.Lock()
         self._reader: threading.Thread | None = None
         self._waiting: list[tuple[_Question, Callable[[Price | Unpriced], object]]] = []
@@ -92,7 +92,7 @@ class Prices:
         if at is None or not float("-inf") < at < float("inf"):
             at = time.time()
         key = (provider, endpoint, model, tier, processing)
-        resolved = self._known.get(key)
+        resolved = self.known.get(key)
         if resolved is None or not resolved.since <= at < resolved.until:
             kind = Kind(*key)
             book = self._book or self._open()
@@ -102,10 +102,10 @@ class Prices:
                 question = (kind, usage, at, seconds)
                 return Pending(lambda callback: self._later(question, callback))
             resolved = resolve(book, kind, at)
-            if len(self._known) >= _MOST:
-                self._known = {}
-            self._known[key] = resolved
-        return _bill(resolved, usage, seconds)
+            if len(self.known) >= _MOST:
+                self.known = {}
+            self.known[key] = resolved
+        return bill(resolved, usage, seconds)
 
     def convert(
         self, amount: Decimal, currency: str, at: float | None
@@ -213,7 +213,8 @@ def _quick(path: Path) -> bool:
         return True  # what cannot be read is said at once
 
 
-def _bill(resolved: Resolved, usage: Usage, seconds: float | None) -> Price | Unpriced:
+def bill(resolved: Resolved, usage: Usage, seconds: float | None) -> Price | Unpriced:
+    """What a call costs at rates that were found before."""
     tariff = resolved.tariff
     if tariff is None:
         return Unpriced(resolved.reason)

@@ -123,7 +123,7 @@ def test_what_is_kept_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     fresh = Prices()
     for number in range(200):
         fresh.price("openai", None, f"model-{number}", USAGE, None, None, None, None)
-    assert len(fresh._known) <= 50
+    assert len(fresh.known) <= 50
 
 
 def test_strange_arguments_are_unpriced(caplog: pytest.LogCaptureFixture) -> None:
