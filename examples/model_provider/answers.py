@@ -5,7 +5,7 @@ import re
 from collections.abc import Iterable, Iterator
 
 EVERYTHING = "everything"
-"""A question with this word is answered with all there is."""
+"""A question with this word is answered with all there is, and as a stream without an end."""
 SLOW = "think"
 """A question that begins with it takes longer than anybody waits."""
 NOTHING = "I have nothing on that; please ask a person."
@@ -31,6 +31,11 @@ def answer(known: Iterable[str], question: str) -> str:
     fitting = [each for each in sentences if asked & _words(each)]
     best = sorted(fitting, key=lambda each: -len(asked & _words(each)))[:SENTENCES]
     return " ".join(each for each in sentences if each in best) or NOTHING
+
+
+def is_endless(question: str) -> bool:
+    """Whether a streamed answer goes on until nobody listens any more."""
+    return EVERYTHING in _words(question)
 
 
 def chunks(text: str) -> Iterator[str]:

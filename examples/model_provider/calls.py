@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncGenerator
 from dataclasses import dataclass
+from itertools import cycle
 
 from model_provider.answers import chunks, tokens
 from model_provider.ledger import Ledger
@@ -19,6 +20,7 @@ class Call:
         text: The answer.
         used: Tokens by class, disjoint.
         pace: Seconds for a few words.
+        endless: Whether it goes on speaking until nobody listens any more.
     """
 
     ledger: Ledger
@@ -27,6 +29,7 @@ class Call:
     text: str
     used: dict[str, int]
     pace: float
+    endless: bool = False
 
     async def whole(self) -> None:
         """Take the time that writing takes, and put it on the bill."""
@@ -37,7 +40,7 @@ class Call:
         """The answer as it is written; when its reader leaves, what was written until then is billed."""
         sent = ""
         try:
-            for each in chunks(self.text):
+            for each in cycle(chunks(f"{self.text} ")) if self.endless else chunks(self.text):
                 await asyncio.sleep(self.pace)
                 sent += each
                 yield each

@@ -12,7 +12,7 @@ from fastapi import APIRouter, Request
 from fastapi.responses import JSONResponse, Response, StreamingResponse
 
 from model_provider import gate
-from model_provider.answers import SLOW, answer, embedding, prompt_tokens, tokens
+from model_provider.answers import SLOW, answer, embedding, is_endless, prompt_tokens, tokens
 from model_provider.calls import Call
 from model_provider.rates import MODELS
 
@@ -50,7 +50,8 @@ async def complete(request: Request) -> Response:
         "service_tier": "default",
         "system_fingerprint": "fp_b376dfbbd5",
     }
-    call = Call(request.app.state.ledger, caller.project, model, text, used, request.app.state.pace)
+    endless = is_endless(asked)
+    call = Call(request.app.state.ledger, caller.project, model, text, used, request.app.state.pace, endless)
     if body.get("stream"):
         wants_usage = bool((body.get("stream_options") or {}).get("include_usage"))
         stream = _stream(call, frame, wants_usage=wants_usage)
