@@ -310,7 +310,7 @@ def test_what_is_billed_otherwise_has_no_standard_price(
 # --- attempts
 
 
-@pytest.mark.parametrize("mode", ["standard", "legacy"])
+@pytest.mark.parametrize("mode", ["legacy", pytest.param("standard", marks=pytest.mark.proof)])
 def test_throttled_attempts_are_counted_with_their_wait(
     told: Told, provider: ScriptedProvider, mode: str
 ) -> None:
