@@ -179,9 +179,13 @@ class Exchange:
             invocation.response_model_name = response.model
         self._correct()
         usage = Usage.read(counts)
-        invocation.input_tokens = usage.of("input_tokens")
         if operation != EMBEDDINGS:
             self._apply_inference(usage)
+        elif not response.remembered:
+            invocation.input_tokens = usage.of("input_tokens")
+        elif self._seen is not None:
+            invocation.attributes[nested.CACHED] = True
+            self._seen.counted_elsewhere = True
 
     def _tell(self, counts: Mapping[str, Any]) -> None:
         response, seen = self.response, self._seen
@@ -200,6 +204,7 @@ class Exchange:
         if response.remembered:
             nested.remembered(invocation)
         invocation.response_id = response.id
+        invocation.input_tokens = usage.of("input_tokens")
         invocation.output_tokens = usage.of("output_tokens")
         invocation.cache_read_input_tokens = usage.of("cache_read_tokens")
         invocation.cache_write_input_tokens = usage.of("cache_write_tokens")

@@ -298,6 +298,12 @@ def test_what_litellm_remembers_was_not_asked_for(
     assert len(provider.requests) == 1
     assert followed.tokens() == {"input": 10, "output": 5}
     assert dict(followed.spans()[1].attributes or {})["kpi.llm.cached"] is True
+    del ask["messages"]
+    for _ in range(2):
+        _litellm.embedding(**ask | {"model": "text-embedding-3-small", "input": ["a"]})
+    assert len(provider.requests) == 2
+    assert followed.tokens() == {"input": 20, "output": 5}
+    assert dict(followed.spans()[3].attributes or {})["kpi.llm.cached"] is True
 
 
 # --- usages that are none
