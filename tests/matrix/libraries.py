@@ -147,6 +147,10 @@ LIBRARIES = (
     _model("cohere"),
     _model("ollama"),
     _model("litellm", *_OVER_OPENAI),
+    Library(
+        ("bedrock",), (f"{UNIT}/llm/test_bedrock.py",), install="boto3",
+        beside=(_GENAI, "opentelemetry-instrumentation-genai-bedrock>=1.3b0,<1.4", *_OVER_OPENAI), resolved=True,
+    ),
     Library(("mcp",), (f"{UNIT}/llm/test_mcp.py",), beside=(_GENAI, *_OVER_OPENAI, "uvicorn"), resolved=True),
     _model("langchain", "langchain", "langchain-openai", *_OVER_OPENAI, package="genai-langchain"),
     _model("llama_index", "llama-index-llms-openai", *_OVER_OPENAI, package="genai-llama-index"),
