@@ -7,14 +7,6 @@ from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from agents import (
-    Agent,
-    ModelSettings,
-    OpenAIChatCompletionsModel,
-    OpenAIResponsesModel,
-    Runner,
-    function_tool,
-)
 from openai import AsyncOpenAI
 from support.llm import Answer
 from support.llm.ledger import MODELS, Ledger, ledger
@@ -24,9 +16,12 @@ from otel_kpi import llm
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Iterator
 
-    from agents import Model
+    from agents import Agent, Model
     from opentelemetry.sdk.trace import ReadableSpan
     from support.captured import Captured
+
+
+pytestmark = pytest.mark.proof  # the SDK takes two seconds to import, so the tests that need it do
 
 
 @pytest.fixture
@@ -37,7 +32,6 @@ def book(captured: Captured, monkeypatch: pytest.MonkeyPatch) -> Iterator[Ledger
         yield book
 
 
-@function_tool
 def look_up(question: str) -> str:
     """Look it up."""
     return f"nobody knows {question}"
@@ -54,18 +48,31 @@ def parents(book: Ledger) -> set[str | None]:
 
 @asynccontextmanager
 async def chats(book: Ledger, max_retries: int = 0) -> AsyncGenerator[Model]:
+    from agents import OpenAIChatCompletionsModel
+
     async with AsyncOpenAI(api_key="none", base_url=book.openai, max_retries=max_retries) as client:
         yield OpenAIChatCompletionsModel(MODELS["openai"], client)
 
 
 @asynccontextmanager
 async def responses(book: Ledger) -> AsyncGenerator[Model]:
+    from agents import OpenAIResponsesModel
+
     async with AsyncOpenAI(api_key="none", base_url=book.openai, max_retries=0) as client:
         yield OpenAIResponsesModel(MODELS["openai"], client)
 
 
 def clerk(of_it: Model) -> Agent[None]:
-    return Agent(name="clerk", model=of_it, tools=[look_up], model_settings=ModelSettings(include_usage=True))
+    from agents import Agent, ModelSettings, function_tool
+
+    settings = ModelSettings(include_usage=True)
+    return Agent(name="clerk", model=of_it, tools=[function_tool(look_up)], model_settings=settings)
+
+
+async def ask(agent: Agent[None]) -> None:
+    from agents import Runner
+
+    await Runner.run(agent, "hi")
 
 
 @pytest.mark.parametrize("api", [chats, responses])
@@ -73,7 +80,7 @@ def test_an_agents_calls_are_below_it(book: Ledger, api: Any) -> None:
     async def main() -> None:
         async with api(book) as model:
             with llm.context(tenant="acme"):
-                await Runner.run(clerk(model), "hi")
+                await ask(clerk(model))
 
     asyncio.run(main())
     assert len(book.billed) == 2
@@ -94,6 +101,8 @@ def test_an_agents_calls_are_below_it(book: Ledger, api: Any) -> None:
 def test_a_stream(book: Ledger) -> None:
     async def main() -> None:
         async with chats(book) as model:
+            from agents import Runner
+
             async for _ in Runner.run_streamed(clerk(model), "hi").stream_events():
                 pass
 
@@ -106,7 +115,7 @@ def test_a_stream(book: Ledger) -> None:
 def test_agents_at_once_have_tenants_of_their_own(book: Ledger) -> None:
     async def one(model: Model, tenant: str) -> None:
         with llm.context(tenant=tenant):
-            await Runner.run(clerk(model), "hi")
+            await ask(clerk(model))
 
     async def main() -> None:
         async with chats(book) as model:
@@ -120,9 +129,11 @@ def test_agents_at_once_have_tenants_of_their_own(book: Ledger) -> None:
 
 
 def test_an_attempt_that_is_made_again(book: Ledger) -> None:
+    from agents import Agent
+
     async def main() -> None:
         async with chats(book, max_retries=1) as model:
-            await Runner.run(Agent(name="clerk", model=model), "hi")
+            await ask(Agent(name="clerk", model=model))
 
     book.provider.next(Answer(status=500))
     asyncio.run(main())
