@@ -55,11 +55,20 @@ _GENAI = "opentelemetry-util-genai>=1.3b0,<1.4"
 
 
 def _model(
-    row: str, *beside: str, package: str = "", words: str = "", oldest: tuple[str, ...] = (), install: str = ""
+    row: str,
+    *beside: str,
+    package: str = "",
+    words: str = "",
+    oldest: tuple[str, ...] = (),
+    install: str = "",
 ) -> Library:
     """A library of language models; upstream's packages are pre-releases, each named so that it may be taken."""
     tests = (f"{UNIT}/test_llm_versions.py", "-m", "proof or not proof", "-k", f"test_{words or row}")
-    beside = (_GENAI, *((f"opentelemetry-instrumentation-{package}>=1.3b0,<1.4",) if package else ()), *beside)
+    beside = (
+        _GENAI,
+        *((f"opentelemetry-instrumentation-{package}>=1.3b0,<1.4",) if package else ()),
+        *beside,
+    )
     return Library((row,), tests, install=install, beside=beside, oldest=oldest, resolved=True)
 
 

@@ -13,7 +13,7 @@ import pytest
 from support.children import RUN, environment, free_port, get, running, stop
 from support.receiver import Received, Receiver
 from websockets.exceptions import ConnectionClosed, InvalidStatus
-from websockets.sync.client import ClientConnection, connect
+from websockets.sync.client import connect
 
 from tests.unit.sentry_receiver import Receiver as Sentry
 from tests.unit.sentry_receiver import error_text
@@ -21,6 +21,8 @@ from tests.unit.sentry_receiver import error_text
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterator
     from subprocess import Popen
+
+    from websockets.sync.connection import Connection
 
 TESTS = Path(__file__).parents[1]
 SERVER_KIND, CLIENT_KIND, CONSUMER_KIND = 2, 3, 5
@@ -61,11 +63,11 @@ def serving(
         yield process, port
 
 
-def client(port: int, path: str = "/rooms/blue") -> ClientConnection:
+def client(port: int, path: str = "/rooms/blue") -> Connection:
     return connect(f"ws://127.0.0.1:{port}{path}", proxy=None, open_timeout=20)
 
 
-def ask(socket: ClientConnection, text: str) -> str:
+def ask(socket: Connection, text: str) -> str:
     socket.send(text)
     return str(socket.recv(timeout=10))
 

@@ -1558,7 +1558,11 @@ def test_the_mcp_sdk_has_spans_of_its_own_where_ours_are_put() -> None:
     private = importlib.import_module("otel_kpi._compat.mcp")
     dispatcher: Any = importlib.import_module("mcp.shared.jsonrpc_dispatcher")
     original, ours = dispatcher.otel_span, SimpleNamespace()
-    take_back = private.replace_client_spans(lambda _attributes: ours)
+
+    def instead(_attributes: Any) -> SimpleNamespace:
+        return ours
+
+    take_back = private.replace_client_spans(instead)
     try:
         with dispatcher.otel_span("MCP send ping", kind=None, attributes={}) as span:
             assert span is ours

@@ -81,9 +81,12 @@ def test_for_whom_and_for_what_is_on_the_span_the_money_and_the_time(
 def test_threads_that_are_started_within_are_attributed_too(captured: Captured, client: OpenAI) -> None:
     with llm.context(tenant="threads"):
         here = contexts.get_current()
-        thread = threading.Thread(
-            target=lambda: contexts.attach(here) and client.chat.completions.create(**_ASK)
-        )
+
+        def work() -> None:
+            contexts.attach(here)
+            client.chat.completions.create(**_ASK)
+
+        thread = threading.Thread(target=work)
         thread.start()
         thread.join()
     assert _attributes(captured)["kpi.tenant"] == "threads"
