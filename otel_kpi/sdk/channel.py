@@ -62,6 +62,9 @@ class Delivery:
 
 _TOO_LATE = Delivery("retry", "the deadline has passed")
 
+LAST_COLLECTION = "last_collection"
+"""Why metrics are lost of a process that ends before it could collect them."""
+
 
 class Exporter(Protocol):
     """What a channel sends with. Called from one thread; neither method raises."""

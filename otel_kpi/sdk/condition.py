@@ -10,6 +10,8 @@ import logging
 import threading
 from typing import TYPE_CHECKING
 
+from otel_kpi.sdk.channel import LAST_COLLECTION
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -53,6 +55,7 @@ class DestinationCondition:
         self._told: dict[Signal, int] = {}
         self._lost_meanwhile = 0
         self._said_at_exit: list[str] = []
+        self._said_uncollected = False
 
     def delivered(self, channel: Channel) -> None:
         """The receiver took a batch."""
@@ -121,6 +124,11 @@ class DestinationCondition:
         if lost and lost != self._said_at_exit:
             self._said_at_exit = lost
             _say("the process ends, %s did not take %s", self._destination, ", ".join(lost))
+        if not self._said_uncollected and any(LAST_COLLECTION in each.tally.lost for each in channels):
+            self._said_uncollected = True
+            _say(
+                "the process ends, there was no time to collect its metrics once more; OTEL_KPI_EXIT_BUDGET gives it more"
+            )
 
     def _lost_for_want_of_it(self, channel: Channel) -> int:
         """Items that found no place or no time since the last delivery; those that were refused had a line."""

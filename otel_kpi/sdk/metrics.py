@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from opentelemetry.sdk.metrics.export import AggregationTemporality, MetricReader, MetricsData
 
-from otel_kpi.sdk.channel import Channel
+from otel_kpi.sdk.channel import LAST_COLLECTION, Channel
 from otel_kpi.sdk.series_times import put_right
 
 if TYPE_CHECKING:
@@ -47,6 +47,7 @@ class MetricChannel(Channel):
         super().__init__(exporter, condition, capacity=1, batch_size=1, delay=interval, wake=wake)
         self._cumulative = cumulative
         self.collect: Callable[[float], None] | None = None
+        self._collected_last = False
 
     def has_full_batch(self) -> bool:
         """Metrics are never early."""
@@ -72,7 +73,20 @@ class MetricChannel(Channel):
         if self.waiting() > 0 and not super().drain(deadline, final=False) and not final:
             return False
         self._collect(deadline - time.monotonic())
+        self._collected_last = final
         return super().drain(deadline, final=final)
+
+    def forfeit(self) -> int:
+        """Count what waits as lost, and the last collection where there was no time for it: nothing else tells of it."""
+        if not self._collected_last and self.collect is not None:
+            self._collected_last = True
+            self.tally.lose(LAST_COLLECTION)
+        return super().forfeit()
+
+    def forget(self) -> None:
+        """Begin anew in a forked child, which has a last collection of its own."""
+        super().forget()
+        self._collected_last = False
 
     def _collect(self, timeout: float) -> None:
         if self.collect is None:

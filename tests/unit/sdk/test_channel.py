@@ -345,3 +345,25 @@ def test_exporter_of_somebody_else_is_given_log_records_as_upstream_gives_them()
     record = ReadWriteLogRecord(LogRecord(body="sold"))
     delivery = exporter.send(exporter.encode([record]), time.monotonic() + 1.0)
     assert (delivery.kind, json.loads(written.getvalue())["body"]) == ("accepted", "sold")
+
+
+def test_metrics_that_nobody_collected_at_the_end_are_counted_and_said_once(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    made, _ = delta_channel(ACCEPTED)
+    condition = DestinationCondition("http://collector.example")
+    made.collect = lambda _timeout: None
+    made.forfeit()  # what the worker does when the time of the process is over before its thread has answered
+    made.forfeit()
+    condition.ended([made])
+    condition.ended([made])
+    assert made.tally.lost == {"last_collection": 1}
+    assert caplog.text.count("there was no time to collect its metrics once more") == 1
+
+
+def test_metrics_that_were_collected_at_the_end_are_not_lost() -> None:
+    made, _ = delta_channel(ACCEPTED)
+    made.collect = lambda _timeout: None
+    assert made.drain(time.monotonic() + 1.0, final=True)
+    made.forfeit()
+    assert made.tally.lost == {}
