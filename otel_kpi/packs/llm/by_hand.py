@@ -12,7 +12,7 @@ from opentelemetry.trace import SpanKind
 from otel_kpi.packs import conversations, spans
 from otel_kpi.packs.contexts import Inside
 from otel_kpi.packs.faults import failed
-from otel_kpi.packs.llm import answers, attribution, budgets, calls, guard, handles, names
+from otel_kpi.packs.llm import answers, attribution, budgets, calls, guard, handles, names, prices
 from otel_kpi.packs.llm.handles import SCOPE
 from otel_kpi.packs.outcome import error_type
 
@@ -185,7 +185,7 @@ def cost(amount: Decimal | str | float, currency: str, kind: str) -> None:
     if money is None:
         return
     try:
-        exact, code = money
+        exact, code, _ = prices.convert(*money)
         whose = attribution.current()
         handles.cost.add(exact, kind, None, None, None, whose.tenant, whose.feature, code, "local")
         budgets.spent(exact, code, whose.tenant)

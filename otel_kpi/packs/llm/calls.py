@@ -31,6 +31,7 @@ UNPRICED_REASON: Final = "kpi.llm.unpriced.reason"
 USAGE_FAULT: Final = "kpi.llm.usage.fault"
 PRICE_VERSION: Final = "kpi.llm.price.version"
 PRICE_EXCHANGE: Final = "kpi.llm.price.exchange"
+_OTHER_KINDS: Final = frozenset({"embeddings", "retrieval"})
 _TAKES_THE_NAMESPACE: Final = "gen_ai.usage.cost"
 
 
@@ -203,7 +204,7 @@ def _spend(  # noqa: PLR0913, PLR0917 - a price and where it is written
     price: Price | None = None,
 ) -> None:
     whose = call.attribution
-    kind = "embeddings" if call.operation == "embeddings" else "inference"
+    kind = call.operation if call.operation in _OTHER_KINDS else "inference"
     handles.cost.add(
         amount,
         kind,

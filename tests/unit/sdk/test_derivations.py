@@ -177,10 +177,9 @@ def test_who_looks_between_two_exports_sees_no_zero_for_what_follows_from_a_call
 
 def test_what_our_own_handles_add_up_is_followed_value_by_value(pipeline: Pipeline) -> None:
     pipeline.follow(*PACK.derivations)
-    start = time.perf_counter() - 1.0
     for _ in range(10):
-        chat.track_ai_request("gpt-4", start, True, 150, 300)
-    chat.track_ai_request("gpt-4", start, success=False)
+        chat.track_ai_request("gpt-4", time.perf_counter() - 1.0, True, 150, 300)
+    chat.track_ai_request("gpt-4", time.perf_counter() - 1.0, success=False)
     measured = pipeline.measured
     took = "innatural_chatbot_ai_request_duration_seconds"
     assert measured.value(took, model="gpt-4", status="success") == (10, pytest.approx(10, abs=1))
