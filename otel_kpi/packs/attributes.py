@@ -21,3 +21,26 @@ ERROR_TYPE: Final = Attribute(
     source="https://opentelemetry.io/docs/specs/semconv/attributes-registry/error/",
     required=False,
 )
+TENANT: Final = Attribute(
+    name="kpi.tenant",
+    brief="For whom, as `llm.context(tenant=…)` says.",
+    budget=200,
+    examples=("acme",),
+    source="D4: cost per tenant",
+    required=False,
+)
+FEATURE: Final = Attribute(
+    name="kpi.feature",
+    brief="For what, as `llm.context(feature=…)` says.",
+    budget=60,
+    examples=("summary",),
+    source="D4",
+    required=False,
+)
+CONVERSATION_ID: Final = Attribute(
+    name="gen_ai.conversation.id",
+    brief="Of which conversation, as `llm.conversation(id)` says.",
+    examples=("c-42",),
+    source="OpenTelemetry https://github.com/open-telemetry/semantic-conventions-genai",
+    required=False,
+)

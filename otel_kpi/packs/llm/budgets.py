@@ -20,10 +20,12 @@ from typing import TYPE_CHECKING, Final
 from opentelemetry._logs import SeverityNumber
 
 from otel_kpi import forks, record
+from otel_kpi.packs.attributes import TENANT
 from otel_kpi.packs.events import emit
 from otel_kpi.packs.faults import failed
-from otel_kpi.packs.llm import handles, instruments
+from otel_kpi.packs.llm import budget_instruments, handles
 from otel_kpi.packs.llm.budget_terms import EACH, Budget, parse
+from otel_kpi.packs.llm.call_attributes import CURRENCY
 from otel_kpi.packs.llm.prices import exchange
 
 if TYPE_CHECKING:
@@ -258,14 +260,14 @@ def _tell(tally: Tally) -> None:
     whose = "" if tally.tenant is None else f" of tenant {tally.tenant}"
     emit(
         handles.SCOPE,
-        instruments.BUDGET_CROSSED_EVENT.name,
+        budget_instruments.BUDGET_CROSSED_EVENT.name,
         {
-            instruments.BUDGET_SCOPE.name: budget.scope,
-            instruments.BUDGET_PERIOD.name: budget.period,
-            instruments.TENANT.name: tally.tenant,
-            instruments.CURRENCY.name: limit.currency,
-            instruments.BUDGET_LIMIT_AMOUNT.name: str(limit.amount),
-            instruments.BUDGET_SPENT_AMOUNT.name: str(tally.spent),
+            budget_instruments.BUDGET_SCOPE.name: budget.scope,
+            budget_instruments.BUDGET_PERIOD.name: budget.period,
+            TENANT.name: tally.tenant,
+            CURRENCY.name: limit.currency,
+            budget_instruments.BUDGET_LIMIT_AMOUNT.name: str(limit.amount),
+            budget_instruments.BUDGET_SPENT_AMOUNT.name: str(tally.spent),
         },
         severity=SeverityNumber.WARN,
         body=f"language models{whose} have cost {tally.spent:f} {limit.currency} in this process this "
@@ -279,11 +281,11 @@ def tell_guard(limit: str, used: str) -> None:
         handles.budget_crossed.add(1, "guard", None, None, None)
         emit(
             handles.SCOPE,
-            instruments.BUDGET_CROSSED_EVENT.name,
+            budget_instruments.BUDGET_CROSSED_EVENT.name,
             {
-                instruments.BUDGET_SCOPE.name: "guard",
-                instruments.BUDGET_LIMIT_AMOUNT.name: limit,
-                instruments.BUDGET_SPENT_AMOUNT.name: used,
+                budget_instruments.BUDGET_SCOPE.name: "guard",
+                budget_instruments.BUDGET_LIMIT_AMOUNT.name: limit,
+                budget_instruments.BUDGET_SPENT_AMOUNT.name: used,
             },
             severity=SeverityNumber.WARN,
             body=f"a piece of work has spent {used} on language models; its budget is {limit}",
@@ -315,8 +317,8 @@ def _rates() -> list[tuple[float, str, str]]:
     return [(float(factor), given, wanted) for factor, given, wanted in found if factor is not None]
 
 
-record.observe(instruments.BUDGET_LIMIT, _limits, handles.SCOPE)
-record.observe(instruments.CURRENCY_RATE, _rates, handles.SCOPE)
+record.observe(budget_instruments.BUDGET_LIMIT, _limits, handles.SCOPE)
+record.observe(budget_instruments.CURRENCY_RATE, _rates, handles.SCOPE)
 
 
 # --- money in another currency

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from otel_kpi.model import Attribute, Counter, Event, Histogram
+from otel_kpi.packs.attributes import CONVERSATION_ID, FEATURE, TENANT
 
 _GEN_AI: Final = (
     "OpenTelemetry https://github.com/open-telemetry/semantic-conventions-genai (gen_ai.evaluation.result)"
@@ -16,22 +17,6 @@ RATING: Final = Attribute(
     budget=10,
     examples=("positive", "negative", "5"),
     source="S2",
-)
-_TENANT: Final = Attribute(
-    name="kpi.tenant",
-    brief="For whom, as `llm.context(tenant=…)` says.",
-    budget=200,
-    examples=("acme",),
-    source="D4",
-    required=False,
-)
-_FEATURE: Final = Attribute(
-    name="kpi.feature",
-    brief="For what, as `llm.context(feature=…)` says.",
-    budget=60,
-    examples=("summary",),
-    source="D4",
-    required=False,
 )
 NAME: Final = Attribute(
     name="gen_ai.evaluation.name",
@@ -70,13 +55,6 @@ RESPONSE_ID: Final = Attribute(
     source=_GEN_AI,
     required=False,
 )
-CONVERSATION_ID: Final = Attribute(
-    name="gen_ai.conversation.id",
-    brief="In which conversation.",
-    examples=("c-42",),
-    source=_GEN_AI,
-    required=False,
-)
 ERROR_TYPE: Final = Attribute(
     name="error.type",
     brief="Why there is no judgement.",
@@ -89,7 +67,7 @@ FEEDBACK: Final = Counter(
     name="kpi.llm.feedback",
     unit="{answer}",
     brief="What users thought of answers.",
-    attributes=(RATING, _TENANT, _FEATURE),
+    attributes=(RATING, TENANT, FEATURE),
     source="B6; B7",
     systems=("S2", "S4"),
     series=500,
@@ -114,7 +92,7 @@ EVALUATION_SCORE: Final = Histogram(
 EVALUATION_EVENT: Final = Event(
     name="gen_ai.evaluation.result",
     brief="Written for each judgement of an answer, a user's too; it stands in the trace of the answer.",
-    attributes=(NAME, SCORE, LABEL, EXPLANATION, RESPONSE_ID, CONVERSATION_ID, _TENANT, _FEATURE, ERROR_TYPE),
+    attributes=(NAME, SCORE, LABEL, EXPLANATION, RESPONSE_ID, CONVERSATION_ID, TENANT, FEATURE, ERROR_TYPE),
     source=_GEN_AI,
     systems=("S2", "S4"),
 )

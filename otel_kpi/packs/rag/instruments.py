@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from otel_kpi.model import Attribute, Counter, Histogram, Pack, Span
-from otel_kpi.packs.attributes import ERROR_TYPE
+from otel_kpi.packs.attributes import CONVERSATION_ID, ERROR_TYPE
 from otel_kpi.packs.outcome import RESULTS
 
 _GEN_AI: Final = "OpenTelemetry https://github.com/open-telemetry/semantic-conventions-genai"
@@ -64,13 +64,6 @@ OPERATION: Final = Attribute(
 )
 WORKFLOW: Final = Attribute(
     name="gen_ai.workflow.name", brief="What answers.", examples=("faq",), source=_GEN_AI
-)
-CONVERSATION_ID: Final = Attribute(
-    name="gen_ai.conversation.id",
-    brief="Of which conversation, as `llm.conversation(id)` says.",
-    examples=("c-42",),
-    source=_GEN_AI,
-    required=False,
 )
 DATA_SOURCE: Final = Attribute(
     name="gen_ai.data_source.id", brief="Where documents come from.", examples=("products",), source=_GEN_AI
