@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import uuid
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 import pytest
@@ -20,8 +21,11 @@ from tests.process.test_planted_secrets import TESTS, Keeper, Left
 from tests.unit import sentry_receiver
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from support.llm import Asked
 
+NOTHING: Mapping[str, str] = MappingProxyType({})
 CAPTURE = "OTEL_INSTRUMENTATION_GENAI_CAPTURE_MESSAGE_CONTENT"
 SAID = conversations.words(Planted("conversations"))
 FURTHER = further_conversations.words(Planted("further"))
@@ -37,7 +41,10 @@ def answer(asked: Asked) -> Answer:
 
 
 def what_leaves(
-    application: str = "apps.conversations", said: dict[str, str] = SAID, timeout: float = 60, **extra: str
+    extra: Mapping[str, str] = NOTHING,
+    application: str = "apps.conversations",
+    said: dict[str, str] = SAID,
+    timeout: float = 60,
 ) -> Left:
     with ScriptedProvider(answer) as provider, Keeper() as receiver, sentry_receiver.Receiver() as sentry:
         env = environment(
@@ -76,7 +83,7 @@ def test_nothing_that_was_said_leaves_by_default() -> None:
 @pytest.mark.proof
 def test_what_was_said_leaves_by_consent_without_the_secrets_in_it() -> None:
     """Without this the test above would also pass if nothing were recorded, or nothing were found."""
-    found = what_leaves(**{CAPTURE: "span_and_event"}).found()
+    found = what_leaves({CAPTURE: "span_and_event"}).found()
     assert not set(found) & set(conversations.SECRETS)
     missing = set(CONTENT) - set(found)
     # Upstream writes no content of embeddings, and none of the older way to say what tools there are.
@@ -86,7 +93,7 @@ def test_what_was_said_leaves_by_consent_without_the_secrets_in_it() -> None:
 @pytest.mark.parametrize("mode", ["span_only", "event_only"])
 @pytest.mark.proof
 def test_content_leaves_where_it_may_and_nowhere_else(mode: str) -> None:
-    left = what_leaves(**{CAPTURE: mode})
+    left = what_leaves({CAPTURE: mode})
     on_spans = Left((), left.spans, [], dict(CONTENT)).found()
     in_logs = Left((), [], left.logs, dict(CONTENT)).found()
     if mode == "span_only":
@@ -104,7 +111,7 @@ def test_a_hook_of_the_users_gets_content_and_spans_still_have_none(tmp_path: Pa
         "OTEL_INSTRUMENTATION_GENAI_COMPLETION_HOOK": "upload",
         "OTEL_INSTRUMENTATION_GENAI_UPLOAD_BASE_PATH": str(tmp_path),
     }
-    left = what_leaves(**hook)
+    left = what_leaves(hook)
     assert left.found() == []
     kept = "\n".join(path.read_text() for path in tmp_path.rglob("*.json"))
     assert SAID["openai.prompt"] in kept
@@ -112,7 +119,7 @@ def test_a_hook_of_the_users_gets_content_and_spans_still_have_none(tmp_path: Pa
 
 @pytest.mark.proof
 def test_content_is_kept_apart_and_its_address_stands_in_its_place(tmp_path: Path) -> None:
-    left = what_leaves(**{CAPTURE: "span_only", "OTEL_KPI_GENAI_CONTENT_STORE": str(tmp_path)})
+    left = what_leaves({CAPTURE: "span_only", "OTEL_KPI_GENAI_CONTENT_STORE": str(tmp_path)})
     assert [each for each in left.found() if each.endswith((".prompt", "question"))] == []
     span = next(span for span in left.spans if span.item.name == "chat gpt-4o-mini")
     address = str(span.attributes["gen_ai.input.messages_ref"])
@@ -128,13 +135,13 @@ def test_content_is_kept_apart_and_its_address_stands_in_its_place(tmp_path: Pat
 
 @pytest.mark.proof
 def test_nothing_that_was_said_through_any_library_leaves_by_default() -> None:
-    left = what_leaves("apps.further_conversations", FURTHER, 240)
+    left = what_leaves({}, "apps.further_conversations", FURTHER, 240)
     assert left.found() == []
     assert len({span.item.name for span in left.spans}) >= 6
 
 
 @pytest.mark.proof
 def test_what_was_said_through_any_library_leaves_by_consent() -> None:
-    left = what_leaves("apps.further_conversations", FURTHER, 240, **{CAPTURE: "span_and_event"})
+    left = what_leaves({CAPTURE: "span_and_event"}, "apps.further_conversations", FURTHER, 240)
     missing = set(FURTHER) - set(left.found())
     assert missing <= {"langchain.document"}, missing
