@@ -214,6 +214,7 @@ def test_arguments_and_results_are_kept_by_consent(
 def http_shop() -> Iterator[str]:
     with socket.socket() as listening:
         listening.bind(("127.0.0.1", 0))
+        listening.listen()  # who connects before the server has started waits
         port = listening.getsockname()[1]
         config = uvicorn.Config(shop().streamable_http_app(), log_config=None)
         server = uvicorn.Server(config)
