@@ -23,6 +23,7 @@ from otel_kpi._compat import mcp as private
 from otel_kpi._version import __version__
 from otel_kpi.instrumentation.boundary import Boundary
 from otel_kpi.instrumentation.databases.calls import Methods
+from otel_kpi.packs import consent
 from otel_kpi.packs.llm import mcp_instruments
 
 if TYPE_CHECKING:
@@ -124,7 +125,7 @@ class _Operation:
             ("mcp.resource.uri", None if uri is None else str(uri)),
         )
         found |= {name: value for name, value in known if value is not None}
-        if self.tool is not None and _content_allowed():
+        if self.tool is not None and consent.on_spans():
             found["gen_ai.tool.call.arguments"] = _text(_field(params, "arguments") or {})
         return found
 
@@ -136,7 +137,7 @@ class _Operation:
             self.error = _TOOL_ERROR
             self.span.set_attribute("error.type", _TOOL_ERROR)
             self.span.set_status(Status(StatusCode.ERROR))
-        if _content_allowed():
+        if consent.on_spans():
             self.span.set_attribute("gen_ai.tool.call.result", _text(result))
 
     def failed(self, error: BaseException) -> None:
@@ -146,6 +147,10 @@ class _Operation:
         if type(error).__name__ == "ValidationError":
             self.status = _INVALID_PARAMS
         self.error = self.status or type(error).__qualname__
+
+    def labels(self) -> tuple[str | None, ...]:
+        """What both sides' times have, in the order of `mcp_instruments`."""
+        return self.method, self.tool, self.prompt, self.error, self.status, self.version
 
     def seconds(self) -> float:
         return time.perf_counter() - self.began
@@ -179,12 +184,7 @@ class _Sent(_Operation):
         session = self.session
         _client_operations.record(
             self.seconds(),
-            self.method,
-            self.tool,
-            self.prompt,
-            self.error,
-            self.status,
-            self.version,
+            *self.labels(),
             session.transport if session is not None else None,
             session.address if session is not None else None,
         )
@@ -300,12 +300,7 @@ class _Served(_Operation):
     def end(self) -> None:
         _server_operations.record(
             self.seconds(),
-            self.method,
-            self.tool,
-            self.prompt,
-            self.error,
-            self.status,
-            self.version,
+            *self.labels(),
             self.transport,
         )
 
@@ -339,18 +334,6 @@ def _field(thing: Any, name: str) -> Any:
     if isinstance(thing, dict):
         return thing.get(name)  # pyright: ignore[reportUnknownMemberType, reportUnknownVariableType] -- of anything
     return getattr(thing, name, None)
-
-
-def _content_allowed() -> bool:
-    try:
-        from opentelemetry.util.genai.types import ContentCapturingMode
-        from opentelemetry.util.genai.utils import get_content_capturing_mode
-    except ModuleNotFoundError:
-        return False
-    return get_content_capturing_mode() in {
-        ContentCapturingMode.SPAN_ONLY,
-        ContentCapturingMode.SPAN_AND_EVENT,
-    }
 
 
 def _text(content: Any) -> str:

@@ -10,27 +10,20 @@ from __future__ import annotations
 
 import os
 import time
-from typing import TYPE_CHECKING, Any, Final, TypeVar
+from typing import TYPE_CHECKING, Final
 
 from opentelemetry import context, trace
 
 from otel_kpi.packs.analytics import handles
 from otel_kpi.packs.analytics.instruments import DATA_POINTS, FOUND, RESULT, STAGE
 from otel_kpi.packs.attributes import MODEL_NAME
-from otel_kpi.packs.decoration import decorated
+from otel_kpi.packs.blocks import Block
 from otel_kpi.packs.faults import failed
 from otel_kpi.packs.outcome import error_type, result_of
 from otel_kpi.packs.spans import mark
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-    from types import TracebackType
     from typing import Self
-
-    from opentelemetry.context import Context
-    from opentelemetry.trace import Span
-
-F = TypeVar("F", bound="Callable[..., Any]")
 
 tracer: Final = trace.get_tracer(handles.SCOPE)
 _INNERMOST: Final = context.create_key("otel_kpi.analytics")
@@ -42,39 +35,30 @@ def _innermost() -> _Work | None:
     return found if isinstance(found, _Work) else None
 
 
-class _Work:
+class _Work(Block):
     """A piece of work with a time and, unless it is too short for one, a span."""
 
     __slots__ = (
         "_attributes",
-        "_before",
         "_began",
         "_noted",
         "_outer",
         "_process",
-        "_span",
-        "context",
         "model",
     )
 
     def __init__(self, model: str) -> None:
+        super().__init__()
         self.model = model
         self._attributes = {MODEL_NAME.name: model}
-        self._span: Span = trace.INVALID_SPAN
-        self._before: Context | None = None
         self._outer: _Work | None = None
         self._noted: dict[str, int] = {}
         self._began = 0.0
         self._process = os.getpid()
-        self.context: Context | None = None
 
     def _name(self) -> str | None:
         """Of its span; None is without one."""
         return None
-
-    def _anew(self) -> Self:
-        """The same work, to be done once more, by another call."""
-        raise NotImplementedError
 
     def _over(self, seconds: float, result: str) -> None:
         """Record that it is over."""
@@ -83,39 +67,10 @@ class _Work:
     def _on_begin(self) -> None:
         """Record that it begins."""
 
-    @property
-    def span(self) -> Span:
-        """Its span, for attributes of one's own."""
-        return self._span
-
     def data_points(self, count: int) -> None:
         """Say how many values were looked at; they count in `kpi.analytics.data_points.processed` and on the span."""
         handles.data_points_processed.add(count, self.model)
         self._note(DATA_POINTS.name, count)
-
-    def __enter__(self) -> Self:
-        self.begin()
-        self.attach()
-        return self
-
-    def __exit__(
-        self, cls: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        self.end(error)
-
-    async def __aenter__(self) -> Self:
-        return self.__enter__()
-
-    async def __aexit__(
-        self, cls: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        self.__exit__(cls, error, traceback)
-
-    def __call__(self, function: F) -> F:
-        """Decorate a function: each call is a piece of work of its own."""
-        return decorated(lambda: self._anew().begin(), function)
-
-    # --- a scope, as `packs.decoration` takes it
 
     def begin(self) -> Self:
         """Begin to measure, not yet as what is current."""
@@ -133,18 +88,9 @@ class _Work:
             failed("the beginning of an analysis", error)
         return self
 
-    def attach(self) -> None:
-        """Have its span be the current one."""
-        if self.context is not None:
-            self._before = context.get_current()
-            context.attach(self.context)
-
-    def detach(self) -> None:
-        """Have the span before it be the current one."""
-        before, self._before = self._before, None
-        # Without a token: one of another task, or of a generator that is closed late, would bring back what is over.
-        if before is not None and _innermost() is self:
-            context.attach(before)
+    def _is_current(self) -> bool:
+        # Not by the span: one that the application left attached within would never let this one go.
+        return _innermost() is self
 
     def end(self, error: BaseException | None = None) -> None:
         """End the measurement and the span."""

@@ -5,11 +5,12 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, Final, Self, TypeVar
 
-from opentelemetry import context, trace
+from opentelemetry import trace
 
+from otel_kpi.packs.blocks import Attached
 from otel_kpi.packs.coaching import handles
 from otel_kpi.packs.coaching.instruments import KIND, RESULT
-from otel_kpi.packs.decoration import Scope, decorated
+from otel_kpi.packs.decoration import decorated
 from otel_kpi.packs.faults import failed
 from otel_kpi.packs.outcome import error_type, result_of
 from otel_kpi.packs.spans import mark
@@ -19,40 +20,25 @@ if TYPE_CHECKING:
     from types import TracebackType
     from typing import Any
 
-    from opentelemetry.context import Context
-    from opentelemetry.trace import Span
-
 F = TypeVar("F", bound="Callable[..., Any]")
 
 tracer: Final = trace.get_tracer(handles.SCOPE)
 
 
-class _Making(Scope):
+class _Making(Attached):
     """One plan that is being made."""
 
-    __slots__ = ("_before", "_began", "_kind", "_span", "context")
+    __slots__ = ("_began", "_kind")
 
     def __init__(self, kind: str) -> None:
+        super().__init__()
         self._kind = kind
-        self._before: Context | None = None
-        self._span: Span = trace.INVALID_SPAN
-        self.context: Context | None = None
         self._began = time.perf_counter()
         try:
             self._span = tracer.start_span(f"make plan {kind}", attributes={KIND.name: kind})
             self.context = trace.set_span_in_context(self._span)
         except Exception as error:
             failed("the beginning of a plan", error)
-
-    def attach(self) -> None:
-        if self.context is not None:
-            self._before = context.get_current()
-            context.attach(self.context)
-
-    def detach(self) -> None:
-        before, self._before = self._before, None
-        if before is not None and trace.get_current_span() is self._span:
-            context.attach(before)
 
     def end(self, error: BaseException | None = None) -> None:
         seconds = time.perf_counter() - self._began

@@ -74,8 +74,6 @@ REQUEST_MODEL: Final = "gen_ai.request.model"
 RESPONSE_MODEL: Final = "gen_ai.response.model"
 TOKEN_TYPE: Final = "gen_ai.token.type"  # noqa: S105 - a kind of token, not a secret
 TOKEN_MODALITY: Final = "gen_ai.token.modality"  # noqa: S105 - the same
-CONVERSATION: Final = "gen_ai.conversation.id"
-SERVICE_TIER: Final = "openai.response.service_tier"
 
 # --- the price, as open-telemetry/semantic-conventions-genai#443 proposes it
 

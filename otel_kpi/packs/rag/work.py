@@ -5,41 +5,32 @@ from __future__ import annotations
 import os
 import threading
 import time
-from typing import TYPE_CHECKING, Any, Final, TypeVar
+from typing import TYPE_CHECKING, Any, Final
 
 from opentelemetry import context, trace
 from opentelemetry.trace import SpanKind
 
-from otel_kpi.packs.decoration import decorated
+from otel_kpi.packs.blocks import Block
 from otel_kpi.packs.faults import failed
 from otel_kpi.packs.outcome import error_type, result_of
 from otel_kpi.packs.rag import handles
 from otel_kpi.packs.spans import mark
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-    from types import TracebackType
     from typing import Self
 
     from opentelemetry.context import Context
-    from opentelemetry.trace import Span
-
-F = TypeVar("F", bound="Callable[..., Any]")
 
 tracer: Final = trace.get_tracer(handles.SCOPE)
 
 
-class Work:
+class Work(Block):
     """A piece of work that has a span and ends once.
 
     A stream holds it open: whoever leaves the block while an answer is still being told has not ended it.
-
-    Attributes:
-        context: That of its span; None before it began, and where that failed.
     """
 
     __slots__ = (
-        "_before",
         "_began",
         "_held",
         "_is_left",
@@ -47,8 +38,6 @@ class Work:
         "_lock",
         "_noted",
         "_process",
-        "_span",
-        "context",
     )
 
     kind: SpanKind = SpanKind.INTERNAL
@@ -57,9 +46,7 @@ class Work:
         self._reset()
 
     def _reset(self) -> None:
-        self.context: Context | None = None
-        self._span: Span = trace.INVALID_SPAN
-        self._before: Context | None = None
+        super().__init__()
         self._began = 0.0
         self._held = 0
         self._is_left = False
@@ -69,10 +56,6 @@ class Work:
         self._process = os.getpid()
 
     # --- what the kinds differ in
-
-    def _anew(self) -> Self:
-        """The same work, to be done once more, by another call."""
-        raise NotImplementedError
 
     def _name(self) -> str:
         """Of its span."""
@@ -90,37 +73,6 @@ class Work:
         """Record that it is over."""
         raise NotImplementedError
 
-    # --- for a person
-
-    @property
-    def span(self) -> Span:
-        """Its span, for attributes of one's own."""
-        return self._span
-
-    def __enter__(self) -> Self:
-        self.begin()
-        self.attach()
-        return self
-
-    def __exit__(
-        self, cls: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        self.end(error)
-
-    async def __aenter__(self) -> Self:
-        return self.__enter__()
-
-    async def __aexit__(
-        self, cls: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        self.__exit__(cls, error, traceback)
-
-    def __call__(self, function: F) -> F:
-        """Decorate a function: each call is a piece of work of its own, a generator's until its last value."""
-        return decorated(lambda: self._anew().begin(), function)
-
-    # --- a scope, as `packs.decoration` takes it
-
     def begin(self) -> Self:
         """Begin to measure, not yet as what is current."""
         self._reset()
@@ -136,19 +88,6 @@ class Work:
 
     def _on_begin(self) -> None:
         """Look around before the span starts."""
-
-    def attach(self) -> None:
-        """Have its span be the current one."""
-        if self.context is not None:
-            self._before = context.get_current()
-            context.attach(self.context)
-
-    def detach(self) -> None:
-        """Have the span before it be the current one."""
-        before, self._before = self._before, None
-        # Without a token: one of another task, or of a generator that is closed late, would bring back what is over.
-        if before is not None and trace.get_current_span() is self._span:
-            context.attach(before)
 
     def end(self, error: BaseException | None = None) -> None:
         """End, unless a stream is still being told: then its end is that of this, too. Never raises."""
