@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from opentelemetry.metrics import Observation
 
@@ -12,7 +12,7 @@ from otel_kpi.record.handle import Cell, Handle
 from otel_kpi.record.number import MOST, number
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Callable, Hashable, Iterable, Mapping
 
     from opentelemetry.metrics import CallbackOptions, Meter
 
@@ -105,6 +105,9 @@ class UpDownCounterHandle(Handle[UpDownCounter]):
         )
 
 
+_MOST_LATER: Final = 1000
+
+
 class GaugeHandle(Handle[Gauge]):
     """Keeps the last reading; made by `gauge()`."""
 
@@ -138,6 +141,41 @@ class GaugeHandle(Handle[Gauge]):
                 self._dropped(value)
         except Exception:
             self._failed(value)
+
+    def set_later(self, key: Hashable, readings: Callable[[], Iterable[Reading]]) -> None:
+        """Have readings worked out when somebody collects, and set then: of those with the same key the newest.
+
+        Args:
+            key: Whose readings they are.
+            readings: Gives a value, then the values of the attributes, any number of times; must not wait.
+        """
+        try:
+            self._later[key] = readings
+            if len(self._later) > _MOST_LATER:
+                self._set_now()
+        except Exception:
+            self._failed()
+
+    def cells(self) -> tuple[Cell, ...]:
+        """Every series, as it is now."""
+        self._set_now()
+        return super().cells()
+
+    def _set_now(self) -> None:
+        while self._later:
+            try:
+                _, readings = self._later.popitem()
+            except KeyError:
+                return  # another thread was quicker
+            try:
+                for value, *values in readings():
+                    self.set(value, *values)
+            except Exception:
+                self._failed()
+
+    def _empty(self) -> None:
+        super()._empty()
+        self._later: dict[Hashable, Callable[[], Iterable[Reading]]] = {}
 
     def remove(self, *values: Label) -> None:
         """Say no more of the series of these attribute values: what it told of is gone."""

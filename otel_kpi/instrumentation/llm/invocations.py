@@ -6,7 +6,6 @@ says how. Nothing here raises into the call, and nothing waits.
 
 from __future__ import annotations
 
-import time
 import timeit
 from typing import TYPE_CHECKING, Any, Final
 
@@ -58,9 +57,12 @@ def follow() -> None:
 def _begun(invocation: Any, embedding: bool) -> None:  # noqa: FBT001 - as `_compat.genai` calls it
     try:
         whose = attribution.current(genai.context_of(invocation))
-        genai.hold(invocation, underway.Seen(whose), embedding=embedding)
-        invocation.metric_attributes.update(whose.labels())
-        invocation.attributes.update(whose.span_attributes())
+        seen = underway.Seen(whose)
+        genai.hold(invocation, seen, embedding=embedding)
+        if whose is not attribution.NOBODY:
+            invocation.metric_attributes.update(whose.labels())
+            seen.span_attributes = whose.span_attributes()
+            invocation.attributes.update(seen.span_attributes)
         if not embedding:
             if invocation.conversation_id is None:
                 invocation.conversation_id = conversations.current(genai.context_of(invocation))
@@ -108,7 +110,7 @@ def _end(invocation: Any, error: Any, *, embedding: bool) -> None:
     if not embedding:
         answers.remember(data.response_id, invocation.span.get_span_context())
     # Upstream's package for Anthropic puts its own in the place of what was there.
-    invocation.attributes.update(seen.attribution.span_attributes())
+    invocation.attributes.update(seen.span_attributes)
     if not seen.counted_elsewhere:
         invocation.attributes.update(calls.ended(call))
     _tell_of_the_way(call, seen, _abandoned(invocation, data, seen, failure))
@@ -123,11 +125,11 @@ def _counts(invocation: Any, data: Any, seen: Seen) -> dict[str, Any]:
     fields = vars(data)
     for key, name in _COUNTS:
         value = counts.get(key)
-        if value is None and key in counts:
-            # What upstream has is no count: the placeholder with which a stream begins.
-            fields.update({name: None} if name in fields else {})
-            continue
         if value is None:
+            if key in counts:
+                # What upstream has is no count: the placeholder with which a stream begins.
+                fields.update({name: None} if name in fields else {})
+                continue
             value = fields.get(name)
             if value is None:
                 continue
@@ -193,11 +195,8 @@ def _tell_of_the_way(call: calls.Call, seen: Seen, abandoned: str | None) -> Non
     if abandoned is not None:
         handles.streams_abandoned.add(1, provider, model, abandoned)
     if seen.limits is not None:
-        for each in limits.limits_of(seen.limits, time.time()):
-            for handle, value in (
-                (handles.rate_limit, each.limit),
-                (handles.rate_limit_remaining, each.remaining),
-                (handles.rate_limit_reset, each.reset),
-            ):
-                if value is not None:
-                    handle.set(value, provider, model, each.kind)
+        labels = (provider, model)
+        said = limits.Said(seen.limits, labels)
+        handles.rate_limit.set_later(labels, said.limit)
+        handles.rate_limit_remaining.set_later(labels, said.remaining)
+        handles.rate_limit_reset.set_later(labels, said.reset)

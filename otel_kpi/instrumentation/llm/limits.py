@@ -7,12 +7,15 @@
 from __future__ import annotations
 
 import re
+import time
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping
+
+    Headers = Mapping[str, str] | list[tuple[bytes, bytes]]
 
 _KINDS: Final = ("requests", "tokens", "input-tokens", "output-tokens")
 _DURATION: Final = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h|d)")
@@ -51,6 +54,46 @@ def limits_of(headers: Mapping[str, str], now: float) -> Iterator[Limit]:
             if limit is not None or remaining is not None or reset is not None:
                 yield Limit(kind.replace("-", "_"), limit, remaining, reset)
                 break
+
+
+class Said:
+    """The limits of an answer, read when somebody collects: the last before that is, and no other.
+
+    Args:
+        headers: Of the answer.
+        labels: What stands before the kind of the limit: provider and model.
+    """
+
+    __slots__ = ("_at", "_headers", "_labels")
+
+    def __init__(self, headers: Headers, labels: tuple[str | None, ...]) -> None:
+        self._headers = headers
+        self._labels = labels
+        self._at = time.time()
+
+    def _readings(self, of: Callable[[Limit], float | None]) -> Iterator[tuple[Any, ...]]:
+        headers = self._headers
+        if isinstance(headers, list):
+            # As httpx has them.
+            headers = {
+                name.decode("ascii", "replace").lower(): value.decode("ascii", "replace")
+                for name, value in headers
+            }
+        for each in limits_of(headers, self._at):
+            if (value := of(each)) is not None:
+                yield (value, *self._labels, each.kind)
+
+    def limit(self) -> Iterator[tuple[Any, ...]]:
+        """What is allowed in a window, with its labels."""
+        return self._readings(lambda each: each.limit)
+
+    def remaining(self) -> Iterator[tuple[Any, ...]]:
+        """What is left."""
+        return self._readings(lambda each: each.remaining)
+
+    def reset(self) -> Iterator[tuple[Any, ...]]:
+        """Seconds until all of it is there again, as they were when the answer came."""
+        return self._readings(lambda each: each.reset)
 
 
 def _number(text: str | None) -> float | None:

@@ -57,11 +57,7 @@ class _Watcher(stainless.Watcher):
         begun: list[Report] = []
         if _hidden.get():
             # Whether the call is followed or not: nobody else asked for it.
-            def told(data: Mapping[str, Any]) -> None:
-                for report in begun:
-                    _read(report, data)
-
-            stream_usage.sieve_response(response, stream_usage.Sieve(told, self.broken))
+            self._hide(response, begun)
         seen = super().answered(client, response, options, stream=stream)
         if seen is None:
             return background.fetch_of(options.url) if options.method.lower() == "get" else None
@@ -72,6 +68,13 @@ class _Watcher(stainless.Watcher):
             report.said[_BACKGROUND] = (asked.get("model"), client.base_url)
         return report
 
+    def _hide(self, response: Any, begun: list[Report]) -> None:
+        def told(data: Mapping[str, Any]) -> None:
+            for report in begun:
+                _read(report, data)
+
+        stream_usage.sieve_response(response, stream_usage.Sieve(told, self.broken))
+
     def made(self, kept: Any, response: Any, result: Any, *, stream: bool) -> None:  # noqa: ARG002 - as it is called
         """Read an answer that the caller wants raw, if it is there: of embeddings upstream reads nothing."""
         if not stream and isinstance(kept, Report) and not kept.told and response.is_closed:
@@ -81,8 +84,16 @@ class _Watcher(stainless.Watcher):
         """Read an answer, or an event of its stream."""
         if isinstance(kept, background.Fetch):
             background.fetched(kept, data)
-        else:
+        elif not kept.told or kept.said or _says_something(kept, data):
             _read(kept, data)
+
+
+def _says_something(report: Report, data: Mapping[str, Any]) -> bool:
+    """Whether a further part of a stream tells of anything but text: there are hundreds of them."""
+    if data.get("usage") is not None or "x_groq" in data or "type" in data:
+        return True
+    tier = data.get("service_tier")
+    return tier is not None and tier != report.seen.tier
 
 
 def _read(report: Report, data: Mapping[str, Any]) -> None:
@@ -150,6 +161,8 @@ async def _create_async(wrapped: Any, instance: Any, args: Any, kwargs: Any) -> 
 
 
 def _asked_for(instance: Any, kwargs: dict[str, Any]) -> dict[str, Any] | None:
+    if kwargs.get("stream") is not True:
+        return None
     boundary = Boundary("openai")
     if not boundary.open:
         return None

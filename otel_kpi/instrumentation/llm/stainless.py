@@ -89,11 +89,7 @@ def watch(module: ModuleType, watcher: Watcher) -> None:
 
 def _take_limits(seen: Seen, response: Any) -> None:
     """Take the headers of rate limits; those of an earlier answer stay where this one has none."""
-    limits = {
-        name.decode("ascii", "replace").lower(): value.decode("ascii", "replace")
-        for name, value in response.headers.raw
-        if _LIMIT in name.lower()
-    }
+    limits = [pair for pair in response.headers.raw if _LIMIT in pair[0].lower()]
     if limits:
         seen.limited(limits)
 

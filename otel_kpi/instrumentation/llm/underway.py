@@ -6,6 +6,8 @@ import itertools
 import time
 from typing import TYPE_CHECKING, Any, Final
 
+from opentelemetry import context as contexts
+
 from otel_kpi._compat import genai
 
 if TYPE_CHECKING:
@@ -13,7 +15,9 @@ if TYPE_CHECKING:
     from decimal import Decimal
 
     from opentelemetry.context import Context
+    from opentelemetry.util.types import AttributeValue
 
+    from otel_kpi.instrumentation.llm.limits import Headers
     from otel_kpi.packs.llm.attribution import Attribution
 
 _numbers: Final = itertools.count(1)
@@ -35,6 +39,7 @@ class Seen:
         chunks: How many parts of it had come by then.
         counted_elsewhere: Another call inside of this one is the one that is billed.
         attribution: For whom and for what, as it was at the beginning.
+        span_attributes: What a span says of that.
         began: Seconds since 1970.
         number: In the order of the beginnings.
     """
@@ -53,6 +58,7 @@ class Seen:
         "processing",
         "received",
         "retries",
+        "span_attributes",
         "tier",
     )
 
@@ -63,12 +69,13 @@ class Seen:
         self.charged_amount: tuple[Decimal, str] | None = None
         self.endpoint: str | None = None
         self.retries: list[tuple[str, float | None]] = []
-        self.limits: Mapping[str, str] | None = None
+        self.limits: Headers | None = None
         self.received = False
         self.abandoned: str | None = None
         self.chunks = 0
         self.counted_elsewhere = False
         self.attribution = attribution
+        self.span_attributes: Mapping[str, AttributeValue] = {}
         self.began = time.time()
         self.number = next(_numbers)
 
@@ -87,9 +94,10 @@ class Seen:
         if len(self.retries) < 100:  # noqa: PLR2004 - an SDK that tries for ever is counted no further
             self.retries.append((status, wait))
 
-    def limited(self, headers: Mapping[str, str]) -> None:
-        """Take the headers of an answer, of which those of rate limits are read."""
-        self.limits = headers
+    def limited(self, headers: Headers) -> None:
+        """Take the headers of an answer, of which those of rate limits are read: a mapping, or pairs of bytes."""
+        if isinstance(headers, list) or any("ratelimit" in name.lower() for name in headers):
+            self.limits = headers
 
     def charged(self, amount: Decimal, currency: str) -> None:
         """Take what the provider says that it charged: it wins over every computation."""
@@ -98,6 +106,8 @@ class Seen:
 
 def current(context: Context | None = None) -> Seen | None:
     """The call that is under way in a context; None outside of any. The innermost of an inference and an embedding."""
+    if context is None:
+        context = contexts.get_current()
     inference: Seen | None = genai.held(genai.shared_data(context, embedding=False))
     embedding: Seen | None = genai.held(genai.shared_data(context, embedding=True))
     if inference is None or embedding is None:

@@ -44,8 +44,12 @@ class Attribution:
 
     def labels(self) -> dict[str, AttributeValue]:
         """What stands on metrics and spans."""
-        pairs = ((TENANT, self.tenant), (FEATURE, self.feature))
-        return {name: value for name, value in pairs if value is not None}
+        labels: dict[str, AttributeValue] = {}
+        if self.tenant is not None:
+            labels[TENANT] = self.tenant
+        if self.feature is not None:
+            labels[FEATURE] = self.feature
+        return labels
 
     def span_attributes(self) -> dict[str, AttributeValue]:
         """What stands on spans: the labels, and who the user is."""
