@@ -54,12 +54,13 @@ def with_langchain(url: str) -> None:
     from langchain_core.documents import Document
     from langchain_core.retrievers import BaseRetriever
     from langchain_openai import ChatOpenAI
+    from pydantic import SecretStr
 
     class Shelf(BaseRetriever):
         def _get_relevant_documents(self, query: str, **_given: Any) -> list[Document]:
             return [Document(page_content=f"{query} {word('langchain.document')}", id="d1")]
 
-    model = ChatOpenAI(model="gpt-4o-mini", base_url=f"{url}/v1", api_key="none", max_retries=0)
+    model = ChatOpenAI(model="gpt-4o-mini", base_url=f"{url}/v1", api_key=SecretStr("none"), max_retries=0)
     both("langchain", model.invoke)
     Shelf().invoke(word("langchain.document"))
 
@@ -68,7 +69,11 @@ def with_google(url: str) -> None:
     from google.genai import Client
 
     client = Client(api_key="none", http_options={"base_url": url})
-    both("google", lambda prompt: client.models.generate_content(model="gemini-2.5-flash", contents=prompt))
+
+    def ask(prompt: str) -> Any:
+        return client.models.generate_content(model="gemini-2.5-flash", contents=prompt)
+
+    both("google", ask)
 
 
 def with_mistral(url: str) -> None:
