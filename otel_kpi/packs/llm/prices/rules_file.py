@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import difflib
 import json
+import stat
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
@@ -19,6 +20,7 @@ from otel_kpi.packs.llm.prices.rules import Rule, Selector
 from otel_kpi.packs.llm.prices.tariff import Rate
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
     from pathlib import Path
 
     from otel_kpi.packs.llm.prices.table import Table
@@ -26,6 +28,10 @@ if TYPE_CHECKING:
 
 MOST_BYTES: Final = 1_000_000
 MOST_RULES: Final = 2_000
+MOST_NODES: Final = 200_000
+"""Values in a YAML file, with what its aliases repeat; a million bytes hold fewer that mean something."""
+MOST_LEVELS: Final = 50
+_LONGEST: Final = 100
 _TOP: Final = ("currency", "prices")
 _ENTRY: Final = (
     "endpoint", "provider", "model", "tier", "processing", "from", "until",
@@ -61,13 +67,19 @@ def read(path: Path, table: Table) -> RulesFile:
         status = path.stat()
         if status.st_size > MOST_BYTES:
             return RulesFile(path.name, faults=(f"{path}: has more than {MOST_BYTES} bytes; it is not read",))
+        if not stat.S_ISREG(status.st_mode):
+            # A pipe or a device may have no end, or keep whoever reads it waiting.
+            return RulesFile(path.name, faults=(f"{path}: cannot be read: it is no regular file",))
         content = _content(path, path.read_text(encoding="utf-8"))
+        written = datetime.fromtimestamp(status.st_mtime, tz=UTC).date()
+        return parse(content, f"{path.name} {written}", path.name, table)
     except _Fault as fault:
         return RulesFile(path.name, faults=(f"{path}: {fault}",))
     except (OSError, UnicodeDecodeError) as error:
         return RulesFile(path.name, faults=(f"{path}: cannot be read: {error}",))
-    written = datetime.fromtimestamp(status.st_mtime, tz=UTC).date()
-    return parse(content, f"{path.name} {written}", path.name, table)
+    except Exception as error:
+        # A file of the user's that nobody thought of takes the table's prices from no call.
+        return RulesFile(path.name, faults=(f"{path}: cannot be used: {error!r}",))
 
 
 def parse(content: Any, label: str, name: str, table: Table) -> RulesFile:
@@ -99,7 +111,7 @@ def _content(path: Path, text: str) -> Any:
     if path.suffix == ".json":
         try:
             return json.loads(text, parse_float=Decimal)
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise _Fault(f"is no JSON: {error}") from None
     try:
         import yaml
@@ -107,11 +119,45 @@ def _content(path: Path, text: str) -> Any:
         raise _Fault(
             "needs PyYAML: pip install 'otel-kpi[llm]'; or write the same as JSON into a .json"
         ) from None
+    # The same loader in C is ten times as quick, where there is one.
+    loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
     try:
-        # The same loader in C is ten times as quick, where there is one.
-        return yaml.load(text, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))  # noqa: S506 - both are safe
+        _bounded(yaml.parse(text, Loader=loader))
+        return yaml.load(text, Loader=loader)  # noqa: S506 - both are safe
     except (yaml.YAMLError, ValueError) as error:
         raise _Fault(f"is no YAML: {' '.join(str(error).split())}") from None
+
+
+def _bounded(events: Iterable[Any]) -> None:
+    """Refuse what would take the memory or the stack of the process: the loader in C ends it where it nests too deep.
+
+    Raises:
+        _Fault: It nests too deep, or its anchors stand for too much.
+    """
+    sizes: dict[str, int] = {}
+    inside: list[tuple[str | None, int]] = []
+    size = 0
+    for event in events:
+        kind, anchor = type(event).__name__, getattr(event, "anchor", None)
+        size += sizes.get(anchor, 1) if kind == "AliasEvent" else 1
+        if size > MOST_NODES:
+            raise _Fault(f"its anchors and aliases stand for more than {MOST_NODES} values")
+        if kind.endswith("StartEvent"):
+            inside.append((anchor, size))
+            if len(inside) > MOST_LEVELS:
+                raise _Fault(f"is nested in more than {MOST_LEVELS} levels")
+        elif kind.endswith("EndEvent"):
+            named, before = inside.pop()
+            if named is not None:
+                sizes[named] = size - before + 1
+
+
+def _shown(said: Any) -> str:
+    """A value for a line of text: of a list of lists only what it is."""
+    if isinstance(said, (list, Mapping)):
+        return "a list" if isinstance(said, list) else "a mapping"
+    text = repr(said)
+    return text if len(text) <= _LONGEST else f"{text[:_LONGEST]}…"
 
 
 def _rule(entry: Any, place: str, currency: str | None, table: Table) -> Rule:
@@ -221,9 +267,9 @@ def _number(said: Any, place: str) -> Decimal:
             raise InvalidOperation  # noqa: TRY301 - one way out
         number = Decimal(repr(said)) if isinstance(said, float) else Decimal(said)
     except InvalidOperation:
-        raise _Fault(f"{place}: {said!r} is no number; write it with a point: 0.25") from None
+        raise _Fault(f"{place}: {_shown(said)} is no number; write it with a point: 0.25") from None
     if not number.is_finite() or not 0 <= number <= _HIGHEST:
-        raise _Fault(f"{place}: {said!r} is not between 0 and {_HIGHEST}")
+        raise _Fault(f"{place}: {_shown(said)} is not between 0 and {_HIGHEST}")
     return number
 
 
@@ -235,12 +281,12 @@ def _day(said: Any, place: str) -> date | None:
     try:
         return date.fromisoformat(said)
     except (TypeError, ValueError):
-        raise _Fault(f"{place}: {said!r} is no day; write 2026-11-01") from None
+        raise _Fault(f"{place}: {_shown(said)} is no day; write 2026-11-01") from None
 
 
 def _text(said: Any) -> str:
     if not isinstance(said, str) or not said.strip():
-        raise _Fault(f"{said!r} is no text")
+        raise _Fault(f"{_shown(said)} is no text")
     return said.strip()
 
 
@@ -259,7 +305,7 @@ def _mapping(said: Any, place: str, keys: tuple[str, ...]) -> Mapping[str, Any]:
     named = cast("Mapping[Any, Any]", said)
     for key in named:
         if key not in keys:
-            raise _Fault(f"{place}: there is no {key!r}{_near(str(key), keys)}")
+            raise _Fault(f"{place}: there is no {_shown(key)}{_near(str(key)[:_LONGEST], keys)}")
     return named
 
 

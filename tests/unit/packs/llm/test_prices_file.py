@@ -251,6 +251,13 @@ def test_a_mistake_is_one_line_with_its_place_and_the_rest_keeps_working(
     assert said.endswith("; this entry is not used")
 
 
+def bomb(first: str, further: str) -> str:
+    """A text of a thousand characters that stands for a hundred million values."""
+    anchors = [f"a0: &a0 {first}"]
+    anchors += [f"a{n}: &a{n} " + further.format(", ".join([f"*a{n - 1}"] * 10)) for n in range(1, 9)]
+    return "\n".join([*anchors, "currency: *a8", "prices: []"])
+
+
 @pytest.mark.parametrize(
     ("text", "line"),
     [
@@ -262,6 +269,9 @@ def test_a_mistake_is_one_line_with_its_place_and_the_rest_keeps_working(
         ("currency: 7\nprices: []", "7 is no text"),
         ("prices: !!python/object/apply:os.system ['true']", "is no YAML"),
         ("x" * 1_000_001, "has more than 1000000 bytes"),
+        pytest.param("prices: " + "[" * 100_000, "is nested in more than 50 levels", id="deep"),
+        pytest.param(bomb("[x]", "[{}]"), "stand for more than 200000 values", id="lists"),
+        pytest.param(bomb("{k: 1}", "{{<<: [{}]}}"), "stand for more than 200000 values", id="merged"),
     ],
 )
 def test_a_file_that_is_none_leaves_the_table(
@@ -290,6 +300,20 @@ def test_a_file_that_is_missing_or_no_text_or_empty(
     written.use("")
     assert caplog.messages == []
     assert written.amount("gpt-4o", **openai) == Decimal("0.00475")
+
+
+def test_json_that_nests_too_deep_and_a_device_leave_the_table(
+    written: Written, caplog: pytest.LogCaptureFixture
+) -> None:
+    deep = written.path.with_suffix(".json")
+    deep.write_text("[" * 100_000, encoding="utf-8")
+    for path in (str(deep), "/dev/zero"):
+        caplog.clear()
+        prices.use(file=path)
+        prices.current().book()
+        assert len(caplog.messages) == 1
+        assert path in caplog.messages[0]
+        assert written.amount("gpt-4o", endpoint="https://api.openai.com") == Decimal("0.00475")
 
 
 def test_an_amount_is_converted_with_the_rate_of_its_day_and_that_is_kept(written: Written) -> None:
