@@ -300,6 +300,8 @@ def _read_by_packs(settings: Settings) -> dict[str, str]:
         "OTEL_KPI_GENAI_NAMES": settings.genai_names,
         "OTEL_KPI_GENAI_PROVIDERS": ",".join(f"{host}={name}" for host, name in settings.genai_providers),
         "OTEL_KPI_GENAI_NESTED": settings.genai_nested,
+        "OTEL_KPI_GENAI_STREAM_USAGE": ",".join(settings.genai_stream_usage),
+        "OTEL_KPI_GENAI_ABANDONED_AS_ERRORS": str(settings.genai_abandoned_as_errors).lower(),
         "OTEL_KPI_COST_ALIASES": ",".join(settings.cost_aliases),
         "OTEL_KPI_LLM_BUDGETS": settings.llm_budgets or "",
         "OTEL_KPI_LLM_USER": settings.llm_user,

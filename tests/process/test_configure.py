@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import sys
 from typing import TYPE_CHECKING
 
@@ -228,3 +229,28 @@ def test_resource_detector_that_hangs_is_left_out(receiver: Receiver, tmp_path: 
     said = python(receiver, text, **variables)
     assert said == "the resource detector 'hanging' took longer than 5 s and is left out\n"
     assert receiver.named("a")
+
+
+def test_settings_in_code_reach_what_reads_them_later_from_the_environment(receiver: Receiver) -> None:
+    text = """
+import os, otel_kpi
+otel_kpi.configure(
+    app_name="settings", genai_stream_usage=("on", "llm.corp:8080"), genai_abandoned_as_errors=True, genai_nested="upstream",
+    genai_names="both", cost_aliases=("operation.cost",), llm_budgets="day=50 EUR", currency="EUR",
+    currency_rates=("USD:EUR=0.92",), genai_providers=(("llm.corp:8080", "vllm"),),
+)
+print({name.removeprefix("OTEL_KPI_"): value for name, value in os.environ.items() if name.startswith("OTEL_KPI_")})
+"""
+    ended = run([sys.executable, "-c", text], environment(receiver.url))
+    assert (ended.returncode, ended.stderr) == (0, "")
+    assert {
+        "GENAI_STREAM_USAGE": "on,llm.corp:8080",
+        "GENAI_ABANDONED_AS_ERRORS": "true",
+        "GENAI_NESTED": "upstream",
+        "GENAI_NAMES": "both",
+        "COST_ALIASES": "operation.cost",
+        "LLM_BUDGETS": "day=50 EUR",
+        "CURRENCY": "EUR",
+        "CURRENCY_RATES": "USD:EUR=0.92",
+        "GENAI_PROVIDERS": "llm.corp:8080=vllm",
+    }.items() <= ast.literal_eval(ended.stdout).items()

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from openai import OpenAI
 from support.llm import ScriptedProvider
+from support.llm.told import Told
 from support.measured import Measured, measured
 
 from otel_kpi import instrumentation
@@ -84,6 +85,14 @@ def followed(armed: Captured) -> Iterator[Followed]:
     armed.log_exporter.clear()
     with measured() as series:
         yield Followed(armed, series)
+
+
+@pytest.fixture
+def told(armed: Captured) -> Iterator[Told]:
+    """What was recorded, for the modules that take the provider for somebody else."""
+    armed.span_exporter.clear()
+    with measured() as found:
+        yield Told(armed, found)
 
 
 @pytest.fixture

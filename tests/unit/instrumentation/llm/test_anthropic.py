@@ -19,15 +19,13 @@ from opentelemetry import trace
 from opentelemetry.trace import StatusCode
 from support.llm import Answer, ScriptedProvider
 from support.llm.told import COST, Told
-from support.measured import measured
 
-from otel_kpi import instrumentation, llm
+from otel_kpi import llm
 from otel_kpi.instrumentation.llm.anthropic import batch_results, counts_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from support.captured import Captured
 
 ASK: Any = {
     "model": "claude-sonnet-5",
@@ -48,21 +46,6 @@ TOKENS = {"input": 100, "cache_read": 200, "cache_write": 50, "output": 30, "rea
 PRICE = pytest.approx((100 * 2 + 30 * 2.5 + 20 * 4 + 200 * 0.2 + 40 * 10) / 1e6 + 2 * 10 / 1e3)
 """At the rates of claude-sonnet-5 in the data: 2 $ in, 2.50 and 4 $ for caches, 0.20 $ from them, 10 $ out, 10 $ for
 a thousand searches."""
-
-
-@pytest.fixture(scope="module")
-def instrumented(_pipeline: Captured) -> Iterator[Captured]:
-    """Every instrumentor of the table, put in place once for all of these tests."""
-    instrumentation.install()
-    yield _pipeline
-    instrumentation.uninstall()
-
-
-@pytest.fixture
-def told(instrumented: Captured) -> Iterator[Told]:
-    instrumented.span_exporter.clear()
-    with measured() as found:
-        yield Told(instrumented, found)
 
 
 @pytest.fixture

@@ -17,15 +17,12 @@ from opentelemetry import trace
 from opentelemetry.trace import StatusCode
 from support.llm import Answer, ScriptedProvider
 from support.llm.told import COST, Told
-from support.measured import measured
 
-from otel_kpi import instrumentation
 from otel_kpi.instrumentation.llm.bedrock import counts_of_body
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from support.captured import Captured
 
 MODEL = "eu.anthropic.claude-sonnet-4-5-20250929-v1:0"
 ASK: Any = {"modelId": MODEL, "messages": [{"role": "user", "content": [{"text": "What is planted?"}]}]}
@@ -54,21 +51,6 @@ BODY = json.dumps(
 )
 OLD = {"gen_ai.system"}
 """A name that upstream's instrumentor of botocore writes."""
-
-
-@pytest.fixture(scope="module")
-def instrumented(_pipeline: Captured) -> Iterator[Captured]:
-    """Every instrumentor of the table, put in place once for all of these tests."""
-    instrumentation.install()
-    yield _pipeline
-    instrumentation.uninstall()
-
-
-@pytest.fixture
-def told(instrumented: Captured) -> Iterator[Told]:
-    instrumented.span_exporter.clear()
-    with measured() as found:
-        yield Told(instrumented, found)
 
 
 @pytest.fixture

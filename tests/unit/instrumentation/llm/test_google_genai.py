@@ -6,7 +6,7 @@ import asyncio
 import os
 import threading
 from collections.abc import AsyncIterator, Iterator
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 from google.auth.credentials import AnonymousCredentials, Credentials
@@ -15,13 +15,8 @@ from opentelemetry import trace
 from opentelemetry.trace import StatusCode
 from support.llm import Answer, ScriptedProvider
 from support.llm.told import COST, Told
-from support.measured import measured
 
-from otel_kpi import instrumentation
 from otel_kpi.instrumentation.llm.google_genai import counts_of, counts_of_interaction
-
-if TYPE_CHECKING:
-    from support.captured import Captured
 
 # The SDK inherits from a class of aiohttp's that is not meant for it.
 pytestmark = pytest.mark.filterwarnings("ignore:Inheritance class AiohttpClientSession:DeprecationWarning")
@@ -49,21 +44,6 @@ class _Token(Credentials):
 
     def refresh(self, request: object) -> None:
         del request
-
-
-@pytest.fixture(scope="module")
-def instrumented(_pipeline: Captured) -> Iterator[Captured]:
-    """Every instrumentor of the table, put in place once for all of these tests."""
-    instrumentation.install()
-    yield _pipeline
-    instrumentation.uninstall()
-
-
-@pytest.fixture
-def told(instrumented: Captured) -> Iterator[Told]:
-    instrumented.span_exporter.clear()
-    with measured() as found:
-        yield Told(instrumented, found)
 
 
 @pytest.fixture
