@@ -13,6 +13,7 @@ def known_libraries(disabled: frozenset[str], findings: list[Finding]) -> tuple[
     from importlib import metadata
 
     from otel_kpi.instrumentation.catalogue import within
+    from otel_kpi.instrumentation.loader import has_extra
     from otel_kpi.instrumentation.table import TABLE
 
     libraries: list[Library] = []
@@ -37,6 +38,13 @@ def known_libraries(disabled: frozenset[str], findings: list[Finding]) -> tuple[
                     "upgrade otel-kpi",
                 )
             )
+        elif row.extra and not has_extra(row.extra):
+            what = f"pip install 'otel-kpi[{row.extra}]'"
+            libraries.append(Library(row.name, version, "missing", f"it takes: {what}"))
+            if not row.quiet:
+                findings.append(
+                    Finding("warning", f"{row.distribution} {version} is not instrumented", f"type: {what}")
+                )
         else:
             libraries.append(Library(row.name, version, "ready", ""))
     return (*libraries, *_others(), *_uninstrumented(findings))

@@ -213,7 +213,7 @@ class Loader:
             if row.specifier is not None and not _within(entry.version, row.specifier):
                 self._skip(entry, f"our tests cover {row.specifier}")
                 return
-            if row.extra and not _has_extra(row.extra):
+            if row.extra and not has_extra(row.extra):
                 self._skip(entry, f"it takes: pip install 'otel-kpi[{row.extra}]'", quiet=row.quiet)
                 return
             instrumentor = _called(row.instrumentor)
@@ -308,7 +308,8 @@ def _asked_for(row: Row) -> bool:
     return not row.asked_by or any(setting not in {"", "false"} for setting in settings)
 
 
-def _has_extra(name: str) -> bool:
+def has_extra(name: str) -> bool:
+    """Whether what `otel-kpi[name]` brings is installed."""
     try:
         return importlib.util.find_spec(_EXTRAS[name]) is not None
     except ImportError:

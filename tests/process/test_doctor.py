@@ -17,6 +17,7 @@ from support.children import BIN, RUN, environment, free_port, run, running
 from support.receiver import Receiver
 
 from otel_kpi.diagnosis import examine_environment
+from otel_kpi.instrumentation import loader
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -408,3 +409,16 @@ trace.get_tracer("x").start_span("after").end()
     ended = run([*RUN, sys.executable, "-c", text], environment(receiver.url, TMPDIR=str(tmp_path)))
     assert (ended.returncode, ended.stderr) == (0, "")
     assert receiver.named("after")
+
+
+def test_a_library_whose_extra_is_not_installed_is_not_ready(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(loader, "_EXTRAS", {"llm": "no_such_module"})
+    code, report = examined({"OTEL_SERVICE_NAME": "shop", "PATH": os.environ["PATH"]})
+    assert code == 1  # nobody takes telemetry either
+    [library] = [each for each in report["libraries"] if each["name"] == "openai"]
+    assert (library["state"], library["reason"]) == ("missing", "it takes: pip install 'otel-kpi[llm]'")
+    remedy = "type: pip install 'otel-kpi[llm]'"
+    told = {each["what"].split()[0] for each in report["findings"] if each["advice"] == remedy}
+    assert "openai" in told
+    # Who has botocore need not have heard of Bedrock.
+    assert "boto3" not in told

@@ -134,11 +134,11 @@ def _bounded(events: Iterable[Any]) -> None:
     Raises:
         _Fault: It nests too deep, or its anchors stand for too much.
     """
-    sizes: dict[str, int] = {}
+    sizes: dict[str | None, int] = {}
     inside: list[tuple[str | None, int]] = []
     size = 0
     for event in events:
-        kind, anchor = type(event).__name__, getattr(event, "anchor", None)
+        kind, anchor = type(event).__name__, getattr(event, "anchor", "")
         size += sizes.get(anchor, 1) if kind == "AliasEvent" else 1
         if size > MOST_NODES:
             raise _Fault(f"its anchors and aliases stand for more than {MOST_NODES} values")
