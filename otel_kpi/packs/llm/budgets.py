@@ -27,6 +27,7 @@ from otel_kpi.packs.llm import budget_instruments, handles
 from otel_kpi.packs.llm.budget_terms import EACH, Budget, parse
 from otel_kpi.packs.llm.call_attributes import CURRENCY
 from otel_kpi.packs.llm.prices import exchange
+from otel_kpi.packs.llm.prices.tariff import ARITHMETIC
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -126,9 +127,9 @@ class Budgets:
                     if factor is None:
                         without = limit.currency
                         continue
-                    tally.spent += amount * factor
+                    tally.spent = ARITHMETIC.fma(amount, factor, tally.spent)
                 else:
-                    tally.spent += amount
+                    tally.spent = ARITHMETIC.add(tally.spent, amount)
                 if tally.spent >= limit.amount and not tally.crossed:
                     tally.crossed = True
                     crossed.append(tally)
@@ -304,7 +305,7 @@ def _limits() -> list[tuple[float, str, str, str | None, str]]:
         for currency in sorted(currencies | {limit.currency}):
             factor = rate(currency, limit.currency, now)
             if factor is not None:
-                amount = float(limit.amount / factor)
+                amount = float(ARITHMETIC.divide(limit.amount, factor))
                 found.append((amount, budget.scope, budget.period, budget.tenant, currency))
     return found
 
@@ -355,7 +356,7 @@ def rate(given: str, wanted: str, at: float) -> Decimal | None:
     if there is not None:
         return there.rate
     back = exchange.in_force(exchanges, wanted, given, at)
-    return None if back is None else 1 / back.rate
+    return None if back is None else ARITHMETIC.divide(1, back.rate)
 
 
 def remedy(wanted: str) -> str | None:
@@ -383,4 +384,4 @@ def converted(amount: Decimal, given: str, wanted: str) -> Decimal | None:
     if factor is None:
         _not_counted(given, wanted)
         return None
-    return amount * factor
+    return ARITHMETIC.multiply(amount, factor)

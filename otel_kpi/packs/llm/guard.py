@@ -19,6 +19,7 @@ from opentelemetry import context as contexts
 from otel_kpi.packs.faults import failed
 from otel_kpi.packs.llm import budgets
 from otel_kpi.packs.llm.budget_terms import Money, money
+from otel_kpi.packs.llm.prices.tariff import ARITHMETIC
 from otel_kpi.packs.refusals import Refused
 from otel_kpi.packs.surroundings import Surroundings
 
@@ -79,7 +80,11 @@ class Guard(Surroundings):
     @property
     def remaining(self) -> Decimal | None:
         """Money that is left, never less than 0; None where there is no limit in money."""
-        return None if self._amount is None else max(self._amount.amount - self.spent, Decimal(0))
+        return (
+            None
+            if self._amount is None
+            else max(ARITHMETIC.subtract(self._amount.amount, self.spent), Decimal(0))
+        )
 
     def check(self) -> None:
         """Raise if a limit of this guard is reached, whatever was asked for in `on_exceeded`.
@@ -120,7 +125,7 @@ class Guard(Surroundings):
             with self._lock:
                 self.used += tokens
                 if worth is not None:
-                    self.spent += worth
+                    self.spent = ARITHMETIC.add(self.spent, worth)
                 elif amount is None or limit is not None:
                     self.unpriced += 1
                 crossed = None if self._said else self._crossed()

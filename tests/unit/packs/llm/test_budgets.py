@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import calendar
+import decimal
 import logging
 import pickle
 import subprocess
@@ -20,6 +21,7 @@ from opentelemetry import _logs, context
 from opentelemetry.sdk._logs import LoggerProvider
 from opentelemetry.sdk._logs.export import InMemoryLogRecordExporter, SimpleLogRecordProcessor
 
+from otel_kpi import llm
 from otel_kpi.packs.llm import budgets, guard
 from otel_kpi.packs.llm.budget_terms import Budget, Money, money, parse
 
@@ -407,6 +409,23 @@ def test_the_call_after_the_one_that_crosses_is_refused_and_none_before() -> Non
     assert (refused.value.limit, refused.value.spent) == ("0.50 USD", "0.51 USD")
     assert str(pickle.loads(pickle.dumps(refused.value))) == str(refused.value)
     guard.before_call()
+
+
+@pytest.mark.parametrize("trapped", [[], [decimal.Inexact]])
+def test_how_the_application_rounds_changes_no_sum(
+    declared: Callable[..., None], trapped: list[type[decimal.DecimalException]]
+) -> None:
+    declared("day=100 USD")
+    with decimal.localcontext(decimal.Context(prec=3, traps=trapped)), guard.budget("1 USD") as work:
+        for _ in range(1_000):
+            llm.cost("0.000456789", "USD", "tool")
+        remaining = work.remaining
+    [tally] = budgets._process.budgets().tallies()
+    assert (work.spent, remaining, tally.spent) == (
+        Decimal("0.456789"),
+        Decimal("0.543211"),
+        Decimal("0.456789"),
+    )
 
 
 def test_tokens_are_a_limit_too_and_hold_where_nobody_knows_the_price() -> None:
