@@ -12,7 +12,7 @@ from otel_kpi._compat import llm_clients
 from otel_kpi.instrumentation.llm import messages, underway
 from otel_kpi.instrumentation.llm.asked import EMBEDDINGS, RETRIEVAL, Method, Request, Response
 from otel_kpi.instrumentation.llm.library import Library
-from otel_kpi.instrumentation.llm.messages import get
+from otel_kpi.instrumentation.llm.messages import get, word
 from otel_kpi.instrumentation.llm.wrappers import call, coroutine
 
 if TYPE_CHECKING:
@@ -74,7 +74,7 @@ def _chat(*, stream: bool) -> Callable[[Any, Mapping[str, Any]], Request]:
         return Request(
             operation="chat",
             provider=_PROVIDER,
-            model=_text(given.get("model")),
+            model=word(given.get("model")),
             url=llm_clients.cohere_url(client),
             stream=stream,
             parameters={ours: given.get(theirs) for theirs, ours in _PARAMETERS.items()},
@@ -101,7 +101,7 @@ def _embed(client: Any, given: Mapping[str, Any]) -> Request:
     return Request(
         operation=EMBEDDINGS,
         provider=_PROVIDER,
-        model=_text(given.get("model")),
+        model=word(given.get("model")),
         url=llm_clients.cohere_url(client),
         parameters={
             "encoding_formats": given.get("embedding_types"),
@@ -114,15 +114,10 @@ def _rerank(client: Any, given: Mapping[str, Any]) -> Request:
     return Request(
         operation=RETRIEVAL,
         provider=_PROVIDER,
-        model=_text(given.get("model")),
+        model=word(given.get("model")),
         url=llm_clients.cohere_url(client),
         parameters={"top_k": given.get("top_n")},
     )
-
-
-def _text(value: Any) -> str | None:
-    """Give a text, or nothing for the SDK's `...`."""
-    return value if isinstance(value, str) else None
 
 
 # --- answers
@@ -131,7 +126,7 @@ def _text(value: Any) -> str | None:
 def _read_chat(response: Response, answer: Any) -> None:
     response.headers = answer.headers
     data = answer.data
-    response.id = _text(get(data, "id")) or _text(get(data, "response_id"))
+    response.id = word(get(data, "id")) or word(get(data, "response_id"))
     response.finished(0, get(data, "finish_reason"))
     _read_usage(response, get(data, "usage") or get(data, "meta"))
     if response.keep:
@@ -152,7 +147,7 @@ def _read_event(response: Response, event: Any) -> None:
     elif kind == "stream-end":
         response.finished(0, get(event, "finish_reason"))
         answer = get(event, "response")
-        response.id = _text(get(answer, "response_id"))
+        response.id = word(get(answer, "response_id"))
         _read_usage(response, get(answer, "meta"))
     elif response.keep:
         message = get(delta, "message") or {"content": get(event, "text")}

@@ -23,6 +23,7 @@ from otel_kpi._compat import mcp as private
 from otel_kpi._version import __version__
 from otel_kpi.instrumentation.boundary import Boundary
 from otel_kpi.instrumentation.databases.calls import Methods
+from otel_kpi.instrumentation.llm.messages import get
 from otel_kpi.packs import consent
 from otel_kpi.packs.llm import mcp_instruments
 
@@ -97,7 +98,7 @@ class _Operation:
     __slots__ = ("began", "error", "method", "prompt", "span", "status", "tool", "version")
 
     def __init__(self, method: str, params: Any, version: str | None) -> None:
-        name = _field(params, "name")
+        name = get(params, "name")
         self.method = method
         self.tool = name if method == _CALL_TOOL and isinstance(name, str) else None
         self.prompt = name if method == _GET_PROMPT and isinstance(name, str) else None
@@ -117,7 +118,7 @@ class _Operation:
         found: dict[str, AttributeValue] = {"mcp.method.name": self.method}
         if self.method == _CALL_TOOL:
             found["gen_ai.operation.name"] = "execute_tool"
-        uri = _field(params, "uri")
+        uri = get(params, "uri")
         known = (
             ("gen_ai.tool.name", self.tool),
             ("gen_ai.prompt.name", self.prompt),
@@ -126,14 +127,14 @@ class _Operation:
         )
         found |= {name: value for name, value in known if value is not None}
         if self.tool is not None and consent.on_spans():
-            found["gen_ai.tool.call.arguments"] = _text(_field(params, "arguments") or {})
+            found["gen_ai.tool.call.arguments"] = _text(get(params, "arguments") or {})
         return found
 
     def answered(self, result: Any) -> None:
         """Take the answer: one of a tool may be its failure."""
         if self.method != _CALL_TOOL:
             return
-        if _field(result, "is_error") is True or _field(result, "isError") is True:
+        if get(result, "is_error") is True or get(result, "isError") is True:
             self.error = _TOOL_ERROR
             self.span.set_attribute("error.type", _TOOL_ERROR)
             self.span.set_status(Status(StatusCode.ERROR))
@@ -142,7 +143,7 @@ class _Operation:
 
     def failed(self, error: BaseException) -> None:
         """Take what was raised instead of an answer; the SDK's own code where it has one."""
-        code = _field(_field(error, "error"), "code")
+        code = get(get(error, "error"), "code")
         self.status = str(code) if code is not None else None
         if type(error).__name__ == "ValidationError":
             self.status = _INVALID_PARAMS
@@ -176,7 +177,7 @@ class _Sent(_Operation):
         self.span.set_attribute("error.type", self.error or "_OTHER")
         if self.status is not None:
             self.span.set_attribute("rpc.response.status_code", self.status)
-        message = _field(_field(error, "error"), "message")
+        message = get(get(error, "error"), "message")
         self.span.set_status(Status(StatusCode.ERROR, message if isinstance(message, str) else None))
 
     def end(self) -> None:
@@ -328,12 +329,6 @@ async def _serve(wrapped: Any, _middleware: Any, args: Any, kwargs: Any) -> Any:
 
 
 # --- reading
-
-
-def _field(thing: Any, name: str) -> Any:
-    if isinstance(thing, dict):
-        return thing.get(name)  # pyright: ignore[reportUnknownMemberType, reportUnknownVariableType] -- of anything
-    return getattr(thing, name, None)
 
 
 def _text(content: Any) -> str:

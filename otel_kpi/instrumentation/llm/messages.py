@@ -20,6 +20,11 @@ def get(thing: Any, name: str) -> Any:
     return getattr(thing, name, None)
 
 
+def word(value: Any) -> str | None:
+    """Give a text; None for what an SDK has where nothing was said (`UNSET`, `...`)."""
+    return value if isinstance(value, str) else None
+
+
 def text_of(content: Any) -> str:
     """Give the text of a content: one, or that of its parts."""
     if isinstance(content, str):

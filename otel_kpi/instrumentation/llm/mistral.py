@@ -12,7 +12,7 @@ from otel_kpi._compat import llm_clients
 from otel_kpi.instrumentation.llm import messages, underway
 from otel_kpi.instrumentation.llm.asked import EMBEDDINGS, Method, Request, Response
 from otel_kpi.instrumentation.llm.library import Library
-from otel_kpi.instrumentation.llm.messages import get
+from otel_kpi.instrumentation.llm.messages import get, word
 from otel_kpi.instrumentation.llm.wrappers import call, coroutine
 
 if TYPE_CHECKING:
@@ -78,14 +78,14 @@ def _request(operation: str, *, stream: bool) -> Callable[[Any, Mapping[str, Any
             attributes={"gen_ai.agent.id": agent} if isinstance(agent, str) else {},
             messages=lambda: messages.inputs(given.get("messages") or given.get("prompt")),
             tools=lambda: messages.definitions(given.get("tools")),
-            tier=_text(given.get("service_tier")),
+            tier=word(given.get("service_tier")),
         )
 
     return request
 
 
 def _embeddings(resource: Any, given: Mapping[str, Any]) -> Request:
-    encoding = _text(given.get("encoding_format"))
+    encoding = word(given.get("encoding_format"))
     return Request(
         operation=EMBEDDINGS,
         provider=_PROVIDER,
@@ -99,12 +99,7 @@ def _embeddings(resource: Any, given: Mapping[str, Any]) -> Request:
 
 
 def _url(resource: Any, given: Mapping[str, Any]) -> str | None:
-    return _text(given.get("server_url")) or resource.sdk_configuration.get_server_details()[0]
-
-
-def _text(value: Any) -> str | None:
-    """Give a text, or nothing for the SDK's `UNSET`."""
-    return value if isinstance(value, str) else None
+    return word(given.get("server_url")) or resource.sdk_configuration.get_server_details()[0]
 
 
 def _listed(value: Any, name: str) -> Any:
@@ -132,7 +127,7 @@ def _read_chunk(response: Response, event: Any) -> None:
 
 
 def _reason(choice: Any) -> str | None:
-    return _text(getattr(choice.finish_reason, "value", choice.finish_reason))
+    return word(getattr(choice.finish_reason, "value", choice.finish_reason))
 
 
 def _read_embeddings(response: Response, answer: Any) -> None:
@@ -158,7 +153,7 @@ def _read_top(response: Response, answer: Any) -> None:
         "cache_read_tokens": get(said.get("prompt_tokens_details"), "cached_tokens"),
         "output_reasoning_tokens": get(said.get("completion_tokens_details"), "reasoning_tokens"),
     }
-    response.tier = _text(said.get("service_tier")) or response.tier
+    response.tier = word(said.get("service_tier")) or response.tier
 
 
 # --- attempts
