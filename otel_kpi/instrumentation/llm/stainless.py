@@ -56,7 +56,10 @@ class Watcher:
             return None
         _take_limits(seen, response)
         # The client's own description: reading the address of the request takes longer than all of this.
-        if options.method.lower() != "post" or not options.url.partition("?")[0].endswith(self._paths):
+        if options.method.lower() != "post":
+            return None
+        url: str = options.url
+        if not url.endswith(self._paths) and not url.partition("?")[0].endswith(self._paths):
             return None
         seen.endpoint = _address_of(client)
         asked = options.json_data

@@ -88,7 +88,7 @@ def ended(call: Call) -> Attributes:
             attributes[USAGE_FAULT] = usage.fault
         _count_tokens(call, usage)
         paid = _charge(call, usage, attributes)
-        if paid is not None or usage.counts or call.answered:
+        if call.guards and (paid is not None or usage.counts or call.answered):
             amount, currency = paid or (None, None)
             tokens = (usage.of("input_tokens") or 0) + (usage.of("output_tokens") or 0)
             for guard in call.guards:

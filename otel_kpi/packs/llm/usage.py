@@ -26,6 +26,8 @@ _PARTS: Final = MappingProxyType(
 )
 """Of what a whole is made beside its plain rest; each token is in one part."""
 
+_WHOLES: Final = tuple(_PARTS.items())
+
 _CLASSES: Final = MappingProxyType(
     {
         "input_tokens": "input",
@@ -80,9 +82,13 @@ class Usage:
             if not 0 <= value < _MOST:
                 return cls(fault="negative" if value < 0 else "not_a_number")
             read[key] = value
-        for whole, parts in _PARTS.items():
-            if whole in read and sum(read.get(part, 0) for part in parts) > read[whole]:
-                return cls(fault="inconsistent")
+        for whole, parts in _WHOLES:
+            rest = read.get(whole)
+            if rest is not None:
+                for part in parts:
+                    rest -= read.get(part, 0)
+                if rest < 0:
+                    return cls(fault="inconsistent")
         return cls(read)
 
     def classes(self) -> Iterator[tuple[str, str, int]]:
@@ -91,20 +97,29 @@ class Usage:
         What is cached and of which modality is often reported side by side: then the part of the cache comes first,
         and the modality has what is left.
         """
-        for whole, parts in _PARTS.items():
-            if whole not in self.counts:
+        counts = self.counts
+        plain = _OF_A_MODALITY.isdisjoint(counts)
+        for whole, parts in _WHOLES:
+            rest = counts.get(whole)
+            if rest is None:
                 continue
-            rest = self.counts[whole]
             taken: dict[str, int] = {}
             for part in parts:
-                if total := self.counts.get(part, 0):
+                if total := counts.get(part, 0):
                     rest -= total
-                    yield from self._shares(part, total, taken)
-            yield from self._shares(whole, rest, taken)
+                    if plain:
+                        # As most are: no modality, nothing to share out.
+                        yield _CLASSES[part], "unknown", total
+                    else:
+                        yield from self._shares(part, total, taken)
+            if not plain:
+                yield from self._shares(whole, rest, taken)
+            elif rest > 0:
+                yield _CLASSES[whole], "unknown", rest
 
     def _shares(self, key: str, total: int, taken: dict[str, int]) -> Iterator[tuple[str, str, int]]:
         """Share out `total` tokens of a unit among the modalities; `taken` is what parts before had of each."""
-        for modality, part in () if _OF_A_MODALITY.isdisjoint(self.counts) else _BY_MODALITY[key]:
+        for modality, part in _BY_MODALITY[key]:
             amount = min(self.counts.get(part, 0) - (taken.get(modality, 0) if key in _PARTS else 0), total)
             if amount > 0:
                 total -= amount
