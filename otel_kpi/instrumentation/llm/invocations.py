@@ -15,6 +15,7 @@ from otel_kpi.instrumentation.llm.providers import provider_of, who_serves
 from otel_kpi.packs import conversations
 from otel_kpi.packs.faults import failed
 from otel_kpi.packs.llm import answers, attribution, calls, guard, handles, prices
+from otel_kpi.packs.llm.usage import MOST
 
 if TYPE_CHECKING:
     from otel_kpi.instrumentation.llm.underway import Seen
@@ -136,7 +137,7 @@ def _counts(invocation: Any, data: Any, seen: Seen) -> dict[str, Any]:
             counts[key] = value
         if name not in fields:
             continue  # embeddings have few of them
-        if type(value) is int and value >= 0:
+        if type(value) is int and 0 <= value < MOST:
             fields[name] = value
         else:
             invocation.attributes.setdefault("kpi.llm.usage.reported", repr(value)[:64])

@@ -24,6 +24,7 @@ from otel_kpi.instrumentation.llm import (
     streams,
 )
 from otel_kpi.instrumentation.llm.reports import Report
+from otel_kpi.packs.llm.prices.tariff import ARITHMETIC
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -116,7 +117,7 @@ def _read(report: Report, data: Mapping[str, Any]) -> None:
     report.usage(counts)
     if (amount := openai_usage.charged_in(usage)) is not None:
         before = report.said.setdefault(_CHARGED, seen.charged_amount)
-        seen.charged(amount if before is None else amount + before[0], "USD")
+        seen.charged(amount if before is None else ARITHMETIC.add(amount, before[0]), "USD")
 
 
 def _ask_for_usage(completions: Any) -> None:

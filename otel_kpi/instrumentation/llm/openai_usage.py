@@ -10,6 +10,8 @@ from __future__ import annotations
 from decimal import Decimal, InvalidOperation
 from typing import TYPE_CHECKING, Any, Final
 
+from otel_kpi.packs.llm.prices.tariff import ARITHMETIC
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
@@ -128,7 +130,7 @@ def charged_in(usage: Mapping[str, Any]) -> Decimal | None:
     if amount is None or usage.get("is_byok") is not True:
         return amount
     behind = _money(_part(usage, ("cost_details",)).get("upstream_inference_cost"))
-    return amount if behind is None else amount + behind
+    return amount if behind is None else ARITHMETIC.add(amount, behind)
 
 
 def tier_of(answer: Mapping[str, Any]) -> str | None:

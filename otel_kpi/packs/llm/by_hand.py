@@ -14,6 +14,7 @@ from otel_kpi.packs.contexts import Inside
 from otel_kpi.packs.faults import failed
 from otel_kpi.packs.llm import answers, attribution, budgets, calls, guard, handles, names, prices
 from otel_kpi.packs.llm.handles import SCOPE
+from otel_kpi.packs.llm.usage import MOST
 from otel_kpi.packs.outcome import error_type
 
 if TYPE_CHECKING:
@@ -127,7 +128,7 @@ class HandMade:
         if known.response_model is not None:
             attributes[names.RESPONSE_MODEL] = known.response_model
         for unit, name in _USAGE:
-            if type(count := known.counts.get(unit)) is int and count >= 0:
+            if type(count := known.counts.get(unit)) is int and 0 <= count < MOST:
                 attributes[name] = count
         if self._response_id is not None:
             attributes["gen_ai.response.id"] = self._response_id
@@ -207,7 +208,12 @@ def _money(amount: Any, currency: Any) -> tuple[Decimal, str] | None:
     except Exception as error:
         failed("a cost", error)
         return None
-    if not exact.is_finite() or exact < 0 or len(code) != _LETTERS_OF_A_CURRENCY or not code.isalpha():
+    if (
+        not exact.is_finite()
+        or not 0 <= exact < MOST
+        or len(code) != _LETTERS_OF_A_CURRENCY
+        or not code.isalpha()
+    ):
         failed("a cost", ValueError(f"{exact} {code} is no amount of money"))
         return None
     return exact, code

@@ -15,7 +15,7 @@ from otel_kpi.packs.faults import failed
 from otel_kpi.packs.llm import budgets, handles, names, prices
 from otel_kpi.packs.llm.attribution import NOBODY, Attribution
 from otel_kpi.packs.llm.instruments import OPENAI_PROVIDERS
-from otel_kpi.packs.llm.usage import Usage
+from otel_kpi.packs.llm.usage import MOST, Usage
 
 if TYPE_CHECKING:
     from decimal import Decimal
@@ -142,8 +142,14 @@ def _count_latest(call: Call, usage: Usage) -> None:
 
 def _charge(call: Call, usage: Usage, attributes: Attributes) -> tuple[Decimal, str] | None:
     """Record what a call cost, and give it; None where nobody knows."""
-    if call.charged is not None:
-        amount, currency, exchange = prices.convert(*call.charged, at=call.began)
+    charged = call.charged
+    if charged is not None and charged[0] >= MOST:
+        # No total takes it; what the tokens cost is nearer to the truth.
+        handles.usage_faults.add(1, call.provider, call.request_model, "charged_too_much")
+        attributes.setdefault(USAGE_FAULT, "charged_too_much")
+        charged = None
+    if charged is not None:
+        amount, currency, exchange = prices.convert(*charged, at=call.began)
         if exchange is not None:
             attributes[PRICE_EXCHANGE] = str(exchange)
         _spend(call, amount, currency, "provider", attributes)

@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Any, Final
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-_MOST: Final = 2**53
+MOST: Final = 2**53
+"""Beyond it no count and no amount is one; it would not fit into what is exported either."""
 _MODALITIES: Final = ("audio", "image", "video", "text")
 """Text last: what a provider leaves without a modality, as most do of what is cached, is text."""
 
@@ -79,7 +80,7 @@ class Usage:
                 if type(value) is not float or not value.is_integer():
                     return cls(fault="not_a_number")
                 value = int(value)  # noqa: PLW2901 - the same number
-            if not 0 <= value < _MOST:
+            if not 0 <= value < MOST:
                 return cls(fault="negative" if value < 0 else "not_a_number")
             read[key] = value
         for whole, parts in _WHOLES:

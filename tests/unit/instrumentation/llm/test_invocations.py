@@ -126,6 +126,7 @@ def test_a_server_next_door_is_not_openai_and_not_free(
             },
             "inconsistent",
         ),
+        ({"prompt_tokens": 10**30, "completion_tokens": 7, "total_tokens": 17}, "not_a_number"),
     ],
 )
 def test_a_usage_that_cannot_be_true_is_counted_as_that(  # noqa: PLR0913, PLR0917 - fixtures and a case
@@ -143,13 +144,26 @@ def test_a_usage_that_cannot_be_true_is_counted_as_that(  # noqa: PLR0913, PLR09
     attributes = _attributes(captured)
     assert attributes["kpi.llm.usage.fault"] == fault
     assert attributes["gen_ai.usage.output_tokens"] == 7
-    assert attributes.get("gen_ai.usage.input_tokens", 0) >= 0
+    assert 0 <= attributes.get("gen_ai.usage.input_tokens", 0) < 2**53
     assert not seen.points("kpi_llm_tokens_total")
     assert not seen.points("kpi_llm_cost_total")
     [faults] = seen.points("kpi_llm_usage_faults_total").values()
     assert faults.value == 1
     [unpriced] = seen.labels("kpi_llm_unpriced_total")
     assert dict(unpriced)["kpi_llm_reason"] == "inconsistent_usage"
+
+
+def test_a_charge_that_no_total_could_take_is_counted_as_that_and_not_paid(
+    captured: Captured, seen: Measured, client: OpenAI, provider: ScriptedProvider
+) -> None:
+    provider.next(
+        Answer(usage={"prompt_tokens": 10, "completion_tokens": 7, "total_tokens": 17, "cost": 1e20})
+    )
+    client.chat.completions.create(**_ASK)
+    assert _attributes(captured)["kpi.llm.usage.fault"] == "charged_too_much"
+    assert _attributes(captured)["gen_ai.usage.cost.source"] == "local"
+    [cost] = seen.points("gen_ai_client_operation_cost").values()
+    assert cost.sum == _attributes(captured)["gen_ai.usage.cost.amount"] < 1
 
 
 def test_an_answer_without_a_usage_has_no_price_and_is_counted(
@@ -252,6 +266,7 @@ def test_what_was_paid_beside_tokens_is_money_of_the_tenant(seen: Measured) -> N
         llm.cost("a lot", "USD", "retrieval")
         llm.cost(1, "dollars", "retrieval")
         llm.cost(-1, "USD", "retrieval")
+        llm.cost("1e20", "USD", "retrieval")
     assert (
         seen.value(
             "kpi_llm_cost_total",
