@@ -16,7 +16,7 @@ from otel_kpi import record
 from otel_kpi.model import Attribute, Counter, Gauge, Histogram, UpDownCounter
 
 if TYPE_CHECKING:
-    from collections.abc import Generator
+    from collections.abc import Callable, Generator
 
 MODEL = Attribute(name="model_name", brief="The model.", budget=40)
 STATUS = Attribute(name="kpi.test.status", brief="What became of it.", members=("valid", "invalid"))
@@ -103,6 +103,46 @@ def test_a_gauge_says_its_last_value_until_it_is_removed(series: Measured) -> No
     assert series.labels("kpi_test_score") == set()
     SCORE.set(12, "marketing")
     assert series.value("kpi_test_score", model_name="marketing") == 12
+
+
+def test_readings_for_later_are_worked_out_when_somebody_collects_and_only_the_newest(
+    series: Measured,
+) -> None:
+    asked: list[int] = []
+
+    def reading(value: float) -> Callable[[], list[tuple[float, str]]]:
+        def readings() -> list[tuple[float, str]]:
+            asked.append(int(value))
+            return [(value, "marketing")]
+
+        return readings
+
+    for value in (10, 20, 30):
+        SCORE.set_later("marketing", reading(value))
+    assert asked == []
+    assert series.value("kpi_test_score", model_name="marketing") == 30
+    assert series.value("kpi_test_score", model_name="marketing") == 30
+    assert asked == [30]
+
+
+def test_readings_for_later_are_bounded_and_forgotten_with_the_rest(series: Measured) -> None:
+    asked: list[int] = []
+    for key in range(1001):
+        SCORE.set_later(key, lambda: asked.append(1) or [])
+    assert len(asked) == 1001
+    SCORE.set_later("marketing", lambda: [(50, "marketing")])
+    record.clear()
+    assert series.labels("kpi_test_score") == set()
+
+
+def test_readings_for_later_that_fail_take_no_others_with_them(series: Measured) -> None:
+    def failing() -> list[tuple[float, str]]:
+        raise RuntimeError
+
+    SCORE.set_later("forecast", failing)
+    SCORE.set_later("marketing", lambda: [(50, "marketing")])
+    assert series.value("kpi_test_score", model_name="marketing") == 50
+    assert dropped(series, "kpi.test.score") == {"error": 1}
 
 
 def test_a_histogram_has_the_declared_buckets(series: Measured) -> None:
