@@ -57,18 +57,33 @@ async def in_silence_async(wrapped: Any, _instance: Any, args: Any, kwargs: Any)
             context.detach(token)
 
 
+class _Adapter:
+    """Whether the adapter is to be silent; the hook of an import cannot be taken back, so there is one."""
+
+    silent = hooked = False
+
+
 def silence_drivers() -> None:
     """Wrap `Engine.raw_connection`, and SQLAlchemy's adapter of asyncpg once it is imported."""
+    import sys
+
     from sqlalchemy.engine import Engine
     from wrapt import wrap_function_wrapper
 
     wrap_function_wrapper(Engine, "raw_connection", in_silence)
-    _compat.after_import(_ASYNCPG_ADAPTER, _silence_asyncpg)
+    _Adapter.silent = True
+    if not _Adapter.hooked:
+        _Adapter.hooked = True
+        _compat.after_import(_ASYNCPG_ADAPTER, _silence_asyncpg)
+    elif (adapter := sys.modules.get(_ASYNCPG_ADAPTER)) is not None:
+        _silence_asyncpg(adapter)
 
 
 def _silence_asyncpg(adapter: Any) -> None:
     from wrapt import wrap_function_wrapper
 
+    if not _Adapter.silent:
+        return
     try:
         for cls, methods in _ASYNCPG_METHODS.items():
             for method in methods:
@@ -86,6 +101,7 @@ def release_drivers() -> None:
     from sqlalchemy.engine import Engine
 
     unwrap(Engine, "raw_connection")
+    _Adapter.silent = False
     adapter = sys.modules.get(_ASYNCPG_ADAPTER)
     for cls, methods in _ASYNCPG_METHODS.items():
         for method in methods:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import subprocess
+import sys
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -144,3 +146,23 @@ def test_statement_with_two_spans_is_measured_once(with_driver_spans: Captured) 
     engine.dispose()
     assert operations(with_driver_spans) == ["EXPLAIN", "EXPLAIN"]
     assert [count for name, count in measured(with_driver_spans, "sqlite") if name == "EXPLAIN"] == [1]
+
+
+ARMED_OFTEN = """
+from otel_kpi.instrumentation.databases.silence import release_drivers, silence_drivers
+for _ in range(20):
+    silence_drivers()
+    release_drivers()
+from sqlalchemy.dialects.postgresql.asyncpg import AsyncAdapt_asyncpg_ss_cursor as cursor
+assert not hasattr(cursor.fetchall, "__wrapped__")
+for _ in range(20):
+    silence_drivers()
+    assert not hasattr(cursor.fetchall.__wrapped__, "__wrapped__")
+    release_drivers()
+assert not hasattr(cursor.fetchall, "__wrapped__")
+"""
+
+
+def test_who_arms_and_disarms_often_wraps_a_driver_once() -> None:
+    """In a process of its own, where the adapter is imported late."""
+    subprocess.run([sys.executable, "-c", ARMED_OFTEN], check=True, timeout=60)
