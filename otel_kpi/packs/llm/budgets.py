@@ -145,8 +145,11 @@ class Budgets:
 
     def _turn(self, now: float) -> None:
         """Find the day and the month of a moment, and ask for the rates anew."""
-        day = int(now // _DAY)
-        moment = time.gmtime(now)
+        try:
+            day = int(now // _DAY)
+            moment = time.gmtime(now)
+        except (ValueError, OverflowError, OSError):
+            return  # a clock that tells no time ends no day
         self._begins, self._ends = float(day * _DAY), float((day + 1) * _DAY)
         self._keys = {"day": day, "month": moment.tm_year * 12 + moment.tm_mon}
         self._factors.clear()

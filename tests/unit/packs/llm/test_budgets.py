@@ -216,6 +216,16 @@ def test_a_clock_that_jumps_ten_years_and_back_goes_on_where_it_was() -> None:
     assert told.spent() == 5
 
 
+@pytest.mark.parametrize("now", [float("nan"), float("inf"), 1e18, -1e18])
+def test_a_clock_that_tells_no_time_ends_no_day(now: float) -> None:
+    told = Told("day=10 USD")
+    told.budgets.spent(Decimal(4), "USD", None)
+    told.clock.now = now
+    told.budgets.spent(Decimal(6), "USD", None)
+    [tally] = told.budgets.tallies()
+    assert (tally.spent, tally.crossed) == (Decimal(10), True)
+
+
 def test_a_tenant_has_its_own_entry_or_that_of_each() -> None:
     told = Told("day=100 USD; tenant acme day=5 USD; tenant * day=2 USD; tenant * month=9 USD")
     told.spend("3", "acme")
