@@ -15,6 +15,9 @@ class Session(models.Model):
     ended = models.DateTimeField(null=True)
     summary = models.TextField(blank=True)
 
+    def __str__(self) -> str:
+        return f"session {self.id}"
+
 
 class Message(models.Model):
     """A question, or an answer."""
@@ -22,3 +25,6 @@ class Message(models.Model):
     session = models.ForeignKey(Session, on_delete=models.CASCADE, related_name="messages")
     role = models.CharField(max_length=9)
     content = models.TextField()
+
+    def __str__(self) -> str:
+        return f"{self.role}, {len(self.content)} characters"
