@@ -65,12 +65,14 @@ def read(path: Path, table: Table) -> RulesFile:
     """Read a file. Never raises: what is wrong with it is in `faults`."""
     try:
         status = path.stat()
-        if status.st_size > MOST_BYTES:
+        # A shell hands over what a command prints as a pipe; a device has no end.
+        if not stat.S_ISREG(status.st_mode) and not stat.S_ISFIFO(status.st_mode):
+            return RulesFile(path.name, faults=(f"{path}: cannot be read: it is no file",))
+        with path.open(encoding="utf-8") as file:
+            text = file.read(MOST_BYTES + 1)
+        if len(text) > MOST_BYTES:
             return RulesFile(path.name, faults=(f"{path}: has more than {MOST_BYTES} bytes; it is not read",))
-        if not stat.S_ISREG(status.st_mode):
-            # A pipe or a device may have no end, or keep whoever reads it waiting.
-            return RulesFile(path.name, faults=(f"{path}: cannot be read: it is no regular file",))
-        content = _content(path, path.read_text(encoding="utf-8"))
+        content = _content(path, text)
         written = datetime.fromtimestamp(status.st_mtime, tz=UTC).date()
         return parse(content, f"{path.name} {written}", path.name, table)
     except _Fault as fault:
