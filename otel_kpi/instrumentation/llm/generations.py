@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import os
 from typing import TYPE_CHECKING, Any, Final
 
 from otel_kpi._compat import genai
@@ -74,7 +73,7 @@ class _Instruments:
 
 def choose(invocation: Any) -> None:
     """Have an inference record under the names that are asked for by `OTEL_KPI_GENAI_NAMES`."""
-    installed, latest = _chosen(os.environ.get(names.GENERATIONS))
+    installed, latest = names.generations()
     if latest:
         upstream = genai.instruments_of(invocation)
         genai.record_with(invocation, _replaced(upstream, installed))
@@ -83,8 +82,3 @@ def choose(invocation: Any) -> None:
 @functools.lru_cache(maxsize=64)
 def _replaced(upstream: Any, installed: bool) -> _Instruments:  # noqa: FBT001 - a key of the cache
     return _Instruments(upstream, installed=installed)
-
-
-@functools.lru_cache(maxsize=8)
-def _chosen(_given: str | None) -> tuple[bool, bool]:
-    return names.generations()

@@ -6,7 +6,6 @@ Every way leads here: the instrumentors of SDKs, `llm.call()` by hand, and the w
 from __future__ import annotations
 
 import functools
-import os
 import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
@@ -14,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 from otel_kpi.packs.faults import failed
 from otel_kpi.packs.llm import budgets, handles, names, prices
 from otel_kpi.packs.llm.attribution import NOBODY, Attribution
-from otel_kpi.packs.llm.instruments import OPENAI_PROVIDERS
+from otel_kpi.packs.llm.openai_instruments import OPENAI_PROVIDERS
 from otel_kpi.packs.llm.usage import MOST, Usage
 
 if TYPE_CHECKING:
@@ -104,7 +103,7 @@ def _count_tokens(call: Call, usage: Usage) -> None:
     tenant, feature = call.attribution.tenant, call.attribution.feature
     for token_class, modality, count in usage.classes():
         handles.tokens.add(count, provider, asked, answered, tenant, feature, token_class, modality)
-    if _generations()[1] and call.operation != "embeddings":
+    if names.generations()[1] and call.operation != "embeddings":
         _count_latest(call, usage)
 
 
@@ -240,7 +239,7 @@ def cost_attributes(amount: float, currency: str, source: str) -> Attributes:
     `gen_ai.usage.cost` is a name of its own and the beginning of three others; backends that expand dots cannot have
     both, so whoever asks for it gets the currency and the source under `kpi.llm.cost`.
     """
-    aliases = _aliases() if currency == "USD" else ()
+    aliases = names.cost_aliases() if currency == "USD" else ()
     if _TAKES_THE_NAMESPACE in aliases:
         attributes: Attributes = {"kpi.llm.cost.currency": currency, "kpi.llm.cost.source": source}
     else:
@@ -254,30 +253,12 @@ def cost_attributes(amount: float, currency: str, source: str) -> Attributes:
     return attributes
 
 
-def _generations() -> tuple[bool, bool]:
-    return _read_generations(os.environ.get(names.GENERATIONS))
-
-
-@functools.lru_cache(maxsize=8)
-def _read_generations(_given: str | None) -> tuple[bool, bool]:
-    return names.generations()
-
-
-def _aliases() -> tuple[str, ...]:
-    return _read_aliases(os.environ.get(names.COST_ALIASES))
-
-
-@functools.lru_cache(maxsize=8)
-def _read_aliases(_given: str | None) -> tuple[str, ...]:
-    return names.cost_aliases()
-
-
 def recorded_by_hand(call: Call) -> Attributes:
     """Record a call that no package of OpenTelemetry's saw: its time and its tokens as those would, too."""
     attributes = ended(call)
     try:
         labels = _labels(call)
-        installed, latest = _generations()
+        installed, latest = names.generations()
         if call.seconds is not None:
             if installed:
                 handles.call_duration.record(call.seconds, *labels, call.error)

@@ -41,8 +41,6 @@ from otel_kpi.packs.llm.call_attributes import (
     TOKENS_OF_A_CALL,
 )
 
-OPENAI_PROVIDERS: Final = openai_instruments.OPENAI_PROVIDERS
-
 CALL_DURATION: Final = Histogram(
     name=names.INSTALLED.call_duration,
     unit="s",

@@ -10,6 +10,7 @@ open-telemetry/semantic-conventions-genai, `docs/gen-ai/gen-ai-token-metrics.md`
 
 from __future__ import annotations
 
+import functools
 import os
 from dataclasses import dataclass
 from typing import Final
@@ -91,12 +92,22 @@ COST_ALIASES: Final = "OTEL_KPI_COST_ALIASES"
 
 
 def generations() -> tuple[bool, bool]:
-    """Whether the installed generation is recorded, and whether the latest; read from the environment."""
-    chosen = os.environ.get(GENERATIONS, "installed").strip().lower()
+    """Whether the installed generation is recorded, and whether the latest; asked for by the environment."""
+    return _generations(os.environ.get(GENERATIONS, "installed"))
+
+
+@functools.lru_cache(maxsize=8)
+def _generations(given: str) -> tuple[bool, bool]:
+    chosen = given.strip().lower()
     return chosen != "latest", chosen in ("latest", "both")
 
 
 def cost_aliases() -> tuple[str, ...]:
     """Further names under which the amount is written on spans, those that are known."""
-    given = os.environ.get(COST_ALIASES, "").split(",")
-    return tuple(alias for alias in ALIASES if alias in {each.strip() for each in given})
+    return _cost_aliases(os.environ.get(COST_ALIASES, ""))
+
+
+@functools.lru_cache(maxsize=8)
+def _cost_aliases(given: str) -> tuple[str, ...]:
+    wanted = {each.strip() for each in given.split(",")}
+    return tuple(alias for alias in ALIASES if alias in wanted)
