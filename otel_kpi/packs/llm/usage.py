@@ -8,11 +8,12 @@ part, `web_searches`. Providers that leave the cached tokens out of the input ar
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from decimal import Decimal
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
 
 MOST: Final = 2**53
 """Beyond it no count and no amount is one; it would not fit into what is exported either."""
@@ -54,42 +55,52 @@ _BY_MODALITY: Final = MappingProxyType(
 
 _OF_A_MODALITY: Final = frozenset(part for pairs in _BY_MODALITY.values() for _, part in pairs)
 
+_DETAILS: Final = (
+    *((key, tuple(part for _, part in pairs)) for key, pairs in _BY_MODALITY.items()),
+    ("cache_write_tokens", ("cache_write_5m_tokens", "cache_write_1h_tokens")),
+    # What is cached of a modality and the modality are told side by side, and are no sum.
+    *(
+        (_of_modality(whole, modality), (_of_modality(part, modality),))
+        for whole, parts in _WHOLES
+        for part in parts
+        for modality in _MODALITIES
+    ),
+)
+"""Parts that few report: those of one line are together no more than their whole."""
+_DETAILED: Final = frozenset(part for _, parts in _DETAILS for part in parts)
+_IN_FRACTIONS: Final = "_seconds"
+"""How units end of which there are fractions; of all others there are whole ones only."""
+
 
 @dataclass(frozen=True, slots=True)
 class Usage:
     """What a call used.
 
     Attributes:
-        counts: By unit; only what the provider reported.
+        counts: By unit; only what the provider reported. Whole numbers, but of seconds.
         fault: Why the report cannot be true: `negative`, `not_a_number`, `inconsistent` (a part is more than its
             whole); None where it can.
     """
 
-    counts: Mapping[str, int] = field(default_factory=dict[str, int])
+    counts: Mapping[str, Any] = field(default_factory=dict[str, Any])
     fault: str | None = None
 
     @classmethod
     def read(cls, counts: Mapping[str, Any]) -> Usage:
         """Read a report; what is None in it was not reported. Never raises."""
-        read: dict[str, int] = {}
+        read: dict[str, Any] = {}
         for key, value in counts.items():
             if value is None:
                 continue
             if type(value) is not int:
-                # Some APIs have whole numbers as `12.0`; a boolean is not a count.
-                if type(value) is not float or not value.is_integer():
+                value = _number(key, value)  # noqa: PLW2901 - the same number
+                if value is None:
                     return cls(fault="not_a_number")
-                value = int(value)  # noqa: PLW2901 - the same number
             if not 0 <= value < MOST:
                 return cls(fault="negative" if value < 0 else "not_a_number")
             read[key] = value
-        for whole, parts in _WHOLES:
-            rest = read.get(whole)
-            if rest is not None:
-                for part in parts:
-                    rest -= read.get(part, 0)
-                if rest < 0:
-                    return cls(fault="inconsistent")
+        if not _fit(read, _WHOLES) or not (_DETAILED.isdisjoint(read) or _fit(read, _DETAILS)):
+            return cls(fault="inconsistent")
         return cls(read)
 
     def classes(self) -> Iterator[tuple[str, str, int]]:
@@ -142,3 +153,24 @@ class Usage:
                 yield modality, amount
         if rest:
             yield "unknown", rest
+
+
+def _number(key: str, value: Any) -> Any:
+    """Give what is no `int` as a number that a unit may have; None where it is none."""
+    if key.endswith(_IN_FRACTIONS):
+        # As it came: the arithmetic takes a float by its shortest spelling, which is what a provider wrote.
+        return value if type(value) is float or (type(value) is Decimal and value.is_finite()) else None
+    # Some APIs have whole numbers as `12.0`; a boolean is not a count.
+    return int(value) if type(value) is float and value.is_integer() else None
+
+
+def _fit(read: Mapping[str, Any], wholes: Iterable[tuple[str, tuple[str, ...]]]) -> bool:
+    """Say whether no whole is less than the sum of its parts."""
+    for whole, parts in wholes:
+        rest = read.get(whole)
+        if rest is not None:
+            for part in parts:
+                rest -= read.get(part, 0)
+            if rest < 0:
+                return False
+    return True
