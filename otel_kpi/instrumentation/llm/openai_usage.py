@@ -21,25 +21,25 @@ _OF_INPUT: Final = ("prompt_tokens_details", "input_tokens_details", "input_toke
 _OF_OUTPUT: Final = ("completion_tokens_details", "output_tokens_details", "output_token_details")
 _OF_CACHE: Final = ("cached_tokens_details",)
 
-_INPUT_PARTS: Final = (
-    ("cached_tokens", "cache_read_tokens"),
-    ("cache_write_tokens", "cache_write_tokens"),
-    ("text_tokens", "input_text_tokens"),
-    ("audio_tokens", "input_audio_tokens"),
-    ("image_tokens", "input_image_tokens"),
-    ("video_tokens", "input_video_tokens"),
-)
-_CACHED_PARTS: Final = (
-    ("text_tokens", "cache_text_read_tokens"),
-    ("audio_tokens", "cache_audio_read_tokens"),
-    ("image_tokens", "cache_image_read_tokens"),
-)
-_OUTPUT_PARTS: Final = (
-    ("reasoning_tokens", "output_reasoning_tokens"),
-    ("text_tokens", "output_text_tokens"),
-    ("audio_tokens", "output_audio_tokens"),
-    ("image_tokens", "output_image_tokens"),
-)
+_INPUT_PARTS: Final = {
+    "cached_tokens": "cache_read_tokens",
+    "cache_write_tokens": "cache_write_tokens",
+    "text_tokens": "input_text_tokens",
+    "audio_tokens": "input_audio_tokens",
+    "image_tokens": "input_image_tokens",
+    "video_tokens": "input_video_tokens",
+}
+_CACHED_PARTS: Final = {
+    "text_tokens": "cache_text_read_tokens",
+    "audio_tokens": "cache_audio_read_tokens",
+    "image_tokens": "cache_image_read_tokens",
+}
+_OUTPUT_PARTS: Final = {
+    "reasoning_tokens": "output_reasoning_tokens",
+    "text_tokens": "output_text_tokens",
+    "audio_tokens": "output_audio_tokens",
+    "image_tokens": "output_image_tokens",
+}
 _CACHED_ELSEWHERE: Final = ("prompt_cache_hit_tokens", "cached_tokens", "cached_prompt_text_tokens")
 _BESIDE_OUTPUT: Final = (
     ("reasoning_tokens", "output_reasoning_tokens"),
@@ -72,19 +72,18 @@ def counts_of(usage: Mapping[str, Any]) -> dict[str, Any]:
     Args:
         usage: Of chat completions, responses or embeddings.
     """
-    counts: dict[str, Any] = {
-        "input_tokens": _first(usage, _INPUT),
-        "output_tokens": _first(usage, _OUTPUT),
-    }
-    of_input, of_output = _part(usage, _OF_INPUT), _part(usage, _OF_OUTPUT)
-    _take(counts, of_input, _INPUT_PARTS)
-    _take(counts, _part(of_input, _OF_CACHE), _CACHED_PARTS)
-    _take(counts, of_output, _OUTPUT_PARTS)
-    if counts.get("cache_read_tokens") is None:
-        counts["cache_read_tokens"] = _first(usage, _CACHED_ELSEWHERE)
+    counts: dict[str, Any] = {}
+    _put(counts, "input_tokens", _first(usage, _INPUT))
+    _put(counts, "output_tokens", _first(usage, _OUTPUT))
+    if of_input := _part(usage, _OF_INPUT):
+        _take(counts, of_input, _INPUT_PARTS)
+        _take(counts, _part(of_input, _OF_CACHE), _CACHED_PARTS)
+    _take(counts, _part(usage, _OF_OUTPUT), _OUTPUT_PARTS)
+    if "cache_read_tokens" not in counts:
+        _put(counts, "cache_read_tokens", _first(usage, _CACHED_ELSEWHERE))
     _add_what_is_beside(counts, usage)
-    counts["web_searches"] = usage.get("num_search_queries")
-    return {key: value for key, value in counts.items() if value is not None}
+    _put(counts, "web_searches", usage.get("num_search_queries"))
+    return counts
 
 
 def _add_what_is_beside(counts: dict[str, Any], usage: Mapping[str, Any]) -> None:
@@ -166,11 +165,15 @@ def _part(usage: Mapping[str, Any], names: tuple[str, ...]) -> Mapping[str, Any]
     return found if isinstance(found, dict) else {}
 
 
-def _take(counts: dict[str, Any], part: Mapping[str, Any], names: Iterable[tuple[str, str]]) -> None:
-    if not part:
-        return
-    for name, key in names:
-        if (value := part.get(name)) is not None:
+def _put(counts: dict[str, Any], key: str, value: Any) -> None:
+    if value is not None:
+        counts[key] = value
+
+
+def _take(counts: dict[str, Any], part: Mapping[str, Any], names: Mapping[str, str]) -> None:
+    """Take what a part reports, which is less than what there is a name for."""
+    for name, value in part.items():
+        if value is not None and (key := names.get(name)) is not None:
             counts[key] = value
 
 

@@ -82,7 +82,9 @@ class Seen:
     def usage(self, counts: Mapping[str, Any]) -> None:
         """Take what the provider reported; a later report of the same unit wins, None says nothing."""
         self.received = True
-        self.counts.update((key, value) for key, value in counts.items() if value is not None)
+        for key, value in counts.items():
+            if value is not None:
+                self.counts[key] = value
 
     def retried(self, status: str, wait: float | None) -> None:
         """Note that an attempt is made again.
