@@ -17,7 +17,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from otel_kpi import forks
-from otel_kpi.record.distributions import BoundHistogram, HistogramHandle, fold
+from otel_kpi.record.distributions import AdoptedHistogram, BoundHistogram, HistogramHandle, fold
 from otel_kpi.record.exact import ExactCounterHandle
 from otel_kpi.record.handle import CHOICES, HANDLES, LOSSES, OTHER, UNKNOWN, Handle
 from otel_kpi.record.holdings import Tally, tallied, tallies
@@ -31,8 +31,9 @@ from otel_kpi.record.tallies import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
+    from opentelemetry.metrics import Histogram as OtelHistogram
     from opentelemetry.metrics import MeterProvider
 
     from otel_kpi.model import Counter, Gauge, Histogram, Instrument, UpDownCounter
@@ -44,6 +45,7 @@ __all__ = [
     "OTHER",
     "OVERFLOWED_VALUES",
     "UNKNOWN",
+    "AdoptedHistogram",
     "BoundCounter",
     "BoundHistogram",
     "CounterHandle",
@@ -53,6 +55,7 @@ __all__ = [
     "ObservedHandle",
     "Tally",
     "UpDownCounterHandle",
+    "adopt",
     "clear",
     "counter",
     "exact_counter",
@@ -99,6 +102,16 @@ def histogram(declaration: Histogram, scope: str = "otel_kpi") -> HistogramHandl
     return _begun(HistogramHandle(declaration, scope))
 
 
+def adopt(declaration: Histogram, histogram: OtelHistogram) -> AdoptedHistogram:
+    """Have the values of a histogram added up that another package made: for whoever is put in its place.
+
+    Args:
+        declaration: Its buckets, and how many series are added up; others are recorded one by one.
+        histogram: What the package made. It is kept for as long as the process lives.
+    """
+    return _begun(AdoptedHistogram(declaration, histogram))
+
+
 def observe(
     declaration: Instrument, callback: Callable[[], Iterable[Reading]], scope: str = "otel_kpi"
 ) -> ObservedHandle:
@@ -122,7 +135,7 @@ def use(
     compatibility: bool = _KEEP,
     prefixes: dict[str, str] = _KEEP,
     sums: Sums | None = _KEEP,
-    followed: frozenset[str] = _KEEP,
+    followed: Mapping[str, Sequence[Instrument]] = _KEEP,
 ) -> None:
     """Choose what the handles record with; what is not given stays.
 
@@ -131,7 +144,8 @@ def use(
         compatibility: Whether compatibility series are recorded.
         prefixes: What stands for `{chat}` in names, by domain.
         sums: Takes many values of a histogram at once; who lends it calls `fold()` before each collection.
-        followed: Names of histograms of which each value goes through the API, since something follows from it.
+        followed: By their names, the histograms of which something follows and what that is: where it is recorded, each
+            of their values goes through the API.
     """
     if compatibility is not _KEEP:
         CHOICES.compatibility = compatibility

@@ -19,6 +19,7 @@ import time
 from bisect import bisect_left
 from collections import deque
 from threading import get_ident
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final
 
 from opentelemetry import context as contexts
@@ -43,6 +44,7 @@ _GREATEST: Final = sys.float_info.max / MOST
 _UNSEEN: Final = -1
 """Count of a bucket before its first value since the last collection."""
 _MOST_WAITING: Final = 1000
+_NONE: Final[Mapping[str, Any]] = MappingProxyType({})
 
 
 class _Distribution(Cell):
@@ -63,8 +65,8 @@ class _Distribution(Cell):
         self.greatest = float("-inf")
 
 
-class HistogramHandle(Handle[Histogram]):
-    """Records a distribution; made by `histogram()`."""
+class Distributions(Handle[Histogram]):
+    """The series of a histogram, whoever finds them."""
 
     def __init__(self, declaration: Histogram, scope: str) -> None:
         # Neither NaN nor infinity is between two finite numbers, nor is any sum of what is between these. A histogram
@@ -77,53 +79,26 @@ class HistogramHandle(Handle[Histogram]):
         self._waiting: deque[tuple[float, Cell, Context]] = deque()
         super().__init__(declaration, scope)
 
-    def record(self, value: float, *values: Label, context: Context | None = None) -> None:
-        """Record one value in the series of these attribute values.
-
-        Args:
-            value: In the instrument's unit, within its range.
-            *values: Of the attributes, in the order in which they are declared.
-            context: Where an exemplar leads; None is the current one.
-        """
-        try:
-            if type(value) is not int and type(value) is not float:
-                value = number(value)
-            if not self._least <= value <= self._most:
-                self._dropped(value)
-                return
-            cell: Any
-            try:
-                cell = self._came.get(values)
-            except Exception:  # a value without a hash
-                cell = None
-            if cell is None:
-                cell = self._find(values)
-                if cell is None:
+    def _count(self, value: float, cell: Any, context: Context | None) -> None:
+        """Add a value to its bucket, or give it to the API."""
+        if cell.counts:
+            bucket = bisect_left(self._bounds, value)
+            with self._lock:
+                counts = cell.counts
+                if counts[bucket] != _UNSEEN:
+                    counts[bucket] += 1
+                    cell.total += value
+                    cell.least = min(cell.least, value)
+                    cell.greatest = max(cell.greatest, value)
                     return
-            if cell.counts:
-                bucket = bisect_left(self._bounds, value)
-                with self._lock:
-                    counts = cell.counts
-                    if counts[bucket] != _UNSEEN:
-                        counts[bucket] += 1
-                        cell.total += value
-                        cell.least = min(cell.least, value)
-                        cell.greatest = max(cell.greatest, value)
-                        return
-                    if self._introduced:
-                        first = value, time.time_ns(), trace.get_current_span(context).get_span_context()
-                        counts[bucket] = 0
-                        cell.firsts.append(first)
-                        return
-                    self._introduced = True
+                if self._introduced:
+                    first = value, time.time_ns(), trace.get_current_span(context).get_span_context()
                     counts[bucket] = 0
-            self._give(value, cell, context)
-        except Exception:
-            self._failed(value)
-
-    def bind(self, *values: Label) -> BoundHistogram:
-        """A handle for one series."""
-        return BoundHistogram(self, values)
+                    cell.firsts.append(first)
+                    return
+                self._introduced = True
+                counts[bucket] = 0
+        self._give(value, cell, context)
 
     def renew(self) -> None:
         """Begin with nothing counted in a forked child, where nobody is inside of the SDK any more."""
@@ -185,7 +160,7 @@ class HistogramHandle(Handle[Histogram]):
     def _buckets(self) -> int:
         """How many buckets are counted here; 0 where each value goes through the API."""
         sums = CHOICES.sums
-        if sums is None or self.declaration.name in CHOICES.followed:
+        if sums is None or CHOICES.follows(self.declaration.name):
             return 0
         return len(self._bounds) + 1 if sums.takes(self._instrument, self._bounds) else 0
 
@@ -194,6 +169,86 @@ class HistogramHandle(Handle[Histogram]):
         return meter.create_histogram(
             name, declared.unit, declared.brief, explicit_bucket_boundaries_advisory=declared.buckets
         )
+
+
+class HistogramHandle(Distributions):
+    """Records a distribution; made by `histogram()`."""
+
+    def record(self, value: float, *values: Label, context: Context | None = None) -> None:
+        """Record one value in the series of these attribute values.
+
+        Args:
+            value: In the instrument's unit, within its range.
+            *values: Of the attributes, in the order in which they are declared.
+            context: Where an exemplar leads; None is the current one.
+        """
+        try:
+            if type(value) is not int and type(value) is not float:
+                value = number(value)
+            if not self._least <= value <= self._most:
+                self._dropped(value)
+                return
+            cell: Any
+            try:
+                cell = self._came.get(values)
+            except Exception:  # a value without a hash
+                cell = None
+            if cell is None:
+                cell = self._find(values)
+                if cell is None:
+                    return
+            self._count(value, cell, context)
+        except Exception:
+            self._failed(value)
+
+    def bind(self, *values: Label) -> BoundHistogram:
+        """A handle for one series."""
+        return BoundHistogram(self, values)
+
+
+class AdoptedHistogram(Distributions):
+    """A histogram of opentelemetry-api that another package made and records in, added up as ours are.
+
+    It is put in the place of that histogram, by `adopt()`. The package's attributes stay as they are: budgets and limits
+    are those of the SDK. What cannot be added up is recorded as if nobody had come between.
+    """
+
+    def __init__(self, declaration: Histogram, histogram: Any) -> None:
+        self._adopted = histogram
+        super().__init__(declaration, "otel_kpi")
+        # The series are the package's, and so is whatever it records past this one.
+        self.shared = True
+
+    def record(
+        self, amount: float, attributes: Mapping[str, Any] | None = None, context: Context | None = None
+    ) -> None:
+        """Record one value, as `opentelemetry.metrics.Histogram.record` does."""
+        cell: Any = None
+        try:
+            if (type(amount) is float or type(amount) is int) and self._least <= amount <= self._most:
+                given = attributes or _NONE
+                cell = self._came.get((*given, *given.values())) or self._admitted(given)
+        except Exception:  # a value without a hash
+            cell = None
+        if cell is None:
+            self._adopted.record(amount, attributes=attributes, context=context)
+            return
+        try:
+            self._count(amount, cell, context)
+        except Exception:
+            self._failed(amount)
+
+    def _admitted(self, attributes: Mapping[str, Any]) -> Cell | None:
+        """A new series of these attributes; None where there is no room, and of what has no hash."""
+        key = (*attributes, *attributes.values())
+        with self._lock:
+            if len(self._came) >= self.declaration.most_series:
+                return None
+            cell = self._came[key] = self._series[key] = self._cell(dict(attributes))
+        return cell
+
+    def _register(self) -> None:
+        self._instrument = self._adopted
 
 
 class BoundHistogram:
@@ -213,7 +268,7 @@ class BoundHistogram:
 def fold() -> None:
     """Give the SDK what the histograms have added up: before each collection."""
     for handle in tuple(HANDLES):
-        if isinstance(handle, HistogramHandle):
+        if isinstance(handle, Distributions):
             try:
                 handle.fold()
             except Exception as error:

@@ -70,7 +70,7 @@ class Choices:
         self.compatibility = os.environ.get("OTEL_KPI_COMPATIBILITY_SERIES", "true").lower() != "false"
         self.prefixes: dict[str, str] = {}
         self.sums: Sums | None = None
-        self.followed: frozenset[str] = frozenset()
+        self.followed: Mapping[str, Sequence[Instrument]] = {}
 
     def name_of(self, declaration: Instrument) -> str | None:
         """The name under which an instrument is recorded; None when it is not."""
@@ -83,6 +83,11 @@ class Choices:
         if not re.fullmatch(r"[A-Za-z][\w.]*", prefix, re.ASCII):
             return None
         return prefix + declaration.name[domain.end() :]
+
+
+    def follows(self, name: str) -> bool:
+        """Whether something that is recorded follows from each value of an instrument."""
+        return any(self.name_of(target) is not None for target in self.followed.get(name, ()))
 
 
 class Losses:

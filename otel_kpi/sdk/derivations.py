@@ -93,7 +93,7 @@ class Derivations:
             self._failed("derivations", error)
             return {}
         # Our own handles add values up before the SDK sees them, and then nothing would follow.
-        record.use(followed=frozenset(followed))
+        record.use(followed={name: [each.target for each in group] for name, group in followed.items()})
         return followed
 
     def _begin(self, instrument: Any, *, observed: bool) -> _Source | None:

@@ -1,16 +1,17 @@
-"""Upstream's metrics of inferences under the names of the latest conventions, where those are asked for."""
+"""The histograms of upstream's: added up before the SDK sees them, and under the names that are asked for.
+
+A value through opentelemetry-api takes 10 µs, and a stream has one for each of its parts; see `record.adopt`.
+"""
 
 from __future__ import annotations
 
-import functools
 from typing import TYPE_CHECKING, Any, Final
 
+from otel_kpi import record
 from otel_kpi._compat import genai
-from otel_kpi.packs.llm import handles, names
+from otel_kpi.packs.llm import handles, instruments, names
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from otel_kpi.record import HistogramHandle
 
 _CALL: Final = (
@@ -21,26 +22,25 @@ _CALL: Final = (
     "kpi.tenant",
     "kpi.feature",
 )
+_MOST: Final = 64
+"""Instrumentors whose histograms are added up; upstream makes them once for each of its own."""
 
 
 class _Latest:
     """Takes what upstream records with one of its histograms, and records it with ours."""
 
-    __slots__ = ("_handle", "_names", "_upstream")
+    __slots__ = ("_besides", "_handle", "_names")
 
-    def __init__(self, handle: HistogramHandle, labels: tuple[str, ...], upstream: Any) -> None:
+    def __init__(self, handle: HistogramHandle, labels: tuple[str, ...], besides: Any) -> None:
         self._handle = handle
         self._names = labels
-        self._upstream = upstream
+        self._besides = besides
 
     def record(self, amount: float, attributes: Any = None, context: Any = None) -> None:
         given = attributes or {}
-        found = self._handle.series(*[given.get(name) for name in self._names])
-        if found is not None:
-            instrument, labels = found
-            instrument.record(amount, labels, context=context)
-        if self._upstream is not None:
-            self._upstream.record(amount, attributes=attributes, context=context)
+        self._handle.record(amount, *map(given.get, self._names), context=context)
+        if self._besides is not None:
+            self._besides.record(amount, attributes=attributes, context=context)
 
 
 class _Nothing:
@@ -51,34 +51,65 @@ class _Nothing:
 
 
 class _Instruments:
-    """The instruments of upstream's, with those of inferences replaced."""
+    """The instruments of upstream's, with those of calls of models replaced by ones that add up."""
 
-    def __init__(self, upstream: Any, *, installed: bool) -> None:
+    def __init__(self, upstream: Any) -> None:
         self._upstream = upstream
-        kept: Callable[[Any], Any] = (lambda each: each) if installed else (lambda _each: None)
-        self.operation_duration = _Latest(
-            handles.latest_duration, (*_CALL, "error.type"), kept(upstream.operation_duration)
+        self.operation_duration: Any = record.adopt(instruments.CALL_DURATION, upstream.operation_duration)
+        self.token_usage: Any = record.adopt(instruments.TOKEN_USAGE, upstream.token_usage)
+        self.time_to_first_chunk: Any = record.adopt(instruments.FIRST_CHUNK, upstream.time_to_first_chunk)
+        self.time_per_output_chunk: Any = record.adopt(
+            instruments.PER_CHUNK, upstream.time_per_output_chunk
         )
-        self.time_to_first_chunk = _Latest(
-            handles.latest_first_chunk, _CALL, kept(upstream.time_to_first_chunk)
-        )
-        self.time_per_output_chunk = _Latest(
-            handles.latest_per_chunk, _CALL, kept(upstream.time_per_output_chunk)
-        )
-        self.token_usage = upstream.token_usage if installed else _Nothing()
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._upstream, name)
 
 
-def choose(invocation: Any) -> None:
-    """Have an inference record under the names that are asked for by `OTEL_KPI_GENAI_NAMES`."""
+class _LatestInstruments:
+    """The same, under the names of the latest conventions."""
+
+    def __init__(self, installed: _Instruments, *, besides: bool) -> None:
+        self._installed = installed
+
+        def latest(handle: HistogramHandle, labels: tuple[str, ...], histogram: Any) -> _Latest:
+            return _Latest(handle, labels, histogram if besides else None)
+
+        self.operation_duration = latest(
+            handles.latest_duration, (*_CALL, "error.type"), installed.operation_duration
+        )
+        self.time_to_first_chunk = latest(handles.latest_first_chunk, _CALL, installed.time_to_first_chunk)
+        self.time_per_output_chunk = latest(handles.latest_per_chunk, _CALL, installed.time_per_output_chunk)
+        self.token_usage = installed.token_usage if besides else _Nothing()
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._installed, name)
+
+
+class _Generations:
+    """What is recorded with in the place of one set of upstream's instruments."""
+
+    __slots__ = ("both", "installed", "latest")
+
+    def __init__(self, upstream: Any) -> None:
+        self.installed = _Instruments(upstream)
+        self.latest = _LatestInstruments(self.installed, besides=False)
+        self.both = _LatestInstruments(self.installed, besides=True)
+
+
+_made: Final[dict[Any, _Generations]] = {}
+
+
+def choose(invocation: Any, *, embedding: bool) -> None:
+    """Have a call record what `OTEL_KPI_GENAI_NAMES` asks for; the latest generation says nothing of embeddings."""
+    upstream = genai.instruments_of(invocation)
+    made = _made.get(upstream)
+    if made is None:
+        if len(_made) >= _MOST:
+            return
+        made = _made.setdefault(upstream, _Generations(upstream))
     installed, latest = names.generations()
-    if latest:
-        upstream = genai.instruments_of(invocation)
-        genai.record_with(invocation, _replaced(upstream, installed))
-
-
-@functools.lru_cache(maxsize=64)
-def _replaced(upstream: Any, installed: bool) -> _Instruments:  # noqa: FBT001 - a key of the cache
-    return _Instruments(upstream, installed=installed)
+    if embedding or not latest:
+        genai.record_with(invocation, made.installed)
+    else:
+        genai.record_with(invocation, made.both if installed else made.latest)

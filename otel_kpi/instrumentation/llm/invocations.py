@@ -15,12 +15,15 @@ from otel_kpi.instrumentation.llm.providers import provider_of, who_serves
 from otel_kpi.packs import conversations
 from otel_kpi.packs.faults import failed
 from otel_kpi.packs.llm import answers, attribution, calls, guard, handles, prices
-from otel_kpi.packs.llm.usage import MOST
+from otel_kpi.packs.llm.usage import FAULTS, MOST, as_reported
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from otel_kpi.instrumentation.llm.underway import Seen
 
 _FINGERPRINT: Final = "openai.response.system_fingerprint"
+_REPORTED: Final = "kpi.llm.usage.reported"
 _COUNTS: Final = (
     ("input_tokens", "usage_input_tokens"),
     ("output_tokens", "usage_output_tokens"),
@@ -67,7 +70,7 @@ def _begun(invocation: Any, embedding: bool) -> None:  # noqa: FBT001 - as `_com
         if not embedding:
             if invocation.conversation_id is None:
                 invocation.conversation_id = conversations.current(genai.context_of(invocation))
-            generations.choose(invocation)
+        generations.choose(invocation, embedding=embedding)
     except Exception as fault:
         failed("the beginning of a call of a language model", fault)
 
@@ -84,6 +87,8 @@ def _end(invocation: Any, error: Any, *, embedding: bool) -> None:
     seen: Seen = genai.held(shared) or underway.Seen(attribution.NOBODY)
     data = genai.data_of(invocation, embedding=embedding)
     counts = _counts(invocation, data, seen)
+    if data.server_port is None:
+        data.server_port = seen.port
     provider, named = who_serves(data.server_address, data.server_port, data.provider_name)
     _put_right(invocation, data, provider)
     if shared is not None:
@@ -113,7 +118,10 @@ def _end(invocation: Any, error: Any, *, embedding: bool) -> None:
     # Upstream's package for Anthropic puts its own in the place of what was there.
     invocation.attributes.update(seen.span_attributes)
     if not seen.counted_elsewhere:
-        invocation.attributes.update(calls.ended(call))
+        told = calls.ended(call)
+        invocation.attributes.update(told)
+        if told.get(calls.USAGE_FAULT) in FAULTS:
+            _blank(invocation, data, counts)
     _tell_of_the_way(call, seen, _abandoned(invocation, data, seen, failure))
 
 
@@ -140,9 +148,16 @@ def _counts(invocation: Any, data: Any, seen: Seen) -> dict[str, Any]:
         if type(value) is int and 0 <= value < MOST:
             fields[name] = value
         else:
-            invocation.attributes.setdefault("kpi.llm.usage.reported", repr(value)[:64])
+            invocation.attributes.setdefault(_REPORTED, repr(value)[:64])
             fields[name] = None
     return counts
+
+
+def _blank(invocation: Any, data: Any, counts: Mapping[str, Any]) -> None:
+    """Take a report that cannot be true out of upstream's histogram and span, the half that looks likely too."""
+    fields = vars(data)
+    fields.update((name, None) for _, name in _COUNTS if name in fields)
+    invocation.attributes[_REPORTED] = as_reported(counts)
 
 
 def _put_right(invocation: Any, data: Any, provider: str | None) -> None:

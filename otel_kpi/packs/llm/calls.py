@@ -86,6 +86,8 @@ def ended(call: Call) -> Attributes:
             handles.usage_faults.add(1, call.provider, call.request_model, usage.fault)
             attributes[USAGE_FAULT] = usage.fault
         _count_tokens(call, usage)
+        if call.provider in OPENAI_PROVIDERS:
+            _count_in_older_words(call, usage)
         paid = _charge(call, usage, attributes)
         if call.guards and (paid is not None or usage.counts or call.answered):
             amount, currency = paid or (None, None)
@@ -105,6 +107,18 @@ def _count_tokens(call: Call, usage: Usage) -> None:
         handles.tokens.add(count, provider, asked, answered, tenant, feature, token_class, modality)
     if names.generations()[1] and call.operation != "embeddings":
         _count_latest(call, usage)
+
+
+def _count_in_older_words(call: Call, usage: Usage) -> None:
+    model = call.request_model or call.response_model
+    status = "success" if call.error is None else "error"
+    handles.openai_requests.add(1, model, status)
+    if call.seconds is not None:
+        handles.openai_duration.record(call.seconds, model, status)
+    if sent := usage.of("input_tokens"):
+        handles.openai_tokens.add(sent, model, "prompt")
+    if made := usage.of("output_tokens"):
+        handles.openai_tokens.add(made, model, "completion")
 
 
 _LATEST: Final = (

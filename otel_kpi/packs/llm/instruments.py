@@ -62,6 +62,26 @@ TOKEN_USAGE: Final = Histogram(
     series=SERIES,
 )
 
+FIRST_CHUNK: Final = Histogram(
+    name=names.INSTALLED.time_to_first_chunk,
+    unit="s",
+    brief="Time until the first part of a streamed answer.",
+    attributes=CALL,
+    buckets=SECONDS,
+    source=FROM_GEN_AI,
+    systems=("S0",),
+    series=SERIES,
+)
+PER_CHUNK: Final = Histogram(
+    name=names.INSTALLED.time_per_output_chunk,
+    unit="s",
+    brief="Time between two parts of a streamed answer.",
+    attributes=CALL,
+    buckets=SECONDS,
+    source=FROM_GEN_AI,
+    series=SERIES,
+)
+
 # --- money
 
 COST_DISTRIBUTION: Final = Histogram(
@@ -257,6 +277,8 @@ PACK: Final = Pack(
     instruments=(
         CALL_DURATION,
         TOKEN_USAGE,
+        FIRST_CHUNK,
+        PER_CHUNK,
         COST_DISTRIBUTION,
         COST,
         UNPRICED,
@@ -276,5 +298,4 @@ PACK: Final = Pack(
     ),
     events=(*budget_instruments.EVENTS, *evaluation_instruments.EVENTS),
     spans=(CALL_SPAN,),
-    derivations=openai_instruments.DERIVATIONS,
 )

@@ -1,12 +1,10 @@
-"""The words of an older system for calls of OpenAI's models, derived from what every call records."""
+"""The words of an older system for calls of OpenAI's models."""
 
 from __future__ import annotations
 
-from types import MappingProxyType
 from typing import Final
 
-from otel_kpi.model import Attribute, Counter, Derivation, Histogram
-from otel_kpi.packs.llm import names
+from otel_kpi.model import Attribute, Counter, Histogram
 from otel_kpi.packs.llm.call_attributes import SECONDS
 
 _OLD_MODEL: Final = Attribute(
@@ -78,51 +76,5 @@ OPENAI_COST: Final = Counter(
 
 OPENAI_PROVIDERS: Final = ("openai", "azure.ai.openai")
 """Whose calls have the words of the older system, too."""
-_OPENAI: Final = {names.PROVIDER: OPENAI_PROVIDERS}
-_FAILED: Final = MappingProxyType({"error.type": ()})
-_MODEL: Final = (names.REQUEST_MODEL, names.RESPONSE_MODEL)
-
-DERIVATIONS: Final = (
-    Derivation(
-        source=names.INSTALLED.call_duration,
-        target=OPENAI_REQUESTS,
-        attributes=(_MODEL, ("=success",)),
-        where=MappingProxyType(_OPENAI),
-        unless=_FAILED,
-        amount="one",
-    ),
-    Derivation(
-        source=names.INSTALLED.call_duration,
-        target=OPENAI_REQUESTS,
-        attributes=(_MODEL, ("=error",)),
-        where=MappingProxyType({**_OPENAI, **_FAILED}),
-        amount="one",
-    ),
-    Derivation(
-        source=names.INSTALLED.call_duration,
-        target=OPENAI_DURATION,
-        attributes=(_MODEL, ("=success",)),
-        where=MappingProxyType(_OPENAI),
-        unless=_FAILED,
-    ),
-    Derivation(
-        source=names.INSTALLED.call_duration,
-        target=OPENAI_DURATION,
-        attributes=(_MODEL, ("=error",)),
-        where=MappingProxyType({**_OPENAI, **_FAILED}),
-    ),
-    Derivation(
-        source=str(names.INSTALLED.token_usage),
-        target=OPENAI_TOKENS,
-        attributes=(_MODEL, ("=prompt",)),
-        where=MappingProxyType({**_OPENAI, names.TOKEN_TYPE: ("input",)}),
-    ),
-    Derivation(
-        source=str(names.INSTALLED.token_usage),
-        target=OPENAI_TOKENS,
-        attributes=(_MODEL, ("=completion",)),
-        where=MappingProxyType({**_OPENAI, names.TOKEN_TYPE: ("output", "completion")}),
-    ),
-)
 
 INSTRUMENTS: Final = (OPENAI_REQUESTS, OPENAI_DURATION, OPENAI_TOKENS, OPENAI_COST)
