@@ -16,15 +16,15 @@ _MARK: Final = "_otel_kpi_follows"
 _EMIT: Final = "OTEL_INSTRUMENTATION_GENAI_EMIT_EVENT"
 
 
-def follow_answers(begun: Callable[[Any], Any], told: Callable[[Any, Any], None]) -> None:
+def follow_answers(begun: Callable[[Any, str | None], Any], told: Callable[[Any, Any], None]) -> None:
     """Have every answer told of: each request of a call, and each chunk of a stream, before anybody else sees it.
 
     `generate_content` calls functions for the model and sends their results, and continues what was cut off; each of
     these requests is made by one private method.
 
     Args:
-        begun: Called with its configuration when a request is about to be sent; gives what `told` is given with its
-            answer, or None.
+        begun: Called when a request is about to be sent, with its configuration and the address of its client; gives
+            what `told` is given with its answer, or None.
         told: Called with that and the answer, as the SDK's own type.
     """
     from google.genai import models
@@ -41,12 +41,19 @@ def follow_answers(begun: Callable[[Any], Any], told: Callable[[Any, Any], None]
     setattr(models.Models, _MARK, True)
 
 
+def _address(models: Any) -> str | None:
+    """Where a client sends its requests; no public attribute says so."""
+    options = getattr(getattr(models, "_api_client", None), "_http_options", None)
+    address = getattr(options, "base_url", None)
+    return address if isinstance(address, str) else None
+
+
 def _follow(cls: Any, name: str, begun: Any, told: Any) -> None:
     method = getattr(cls, name)
 
     @functools.wraps(method)
     def followed(self: Any, *args: Any, **kwargs: Any) -> Any:
-        report = begun(kwargs.get("config"))
+        report = begun(kwargs.get("config"), _address(self))
         answer = method(self, *args, **kwargs)
         if report is not None:
             told(report, answer)
@@ -60,7 +67,7 @@ def _follow_async(cls: Any, name: str, begun: Any, told: Any) -> None:
 
     @functools.wraps(method)
     async def followed(self: Any, *args: Any, **kwargs: Any) -> Any:
-        report = begun(kwargs.get("config"))
+        report = begun(kwargs.get("config"), _address(self))
         answer = await method(self, *args, **kwargs)
         if report is not None:
             told(report, answer)
@@ -74,7 +81,7 @@ def _follow_stream(cls: Any, begun: Any, told: Any) -> None:
 
     @functools.wraps(method)
     def followed(self: Any, *args: Any, **kwargs: Any) -> Iterator[Any]:
-        report = begun(kwargs.get("config"))
+        report = begun(kwargs.get("config"), _address(self))
         for chunk in method(self, *args, **kwargs):
             if report is not None:
                 told(report, chunk)
@@ -88,7 +95,7 @@ def _follow_async_stream(cls: Any, begun: Any, told: Any) -> None:
 
     @functools.wraps(method)
     async def followed(self: Any, *args: Any, **kwargs: Any) -> AsyncIterator[Any]:
-        report = begun(kwargs.get("config"))
+        report = begun(kwargs.get("config"), _address(self))
         chunks = await method(self, *args, **kwargs)
         return chunks if report is None else _told_of(chunks, report, told)
 

@@ -46,6 +46,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def main(args: argparse.Namespace) -> int:
     """Print what was spent; status 1 when it cannot be read, 2 when the question cannot be understood."""
     from otel_kpi.spending import text
+    from otel_kpi.spending.printable import printable_json
     from otel_kpi.spending.report import report
     from otel_kpi.spending.source import Prometheus, SourceError
     from otel_kpi.stack import ports
@@ -70,7 +71,7 @@ def main(args: argparse.Namespace) -> int:
         print(f"otel-kpi cost: {error}{where}", file=sys.stderr)
         return 1
     if args.json:
-        print(json.dumps(text.as_json(found), indent=2, ensure_ascii=False))
+        print(printable_json(json.dumps(text.as_json(found), indent=2, ensure_ascii=False)))
     elif args.csv:
         sys.stdout.write(text.as_csv(found))
     else:

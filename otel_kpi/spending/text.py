@@ -7,6 +7,7 @@ import io
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any, Final
 
+from otel_kpi.spending.printable import printable
 from otel_kpi.spending.report import TOKEN_CLASSES, Counts, Report, Row
 
 if TYPE_CHECKING:
@@ -74,7 +75,11 @@ def _lines(report: Report) -> list[str]:
 def _cells(row: Row, classes: Sequence[str], total: Counts | None) -> list[list[str]]:
     """The lines of a row: one for each currency, the counts in the first."""
     counts = row.now
-    head = [*row.key, _count(counts.calls), *(_count(counts.tokens.get(name, 0)) for name in classes)]
+    head = [
+        *map(printable, row.key),
+        _count(counts.calls),
+        *(_count(counts.tokens.get(name, 0)) for name in classes),
+    ]
     currencies = _currencies(row)
     if not currencies:
         return [[*head, _NOTHING, "", "", _NOTHING, ""]]
@@ -103,8 +108,10 @@ def _unpriced(report: Report) -> list[str]:
     lines = ["", "Not in any sum of money, since nobody knows what they cost:"]
     for row in report.rows:
         for reason, calls in sorted(row.now.unpriced.items()):
-            named = " ".join(row.key) or "all"
-            lines.append(f"  {named}: {_count(calls)} {'call' if calls == 1 else 'calls'}, {reason}")
+            named = printable(" ".join(row.key)) or "all"
+            lines.append(
+                f"  {named}: {_count(calls)} {'call' if calls == 1 else 'calls'}, {printable(reason)}"
+            )
     lines.append("  `otel-kpi prices check` says what to do about each.")
     return lines
 
@@ -114,7 +121,7 @@ def _changes(report: Report) -> list[str]:
     if report.total.before.is_empty:
         return []
     changes = [
-        (" ".join(row.key), currency, change)
+        (printable(" ".join(row.key)), currency, change)
         for row in report.rows
         for currency in _currencies(row)
         if (change := row.change(currency)).total
@@ -124,7 +131,7 @@ def _changes(report: Report) -> list[str]:
         return []
     if len(report.rows) > 1:
         changes += [("total", currency, report.change(currency)) for currency in _currencies(report.total)]
-    heads = ["", "", "Δ", "calls", "tokens a call", "price"]
+    heads = ["", "", "Δ", "calls", "tokens a call", "price a token"]
     cells = [
         [name, currency, *map(_difference, (change.total, change.calls, change.tokens, change.price))]
         for name, currency, change in changes
@@ -219,7 +226,7 @@ def _as_json(row: Row, of: Row | Report) -> dict[str, Any]:
                 "total": str(change.total),
                 "calls": str(change.calls),
                 "tokens_per_call": str(change.tokens),
-                "price": str(change.price),
+                "price_per_token": str(change.price),
             }
             for currency, change in changes.items()
         },
@@ -267,9 +274,10 @@ def as_csv(report: Report) -> str:
 
 
 def _cell(text: str) -> str:
-    """A text that no spreadsheet takes for a formula."""
+    """A text that no spreadsheet takes for a formula, and no terminal for a command."""
+    text = printable(text)
     return (
         f"'{text}"
-        if text.startswith(("=", "+", "@", "\t", "\r")) or (text.startswith("-") and text != "-")
+        if text.startswith(("=", "+", "@", "\\t", "\\r")) or (text.startswith("-") and text != "-")
         else text
     )

@@ -186,7 +186,7 @@ def test_a_difference_is_split_into_calls_tokens_and_price(ask: Callable[..., As
         "total": "2.000000000",
         "calls": "10.000000000",
         "tokens_per_call": "10.000000000",
-        "price": "-18.000000000",
+        "price_per_token": "-18.000000000",
     }
 
 
@@ -217,12 +217,12 @@ Not in any sum of money, since nobody knows what they cost:
   `otel-kpi prices check` says what to do about each.
 
 Why it is another sum than THE DAY BEFORE:
-                                  Δ     calls  tokens a call     price
-  globex gpt-4o-mini  USD  +18.0000  +18.0000              0         0
-  acme gpt-4o-mini    USD   +2.0000  +10.0000       +10.0000  -18.0000
-  acme -              EUR   +1.2500   +1.2500              0         0
-  total               EUR   +1.2500   +1.2500              0         0
-  total               USD  +20.0000  +28.0000       +10.0000  -18.0000
+                                  Δ     calls  tokens a call  price a token
+  globex gpt-4o-mini  USD  +18.0000  +18.0000              0              0
+  acme gpt-4o-mini    USD   +2.0000  +10.0000       +10.0000       -18.0000
+  acme -              EUR   +1.2500   +1.2500              0              0
+  total               EUR   +1.2500   +1.2500              0              0
+  total               USD  +20.0000  +28.0000       +10.0000       -18.0000
 
 Today 18.0000 USD; at the pace of the last hour a day costs 48.0000 USD; this month 300.0000 USD; when it ends 640.5000 USD."""
     )

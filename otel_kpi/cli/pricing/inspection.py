@@ -14,6 +14,7 @@ from otel_kpi.packs.llm import prices
 from otel_kpi.packs.llm.prices.rules_file import read
 from otel_kpi.packs.llm.prices.table import load
 from otel_kpi.spending.period import period
+from otel_kpi.spending.printable import printable
 from otel_kpi.spending.source import Prometheus, Query, SourceError
 
 if TYPE_CHECKING:
@@ -46,8 +47,8 @@ def check(args: argparse.Namespace) -> int:
         return status
     print(f"\ncalls without a price since {args.since}")
     for (provider, asked, answered, reason), calls in rows:
-        model = asked if answered in {"", asked} else f"{asked} → {answered}"
-        print(f"  {calls:>8} {provider or '–':<18} {model or '–':<44} {reason}")
+        model = printable(asked if answered in {"", asked} else f"{asked} → {answered}")
+        print(f"  {calls:>8} {printable(provider) or '–':<18} {model or '–':<44} {reason}")
         if reason in REMEDIES:
             print(f"  {'':>8} {REMEDIES[reason]}")
     return 1

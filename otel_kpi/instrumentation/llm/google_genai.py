@@ -7,6 +7,7 @@
 - Embeddings on Vertex AI say their tokens for each text.
 - Attempts that are made again are not counted.
 - Of interactions it takes the answer without the thoughts for all that was made.
+- The port of an address of one's own is left out.
 - It switches the events of every package on, for the whole process (`_compat/google_genai.py`).
 """
 
@@ -14,6 +15,7 @@ from __future__ import annotations
 
 import re
 from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import urlsplit
 
 from otel_kpi._compat import google_genai as private
 from otel_kpi.instrumentation.boundary import Boundary
@@ -75,13 +77,22 @@ def prepare() -> None:
     private.leave_events_to_the_user()
 
 
-def _begun(config: Any) -> Report | None:
+def _begun(config: Any, address: str | None) -> Report | None:
     report = reports.of_current_call()
     if report is not None:
+        report.seen.port = _port(address)
         tier = _word(_of(config, "service_tier"))
         if tier is not None and tier not in _UNASKED:
             report.seen.tier = tier
     return report
+
+
+def _port(address: str | None) -> int | None:
+    """The port that an address names; upstream's package reads the host alone."""
+    try:
+        return urlsplit(address or "").port
+    except ValueError:
+        return None
 
 
 def _retried(error: BaseException | None, wait: float | None) -> None:

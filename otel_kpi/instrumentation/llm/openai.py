@@ -164,6 +164,8 @@ async def _create_async(wrapped: Any, instance: Any, args: Any, kwargs: Any) -> 
 def _asked_for(instance: Any, kwargs: dict[str, Any]) -> dict[str, Any] | None:
     if kwargs.get("stream") is not True:
         return None
+    if not stream_usage.is_wanted():
+        return None
     boundary = Boundary("openai")
     if not boundary.open:
         return None

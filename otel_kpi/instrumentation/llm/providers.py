@@ -80,23 +80,25 @@ def provider_of(address: str | None, port: int | None, said: str | None) -> str 
     said = _FORMER.get(said or "", said)
     if not address:
         return said
-    return _provider_of(address.lower().rstrip("."), port, said, os.environ.get(SETTING, ""))
+    return _who_serves(address, port, said, os.environ.get(SETTING, ""))[0]
 
 
 def who_serves(address: str | None, port: int | None, said: str | None) -> tuple[str | None, bool]:
     """Give the provider, as `provider_of` does, and whether the user named it: then it is that provider's price."""
     if not address:
         return said, False
-    given = os.environ.get(SETTING, "")
-    address = address.lower().rstrip(".")
-    return _provider_of(address, port, said, given), bool(given) and _named(address, port, given) is not None
+    return _who_serves(address, port, said, os.environ.get(SETTING, ""))
 
 
 @functools.lru_cache(maxsize=512)
-def _provider_of(address: str, port: int | None, said: str | None, given: str) -> str | None:
+def _who_serves(address: str, port: int | None, said: str | None, given: str) -> tuple[str | None, bool]:
+    """By all that it depends on, with what the user gives: a call asks twice, and calls few servers."""
+    address = address.lower().rstrip(".")
     named = _named(address, port, given)
-    if named is not None:
-        return named
+    return (named, True) if named is not None else (_by_address(address, port, said), False)
+
+
+def _by_address(address: str, port: int | None, said: str | None) -> str | None:
     labels = address.split(".")
     for start in range(len(labels) - 1):
         if (known := _HOSTS.get(".".join(labels[start:]))) is not None:

@@ -19,7 +19,8 @@ if TYPE_CHECKING:
     Read = Callable[[Any, Mapping[str, Any]], None]
 
 _logger: Final = logging.getLogger("otel_kpi.instrumentation")
-_LIMIT: Final = b"ratelimit"
+_LIMITS: Final = (b"x-ratelimit-", b"anthropic-ratelimit-")
+"""How the headers begin that `limits.py` reads."""
 _addresses: Final[weakref.WeakKeyDictionary[Any, tuple[Any, str]]] = weakref.WeakKeyDictionary()
 """Of each client, with the object that it was read from."""
 
@@ -92,7 +93,7 @@ def watch(module: ModuleType, watcher: Watcher) -> None:
 
 def _take_limits(seen: Seen, response: Any) -> None:
     """Take the headers of rate limits; those of an earlier answer stay where this one has none."""
-    limits = [pair for pair in response.headers.raw if _LIMIT in pair[0].lower()]
+    limits = [pair for pair in response.headers.raw if pair[0].lower().startswith(_LIMITS)]
     if limits:
         seen.limited(limits)
 

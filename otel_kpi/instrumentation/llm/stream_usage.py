@@ -33,6 +33,11 @@ _NULL_USAGE: Final = re.compile(rb',\s*"usage"\s*:\s*null(?=\s*[,}])')
 _LONGEST_EVENT: Final = 1 << 20
 
 
+def is_wanted() -> bool:
+    """Whether the user agrees to it for any endpoint."""
+    return bool(os.environ.get(SETTING))
+
+
 def asked_for(
     options: Mapping[str, Any], host: str, port: int | None, version: Callable[[], str | None]
 ) -> dict[str, Any] | None:

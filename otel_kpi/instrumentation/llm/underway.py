@@ -32,6 +32,7 @@ class Seen:
         processing: `batch`, where it is.
         charged_amount: What the provider says that it charged, and the currency.
         endpoint: The address that was called, with its path.
+        port: The port that was called, where upstream's package leaves it out.
         retries: Status and wait of each attempt that was made again.
         limits: Headers of rate limits, of the last answer that had some.
         received: Whether anything of the answer came.
@@ -55,6 +56,7 @@ class Seen:
         "endpoint",
         "limits",
         "number",
+        "port",
         "processing",
         "received",
         "retries",
@@ -68,6 +70,7 @@ class Seen:
         self.processing: str | None = None
         self.charged_amount: tuple[Decimal, str] | None = None
         self.endpoint: str | None = None
+        self.port: int | None = None
         self.retries: list[tuple[str, float | None]] = []
         self.limits: Headers | None = None
         self.received = False

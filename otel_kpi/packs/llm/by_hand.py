@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from decimal import Decimal
+from enum import Enum
 from typing import TYPE_CHECKING, Any, Final, Self
 
 from opentelemetry import trace
@@ -14,7 +15,7 @@ from otel_kpi.packs.contexts import Inside
 from otel_kpi.packs.faults import failed
 from otel_kpi.packs.llm import answers, attribution, budgets, calls, guard, handles, names, prices
 from otel_kpi.packs.llm.handles import SCOPE
-from otel_kpi.packs.llm.usage import MOST
+from otel_kpi.packs.llm.usage import FAULTS, MOST, as_reported
 from otel_kpi.packs.outcome import error_type
 
 if TYPE_CHECKING:
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
     from opentelemetry.trace import Span
 
 _LETTERS_OF_A_CURRENCY: Final = 3
+_LONGEST: Final = 256
+"""Characters of a name; what is longer is text."""
 _USAGE: Final = (
     ("input_tokens", "gen_ai.usage.input_tokens"),
     ("output_tokens", "gen_ai.usage.output_tokens"),
@@ -47,7 +50,10 @@ class HandMade:
         self.span: Span | None = None
 
     def usage(
-        self, input_tokens: int | None = None, output_tokens: int | None = None, **units: int | None
+        self,
+        input_tokens: int | None = None,
+        output_tokens: int | None = None,
+        **units: float | Decimal | None,
     ) -> None:
         """Say what the call used.
 
@@ -56,6 +62,7 @@ class HandMade:
             output_tokens: All that were made, reasoning too.
             **units: Parts of both, and what else is billed: `cache_read_tokens`, `cache_write_tokens`,
                 `output_reasoning_tokens`, `input_audio_tokens`, `web_searches`, … None says nothing.
+                Of seconds (`audio_seconds`) there are fractions: a float is taken by its digits.
         """
         given = {"input_tokens": input_tokens, "output_tokens": output_tokens, **units}
         self._call.counts.update((key, value) for key, value in given.items() if value is not None)
@@ -64,9 +71,9 @@ class HandMade:
         self, model: str | None = None, *, tier: str | None = None, response_id: str | None = None
     ) -> None:
         """Say which model answered, in which service tier, and the id of the answer, of which `feedback` may speak."""
-        self._response_id = response_id or self._response_id
-        self._call.response_model = model or self._call.response_model
-        self._call.tier = tier or self._call.tier
+        self._response_id = _text(response_id) or self._response_id
+        self._call.response_model = _text(model) or self._call.response_model
+        self._call.tier = _text(tier) or self._call.tier
 
     def charged(self, amount: Decimal | str | int, currency: str) -> None:
         """Say what the provider charged: it wins over what would be worked out here."""
@@ -127,6 +134,9 @@ class HandMade:
             return
         if known.response_model is not None:
             attributes[names.RESPONSE_MODEL] = known.response_model
+        if attributes.get(calls.USAGE_FAULT) in FAULTS:
+            attributes["kpi.llm.usage.reported"] = as_reported(known.counts)
+            known.counts.clear()
         for unit, name in _USAGE:
             if type(count := known.counts.get(unit)) is int and 0 <= count < MOST:
                 attributes[name] = count
@@ -157,18 +167,29 @@ def call(  # noqa: PLR0913 - what decides about a price, by name
         tier: `"flex"`, `"priority"`.
         processing: `"batch"`.
 
+    What is no text is taken for unknown, and what is longer than 256 characters is cut; it never raises.
     Where otel-kpi instruments the client's library the call is measured already: then this would count it twice.
     """
     return HandMade(
         calls.Call(
-            operation=operation,
-            provider=provider,
-            request_model=model,
-            endpoint=endpoint,
-            tier=tier,
-            processing=processing,
+            operation=_text(operation) or "chat",
+            provider=_text(provider),
+            request_model=_text(model),
+            endpoint=_text(endpoint),
+            tier=_text(tier),
+            processing=_text(processing),
         )
     )
+
+
+def _text(value: Any) -> str | None:
+    """A name; what is none is not known. An object's own text may be all that the application knows."""
+    if isinstance(value, Enum):
+        value = value.value
+    if not isinstance(value, str):
+        return None
+    # Half a surrogate pair can be sent to nobody.
+    return str.encode(value[:_LONGEST], errors="replace").decode() or None
 
 
 def cost(amount: Decimal | str | float, currency: str, kind: str) -> None:

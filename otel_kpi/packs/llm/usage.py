@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
 MOST: Final = 2**53
 """Beyond it no count and no amount is one; it would not fit into what is exported either."""
+FAULTS: Final = frozenset({"negative", "not_a_number", "inconsistent"})
+"""Why a report cannot be true."""
 _MODALITIES: Final = ("audio", "image", "video", "text")
 """Text last: what a provider leaves without a modality, as most do of what is cached, is text."""
 
@@ -72,7 +74,7 @@ _IN_FRACTIONS: Final = "_seconds"
 """How units end of which there are fractions; of all others there are whole ones only."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)  # not frozen: that would take as long as the reading
 class Usage:
     """What a call used.
 
@@ -153,6 +155,12 @@ class Usage:
                 yield modality, amount
         if rest:
             yield "unknown", rest
+
+
+def as_reported(counts: Mapping[str, Any]) -> str:
+    """Give a report in words, cut to what an attribute of a span may be: of one that cannot be true nothing else is kept."""
+    told = ", ".join(f"{key} {value!r:.64}" for key, value in counts.items() if value is not None)
+    return told[:512]
 
 
 def _number(key: str, value: Any) -> Any:

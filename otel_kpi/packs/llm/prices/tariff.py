@@ -234,6 +234,7 @@ def _for_one(rate: Rate, per: int) -> tuple[Decimal | None, tuple[tuple[int, Dec
 
 
 def _decimal(count: Any) -> Decimal:
+    # 0.1 s is a tenth, as the provider wrote it and as genai-prices has it, and not the double next to it.
     return Decimal(repr(count)) if type(count) is float else Decimal(count)
 
 

@@ -485,3 +485,17 @@ def test_credentials_that_fail_are_the_callers_error(told: Told, provider: Scrip
         plain(client)
     assert told.span().status.status_code is StatusCode.ERROR
     assert provider.requests == []
+
+
+@pytest.mark.parametrize("embed", [False, True])
+def test_a_provider_is_named_by_its_port_too(
+    told: Told, client: Client, provider: ScriptedProvider, monkeypatch: pytest.MonkeyPatch, *, embed: bool
+) -> None:
+    monkeypatch.setenv("OTEL_KPI_GENAI_PROVIDERS", f"127.0.0.1:{provider.port}=acme,127.0.0.1=gcp.gemini")
+    if embed:
+        client.models.embed_content(model="gemini-embedding-001", contents="What is planted?")
+    else:
+        client.models.generate_content(model=MODEL, contents="What is planted?")
+    attributes = told.attributes()
+    assert attributes["server.port"] == provider.port
+    assert attributes["gen_ai.provider.name"] == "acme"
