@@ -70,7 +70,7 @@ def _begun(invocation: Any, embedding: bool) -> None:  # noqa: FBT001 - as `_com
         if not embedding:
             if invocation.conversation_id is None:
                 invocation.conversation_id = conversations.current(genai.context_of(invocation))
-            generations.choose(invocation)
+        generations.choose(invocation, embedding=embedding)
     except Exception as fault:
         failed("the beginning of a call of a language model", fault)
 
