@@ -164,17 +164,11 @@ async def _create_async(wrapped: Any, instance: Any, args: Any, kwargs: Any) -> 
 def _asked_for(instance: Any, kwargs: dict[str, Any]) -> dict[str, Any] | None:
     if kwargs.get("stream") is not True:
         return None
-    if not stream_usage.is_wanted():
-        return None
     boundary = Boundary("openai")
     if not boundary.open:
         return None
     try:
-        client = base_client.client_of(instance)
-        url = client.base_url
-        return stream_usage.asked_for(
-            kwargs, url.host, url.port, lambda: client.default_query.get("api-version")
-        )
+        return stream_usage.asked_for(kwargs, base_client.client_of(instance))
     except Exception as error:
         boundary.failed(error)
         return None

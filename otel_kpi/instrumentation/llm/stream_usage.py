@@ -33,26 +33,19 @@ _NULL_USAGE: Final = re.compile(rb',\s*"usage"\s*:\s*null(?=\s*[,}])')
 _LONGEST_EVENT: Final = 1 << 20
 
 
-def is_wanted() -> bool:
-    """Whether the user agrees to it for any endpoint."""
-    return bool(os.environ.get(SETTING))
-
-
-def asked_for(
-    options: Mapping[str, Any], host: str, port: int | None, version: Callable[[], str | None]
-) -> dict[str, Any] | None:
+def asked_for(options: Mapping[str, Any], client: Any) -> dict[str, Any] | None:
     """Give the `stream_options` with which to ask for usage; None when it is not to be asked for.
 
     Args:
         options: What the application gives to `create`.
-        host: Of the endpoint.
-        port: Of it; None is the scheme's own.
-        version: Gives the version of Azure's API.
+        client: With its `base_url`, and the version of Azure's API in its `default_query`.
     """
     setting = os.environ.get(SETTING, "")
     if not setting or options.get("stream") is not True or _leave_alone(options):
         return None
-    if not _agreed(setting, host.lower(), port, version() if host.endswith(_AZURE) else None):
+    host, port = client.base_url.host, client.base_url.port
+    version = client.default_query.get("api-version") if host.endswith(_AZURE) else None
+    if not _agreed(setting, host.lower(), port, version):
         return None
     if f"{host}:{port}" in _refused:
         return None
