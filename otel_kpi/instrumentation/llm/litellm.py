@@ -10,11 +10,10 @@ was not asked for. Where a provider reports no usage LiteLLM says nought three t
 from __future__ import annotations
 
 import sys
-import time
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any, Final
 
-from otel_kpi.instrumentation.llm import messages, underway
+from otel_kpi.instrumentation.llm import litellm_retries, messages
 from otel_kpi.instrumentation.llm.asked import EMBEDDINGS, RETRIEVAL, Method, Request, Response
 from otel_kpi.instrumentation.llm.library import Library
 from otel_kpi.instrumentation.llm.messages import get
@@ -23,8 +22,6 @@ from otel_kpi.instrumentation.llm.wrappers import call, coroutine
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
-
-    from otel_kpi.instrumentation.llm.underway import Seen
 
 _LIBRARY: Final = Library("litellm")
 _PARAMETERS: Final = {
@@ -94,9 +91,7 @@ class Instrumentor:
         ):
             _LIBRARY.wrap(litellm, (name,), call(_LIBRARY, method))
             _LIBRARY.wrap(litellm, (f"a{name}",), coroutine(_LIBRARY, method))
-        for name in ("completion_with_retries", "responses_with_retries"):
-            _LIBRARY.watch(litellm, (name,), _again)
-            _LIBRARY.watch(litellm, (f"a{name}",), _again_async)
+        litellm_retries.watch(_LIBRARY)
 
     def uninstrument(self) -> None:
         """Unwrap them."""
@@ -329,73 +324,3 @@ def _read_rerank(response: Response, answer: Any) -> None:
     _read_hidden(response, answer)
     billed = get(get(answer, "meta"), "billed_units")
     response.counts |= {"rerank_searches": get(billed, "search_units")}
-
-
-# --- attempts that LiteLLM itself makes again
-
-
-class _Attempts:
-    """Counts the attempts after the first, which failed before LiteLLM began to count."""
-
-    def __init__(self, seen: Seen) -> None:
-        self.seen = seen
-        self.error = sys.exception()
-        self.failed_at = time.monotonic()
-
-    def begin(self) -> None:
-        status = getattr(self.error, "status_code", None)
-        kind = type(self.error).__name__
-        reason = (
-            "timeout" if "Timeout" in kind else "connection" if "Connection" in kind else str(status or kind)
-        )
-        self.seen.retried(reason, time.monotonic() - self.failed_at)
-
-    def failed(self, error: BaseException) -> None:
-        self.error, self.failed_at = error, time.monotonic()
-
-
-def _again(wrapped: Any, _module: Any, args: Any, kwargs: Any) -> Any:
-    seen, original = underway.current(), kwargs.get("original_function") or _default(wrapped.__name__)
-    if seen is None:
-        return wrapped(*args, **kwargs)
-    attempts = _Attempts(seen)
-
-    def attempt(*given: Any, **named: Any) -> Any:
-        attempts.begin()
-        try:
-            return original(*given, **named)
-        except BaseException as error:
-            attempts.failed(error)
-            raise
-
-    return wrapped(*args, **{**kwargs, "original_function": attempt})
-
-
-def _default(name: str) -> Any:
-    """Give the function that LiteLLM calls again where it is not told which."""
-    if name == "completion_with_retries":
-        from litellm import main
-
-        return main.completion
-    try:
-        from litellm.responses.dispatch import responses
-    except ImportError:  # it came after 1.80
-        from litellm.responses.main import responses
-    return responses
-
-
-async def _again_async(wrapped: Any, _module: Any, args: Any, kwargs: Any) -> Any:
-    seen, original = underway.current(), kwargs.get("original_function")
-    if seen is None or original is None:
-        return await wrapped(*args, **kwargs)
-    attempts = _Attempts(seen)
-
-    async def attempt(*given: Any, **named: Any) -> Any:
-        attempts.begin()
-        try:
-            return await original(*given, **named)
-        except BaseException as error:
-            attempts.failed(error)
-            raise
-
-    return await wrapped(*args, **{**kwargs, "original_function": attempt})

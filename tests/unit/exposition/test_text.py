@@ -143,7 +143,18 @@ def test_each_kind_has_its_type_its_help_and_its_unit() -> None:
 
 @pytest.mark.parametrize(
     "value",
-    ["line\nbreak", 'quo"te', "back\\slash", "\\n", '\\"', "żółć 漢字 🙂", "a,b=c}", "tab\tand\r", " "],
+    [
+        "line\nbreak",
+        'quo"te',
+        "back\\slash",
+        "\\n",
+        '\\"',
+        "żółć 漢字 🙂",
+        "a,b=c}",
+        "tab\tand\r",
+        " ",
+        "\x00\x1b[2J\x9b\u202e",
+    ],
 )
 def test_a_label_value_comes_back_as_it_was(value: str, form: str) -> None:
     measured = Measured()
