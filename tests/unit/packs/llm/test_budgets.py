@@ -536,3 +536,30 @@ def test_a_limit_that_could_never_be_reached_is_an_error_where_it_is_written(
     with guard.budget("1 EUR") as work:
         ends("0.5")
     assert work.spent == Decimal("0.4")
+
+
+def test_a_budget_in_a_generator_is_its_readers_too_and_a_decorators_is_not() -> None:
+    """What docs/budgets.md warns of: a context belongs to who runs, and a generator runs in that of its reader."""
+
+    def within() -> Generator[guard.Guard]:
+        with llm.budget("1 USD") as work:
+            yield work
+
+    reading = within()
+    work = next(reading)
+    llm.cost("0.25", "USD", "tool")  # the reader's
+    assert work.spent == Decimal("0.25")
+    assert not list(reading)
+    llm.cost("0.25", "USD", "tool")
+    assert work.spent == Decimal("0.25")
+
+    @llm.budget("1 USD")
+    def around() -> Generator[tuple[guard.Guard, ...]]:
+        yield guard.current()
+
+    reading_around = around()
+    [own] = next(reading_around)
+    assert guard.current() == ()
+    llm.cost("0.25", "USD", "tool")
+    assert own.spent == 0
+    assert not list(reading_around)
