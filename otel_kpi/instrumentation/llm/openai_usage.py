@@ -19,7 +19,7 @@ _INPUT: Final = ("prompt_tokens", "input_tokens")
 _OUTPUT: Final = ("completion_tokens", "output_tokens")
 _OF_INPUT: Final = ("prompt_tokens_details", "input_tokens_details", "input_token_details")
 _OF_OUTPUT: Final = ("completion_tokens_details", "output_tokens_details", "output_token_details")
-_OF_CACHE: Final = ("cached_tokens_details",)
+_OF_CACHE: Final = "cached_tokens_details"
 
 _INPUT_PARTS: Final = {
     "cached_tokens": "cache_read_tokens",
@@ -77,7 +77,8 @@ def counts_of(usage: Mapping[str, Any]) -> dict[str, Any]:
     _put(counts, "output_tokens", _first(usage, _OUTPUT))
     if of_input := _part(usage, _OF_INPUT):
         _take(counts, of_input, _INPUT_PARTS)
-        _take(counts, _part(of_input, _OF_CACHE), _CACHED_PARTS)
+        if isinstance(of_cache := of_input.get(_OF_CACHE), dict):
+            _take(counts, of_cache, _CACHED_PARTS)
     _take(counts, _part(usage, _OF_OUTPUT), _OUTPUT_PARTS)
     if "cache_read_tokens" not in counts:
         _put(counts, "cache_read_tokens", _first(usage, _CACHED_ELSEWHERE))
@@ -123,6 +124,8 @@ def charged_in(usage: Mapping[str, Any]) -> Decimal | None:
     OpenRouter's credits are dollars; with a key of the user's own it charges a fee, and the provider behind it the rest.
     """
     cost = usage.get("cost")
+    if cost is None:
+        return None
     if isinstance(cost, dict):
         return _money(cost.get("total_cost"))
     amount = _money(cost)
