@@ -9,6 +9,7 @@
 
 from __future__ import annotations
 
+import functools
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any, Final
 
@@ -124,46 +125,51 @@ def _ask_for_usage(completions: Any) -> None:
     """Have chat completions ask for the usage of streams; `OTEL_KPI_GENAI_STREAM_USAGE` says of whom."""
     if getattr(completions.Completions, _MARK, False):
         return
-    from wrapt import wrap_function_wrapper
-
-    wrap_function_wrapper(completions, "Completions.create", _create)
-    wrap_function_wrapper(completions, "AsyncCompletions.create", _create_async)
-    setattr(completions.Completions, _MARK, True)
-
-
-def _create(wrapped: Any, instance: Any, args: Any, kwargs: Any) -> Any:
-    options = _asked_for(instance, kwargs)
-    if options is None:
-        return wrapped(*args, **kwargs)
-    token = _hidden.set(True)
-    try:
-        return wrapped(*args, **{**kwargs, "stream_options": options})
-    except Exception as error:
-        if not _is_refusal(instance, error):
-            raise
-    finally:
-        _hidden.reset(token)
-    return wrapped(*args, **kwargs)
+    synchronous, asynchronous = completions.Completions, completions.AsyncCompletions
+    synchronous.create = _asking(synchronous.create)
+    asynchronous.create = _asking_async(asynchronous.create)
+    setattr(synchronous, _MARK, True)
 
 
-async def _create_async(wrapped: Any, instance: Any, args: Any, kwargs: Any) -> Any:
-    options = _asked_for(instance, kwargs)
-    if options is None:
-        return await wrapped(*args, **kwargs)
-    token = _hidden.set(True)
-    try:
-        return await wrapped(*args, **{**kwargs, "stream_options": options})
-    except Exception as error:
-        if not _is_refusal(instance, error):
-            raise
-    finally:
-        _hidden.reset(token)
-    return await wrapped(*args, **kwargs)
+def _asking(original: Any) -> Any:
+    @functools.wraps(original)
+    def create(self: Any, *args: Any, **kwargs: Any) -> Any:
+        options = _asked_for(self, kwargs) if kwargs.get("stream") is True else None
+        if options is None:
+            return original(self, *args, **kwargs)
+        token = _hidden.set(True)
+        try:
+            return original(self, *args, **{**kwargs, "stream_options": options})
+        except Exception as error:
+            if not _is_refusal(self, error):
+                raise
+        finally:
+            _hidden.reset(token)
+        return original(self, *args, **kwargs)
+
+    return create
+
+
+def _asking_async(original: Any) -> Any:
+    @functools.wraps(original)
+    async def create(self: Any, *args: Any, **kwargs: Any) -> Any:
+        options = _asked_for(self, kwargs) if kwargs.get("stream") is True else None
+        if options is None:
+            return await original(self, *args, **kwargs)
+        token = _hidden.set(True)
+        try:
+            return await original(self, *args, **{**kwargs, "stream_options": options})
+        except Exception as error:
+            if not _is_refusal(self, error):
+                raise
+        finally:
+            _hidden.reset(token)
+        return await original(self, *args, **kwargs)
+
+    return create
 
 
 def _asked_for(instance: Any, kwargs: dict[str, Any]) -> dict[str, Any] | None:
-    if kwargs.get("stream") is not True:
-        return None
     boundary = Boundary("openai")
     if not boundary.open:
         return None
