@@ -22,6 +22,7 @@ from otel_kpi.record.exact import ExactCounterHandle
 from otel_kpi.record.handle import CHOICES, HANDLES, LOSSES, OTHER, UNKNOWN, Handle
 from otel_kpi.record.holdings import Tally, tallied, tallies
 from otel_kpi.record.own_instruments import DROPPED_VALUES, OVERFLOWED_VALUES
+from otel_kpi.record.postponed import forget_waiting, postpone
 from otel_kpi.record.tallies import (
     BoundCounter,
     CounterHandle,
@@ -62,6 +63,7 @@ __all__ = [
     "fold",
     "gauge",
     "histogram",
+    "later",
     "observe",
     "tallied",
     "tallies",
@@ -126,6 +128,20 @@ def observe(
     return _begun(ObservedHandle(declaration, callback, scope))
 
 
+def later(work: Callable[[], None]) -> None:
+    """Have something recorded before the next reading of any handle, together with more of the kind. Never raises.
+
+    Where each value of a histogram goes through the API it is recorded now: a reading is no place to call that from.
+
+    Args:
+        work: Records with handles; it is called once, on any thread.
+    """
+    if CHOICES.sums is None:
+        work()
+    else:
+        postpone(work)
+
+
 _KEEP: Final[Any] = object()
 
 
@@ -167,6 +183,7 @@ def use(
 
 def clear() -> None:
     """Begin with empty tallies and unused budgets; a histogram's past is the SDK's."""
+    forget_waiting()
     for handle in HANDLES:
         handle.forget()
     for handle in HANDLES:

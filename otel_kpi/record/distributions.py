@@ -91,13 +91,13 @@ class Distributions(Handle[Histogram]):
                     cell.least = min(cell.least, value)
                     cell.greatest = max(cell.greatest, value)
                     return
+                # At once: a signal handler that records comes between two calls, and its values are counted from here.
+                counts[bucket] = 0
                 if self._introduced:
-                    first = value, time.time_ns(), trace.get_current_span(context).get_span_context()
-                    counts[bucket] = 0
-                    cell.firsts.append(first)
+                    leads_to = trace.get_current_span(context).get_span_context()
+                    cell.firsts.append((value, time.time_ns(), leads_to))
                     return
                 self._introduced = True
-                counts[bucket] = 0
         self._give(value, cell, context)
 
     def renew(self) -> None:

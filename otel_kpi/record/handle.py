@@ -13,6 +13,7 @@ from opentelemetry import metrics
 from opentelemetry.metrics import Observation
 
 from otel_kpi.record.number import reason
+from otel_kpi.record.postponed import record_waiting
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -159,6 +160,7 @@ class Handle(Generic[I_co]):
 
     def cells(self) -> tuple[Cell, ...]:
         """Every series, as it is now."""
+        record_waiting()
         return tuple(self._series.values())
 
     def _empty(self) -> None:

@@ -10,6 +10,9 @@ import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
+from opentelemetry import context as contexts
+
+from otel_kpi import record
 from otel_kpi.packs.faults import failed
 from otel_kpi.packs.llm import budgets, handles, names, prices
 from otel_kpi.packs.llm.attribution import NOBODY, Attribution
@@ -19,6 +22,7 @@ from otel_kpi.packs.llm.usage import MOST, Usage
 if TYPE_CHECKING:
     from decimal import Decimal
 
+    from opentelemetry.context import Context
     from opentelemetry.util.types import AttributeValue
 
     from otel_kpi.packs.llm.guard import Guard
@@ -73,31 +77,100 @@ class Call:
     guards: tuple[Guard, ...] = ()
 
 
-def ended(call: Call) -> Attributes:
+@dataclass(slots=True)
+class _Bill:
+    """What a call is billed with.
+
+    Attributes:
+        amount: In `currency`; None where nobody knows.
+        source: Who says so: `provider`, or `local` where it was worked out here.
+        price: How it was worked out.
+        exchange: With what it was converted.
+        unpriced: Why there is no amount.
+        fault: What of the provider's own charge cannot be.
+        pending: There will be an amount as soon as the user's price file is read.
+    """
+
+    amount: Decimal | None = None
+    currency: str = ""
+    source: str = ""
+    price: Price | None = None
+    exchange: prices.Exchange | None = None
+    unpriced: str | None = None
+    fault: str | None = None
+    pending: bool = False
+
+    def attributes(self) -> Attributes:
+        """What its span says of it."""
+        if self.amount is None:
+            return {} if self.unpriced is None else {UNPRICED_REASON: self.unpriced}
+        attributes = cost_attributes(float(self.amount), self.currency, self.source)
+        if self.price is not None:
+            attributes[PRICE_VERSION] = self.price.version
+        if self.exchange is not None:
+            attributes[PRICE_EXCHANGE] = str(self.exchange)
+        return attributes
+
+
+def ended(call: Call, context: Context | None = None) -> Attributes:
     """Record the tokens and the price of a call.
+
+    Args:
+        call: What is known of it; it is not changed any more.
+        context: Where exemplars lead; None is the current one.
 
     Returns:
         The attributes for its span: the price, or why there is none. Never raises.
     """
     try:
         usage = Usage.read(call.counts)
-        attributes: Attributes = {}
-        if usage.fault is not None:
-            handles.usage_faults.add(1, call.provider, call.request_model, usage.fault)
-            attributes[USAGE_FAULT] = usage.fault
-        _count_tokens(call, usage)
-        if call.provider in OPENAI_PROVIDERS:
-            _count_in_older_words(call, usage)
-        paid = _charge(call, usage, attributes)
-        if call.guards and (paid is not None or usage.counts or call.answered):
-            amount, currency = paid or (None, None)
+        bill = _bill(call, usage)
+        attributes = bill.attributes()
+        fault = usage.fault or bill.fault
+        if fault is not None:
+            attributes[USAGE_FAULT] = fault
+        if bill.amount is not None:
+            budgets.spent(bill.amount, bill.currency, call.attribution.tenant)
+        if call.guards and (bill.amount is not None or usage.counts or call.answered):
             tokens = (usage.of("input_tokens") or 0) + (usage.of("output_tokens") or 0)
             for guard in call.guards:
-                guard.count(amount, currency, tokens)
+                guard.count(bill.amount, bill.currency or None, tokens)
+        record.later(functools.partial(_record, call, usage, bill, context or contexts.get_current()))
     except Exception as error:
         failed("the price of a call", error)
         return {}
     return attributes
+
+
+def _record(call: Call, usage: Usage, bill: _Bill, context: Context) -> None:
+    try:
+        for fault in (usage.fault, bill.fault):
+            if fault is not None:
+                handles.usage_faults.add(1, call.provider, call.request_model, fault)
+        _count_tokens(call, usage)
+        if call.provider in OPENAI_PROVIDERS:
+            _count_in_older_words(call, usage, context)
+        _record_bill(call, bill, context)
+    except Exception as error:
+        failed("a call of a language model", error)
+
+
+def _record_bill(call: Call, bill: _Bill, context: Context) -> None:
+    whose = call.attribution
+    provider, asked, answered = call.provider, call.request_model, call.response_model
+    if bill.amount is not None:
+        amount, currency, source = bill.amount, bill.currency, bill.source
+        kind = call.operation if call.operation in _OTHER_KINDS else "inference"
+        handles.cost.add(
+            amount, kind, provider, asked, answered, whose.tenant, whose.feature, currency, source
+        )
+        handles.cost_distribution.record(
+            float(amount), *_labels(call), currency, source, context=context
+        )
+        if provider in OPENAI_PROVIDERS:
+            handles.openai_cost.add(amount, asked or answered, currency)
+    elif bill.unpriced is not None and not bill.pending:
+        handles.unpriced.add(1, provider, asked, answered, whose.tenant, bill.unpriced)
 
 
 def _count_tokens(call: Call, usage: Usage) -> None:
@@ -109,12 +182,12 @@ def _count_tokens(call: Call, usage: Usage) -> None:
         _count_latest(call, usage)
 
 
-def _count_in_older_words(call: Call, usage: Usage) -> None:
+def _count_in_older_words(call: Call, usage: Usage, context: Context) -> None:
     model = call.request_model or call.response_model
     status = "success" if call.error is None else "error"
     handles.openai_requests.add(1, model, status)
     if call.seconds is not None:
-        handles.openai_duration.record(call.seconds, model, status)
+        handles.openai_duration.record(call.seconds, model, status, context=context)
     if sent := usage.of("input_tokens"):
         handles.openai_tokens.add(sent, model, "prompt")
     if made := usage.of("output_tokens"):
@@ -153,22 +226,17 @@ def _count_latest(call: Call, usage: Usage) -> None:
         handles.latest_output_distribution.record(made, *labels)
 
 
-def _charge(call: Call, usage: Usage, attributes: Attributes) -> tuple[Decimal, str] | None:
-    """Record what a call cost, and give it; None where nobody knows."""
-    charged = call.charged
+def _bill(call: Call, usage: Usage) -> _Bill:
+    """What a call cost, by the provider's word or by the prices."""
+    charged, fault = call.charged, None
     if charged is not None and charged[0] >= MOST:
         # No total takes it; what the tokens cost is nearer to the truth.
-        handles.usage_faults.add(1, call.provider, call.request_model, "charged_too_much")
-        attributes.setdefault(USAGE_FAULT, "charged_too_much")
-        charged = None
+        charged, fault = None, "charged_too_much"
     if charged is not None:
         amount, currency, exchange = prices.convert(*charged, at=call.began)
-        if exchange is not None:
-            attributes[PRICE_EXCHANGE] = str(exchange)
-        _spend(call, amount, currency, "provider", attributes)
-        return amount, currency
+        return _Bill(amount, currency, "provider", exchange=exchange)
     if not usage.counts and call.error is not None and not call.answered:
-        return None
+        return _Bill(fault=fault)
     price = prices.price(
         provider=call.provider,
         endpoint=call.endpoint,
@@ -181,70 +249,29 @@ def _charge(call: Call, usage: Usage, attributes: Attributes) -> tuple[Decimal, 
     )
     if isinstance(price, prices.Pending):
         # The user's price file is being read; a span that has ended by then goes without.
-        price.then(functools.partial(_charge_later, call))
-        attributes[UNPRICED_REASON] = price.reason
-        return None
-    return _settle(call, price, attributes)
+        price.then(functools.partial(_bill_later, call))
+    return _priced(price, fault)
 
 
-def _charge_later(call: Call, price: Price | prices.Unpriced) -> None:
+def _priced(price: Price | prices.Unpriced, fault: str | None = None) -> _Bill:
+    if isinstance(price, prices.Unpriced):
+        return _Bill(unpriced=price.reason, fault=fault, pending=isinstance(price, prices.Pending))
+    return _Bill(
+        price.amount, price.currency, price.source, price=price, exchange=price.exchange, fault=fault
+    )
+
+
+def _bill_later(call: Call, price: Price | prices.Unpriced) -> None:
     """Record what a call cost that was made before the price file was read."""
     try:
-        paid = _settle(call, price, {})
-        if paid is not None:
+        bill = _priced(price)
+        if bill.amount is not None:
+            budgets.spent(bill.amount, bill.currency, call.attribution.tenant)
             for guard in call.guards:
-                guard.count(*paid, 0)
+                guard.count(bill.amount, bill.currency, 0)
+        _record_bill(call, bill, contexts.get_current())
     except Exception as error:
         failed("the price of a call", error)
-
-
-def _settle(call: Call, price: Price | prices.Unpriced, attributes: Attributes) -> tuple[Decimal, str] | None:
-    if isinstance(price, prices.Unpriced):
-        handles.unpriced.add(
-            1,
-            call.provider,
-            call.request_model,
-            call.response_model,
-            call.attribution.tenant,
-            price.reason,
-        )
-        attributes[UNPRICED_REASON] = price.reason
-        return None
-    _spend(call, price.amount, price.currency, price.source, attributes, price)
-    return price.amount, price.currency
-
-
-def _spend(  # noqa: PLR0913, PLR0917 - a price and where it is written
-    call: Call,
-    amount: Decimal,
-    currency: str,
-    source: str,
-    attributes: Attributes,
-    price: Price | None = None,
-) -> None:
-    whose = call.attribution
-    kind = call.operation if call.operation in _OTHER_KINDS else "inference"
-    handles.cost.add(
-        amount,
-        kind,
-        call.provider,
-        call.request_model,
-        call.response_model,
-        whose.tenant,
-        whose.feature,
-        currency,
-        source,
-    )
-    budgets.spent(amount, currency, whose.tenant)
-    nearest = float(amount)
-    handles.cost_distribution.record(nearest, *_labels(call), currency, source)
-    if call.provider in OPENAI_PROVIDERS:
-        handles.openai_cost.add(amount, call.request_model or call.response_model, currency)
-    attributes.update(cost_attributes(nearest, currency, source))
-    if price is not None:
-        attributes[PRICE_VERSION] = price.version
-        if price.exchange is not None:
-            attributes[PRICE_EXCHANGE] = str(price.exchange)
 
 
 def cost_attributes(amount: float, currency: str, source: str) -> Attributes:

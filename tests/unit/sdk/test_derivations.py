@@ -63,7 +63,7 @@ class Pipeline:
 def pipeline() -> Iterator[Pipeline]:
     made = Pipeline()
     yield made
-    record.use(provider=None, prefixes={}, sums=None, followed=frozenset())
+    record.use(provider=None, prefixes={}, sums=None, followed={})
     made.provider.shutdown()
 
 
