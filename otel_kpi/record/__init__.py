@@ -128,7 +128,7 @@ def observe(
     return _begun(ObservedHandle(declaration, callback, scope))
 
 
-def later(work: Callable[[], None]) -> None:
+def later(work: Callable[[], object]) -> None:
     """Have something recorded before the next reading of any handle, together with more of the kind. Never raises.
 
     Where each value of a histogram goes through the API it is recorded now: a reading is no place to call that from.

@@ -85,7 +85,6 @@ class Choices:
             return None
         return prefix + declaration.name[domain.end() :]
 
-
     def follows(self, name: str) -> bool:
         """Whether something that is recorded follows from each value of an instrument."""
         return any(self.name_of(target) is not None for target in self.followed.get(name, ()))

@@ -18,10 +18,10 @@ if TYPE_CHECKING:
 _logger = logging.getLogger("otel_kpi.record")
 
 _MOST: Final = 32
-_waiting: Final[deque[Callable[[], None]]] = deque()
+_waiting: Final[deque[Callable[[], object]]] = deque()
 
 
-def postpone(record: Callable[[], None]) -> None:
+def postpone(record: Callable[[], object]) -> None:
     """Have something recorded by `record_waiting`, which is called here when enough of it waits."""
     _waiting.append(record)
     if len(_waiting) >= _MOST:

@@ -58,9 +58,7 @@ class _Instruments:
         self.operation_duration: Any = record.adopt(instruments.CALL_DURATION, upstream.operation_duration)
         self.token_usage: Any = record.adopt(instruments.TOKEN_USAGE, upstream.token_usage)
         self.time_to_first_chunk: Any = record.adopt(instruments.FIRST_CHUNK, upstream.time_to_first_chunk)
-        self.time_per_output_chunk: Any = record.adopt(
-            instruments.PER_CHUNK, upstream.time_per_output_chunk
-        )
+        self.time_per_output_chunk: Any = record.adopt(instruments.PER_CHUNK, upstream.time_per_output_chunk)
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._upstream, name)

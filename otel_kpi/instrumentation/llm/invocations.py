@@ -60,16 +60,16 @@ def follow() -> None:
 
 def _begun(invocation: Any, embedding: bool) -> None:  # noqa: FBT001 - as `_compat.genai` calls it
     try:
-        whose = attribution.current(genai.context_of(invocation))
+        within = genai.context_of(invocation)
+        whose = attribution.current(within)
         seen = underway.Seen(whose)
         genai.hold(invocation, seen, embedding=embedding)
         if whose is not attribution.NOBODY:
             invocation.metric_attributes.update(whose.labels())
             seen.span_attributes = whose.span_attributes()
             invocation.attributes.update(seen.span_attributes)
-        if not embedding:
-            if invocation.conversation_id is None:
-                invocation.conversation_id = conversations.current(genai.context_of(invocation))
+        if not embedding and invocation.conversation_id is None:
+            invocation.conversation_id = conversations.current(within)
         generations.choose(invocation, embedding=embedding)
     except Exception as fault:
         failed("the beginning of a call of a language model", fault)
@@ -118,7 +118,7 @@ def _end(invocation: Any, error: Any, *, embedding: bool) -> None:
     # Upstream's package for Anthropic puts its own in the place of what was there.
     invocation.attributes.update(seen.span_attributes)
     if not seen.counted_elsewhere:
-        told = calls.ended(call)
+        told = calls.ended(call, genai.context_of(invocation))
         invocation.attributes.update(told)
         if told.get(calls.USAGE_FAULT) in FAULTS:
             _blank(invocation, data, counts)

@@ -164,9 +164,7 @@ def _record_bill(call: Call, bill: _Bill, context: Context) -> None:
         handles.cost.add(
             amount, kind, provider, asked, answered, whose.tenant, whose.feature, currency, source
         )
-        handles.cost_distribution.record(
-            float(amount), *_labels(call), currency, source, context=context
-        )
+        handles.cost_distribution.record(float(amount), *_labels(call), currency, source, context=context)
         if provider in OPENAI_PROVIDERS:
             handles.openai_cost.add(amount, asked or answered, currency)
     elif bill.unpriced is not None and not bill.pending:
