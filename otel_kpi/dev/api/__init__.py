@@ -1,0 +1,1 @@
+"""What programs ask: Jaeger's clients, Prometheus, and whoever wants JSON."""

@@ -1,0 +1,1 @@
+"""Where telemetry comes in: OTLP over HTTP and gRPC on one port."""

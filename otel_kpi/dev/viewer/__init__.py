@@ -1,0 +1,1 @@
+"""The pages: drawn on the server, with a little script for what must move."""
