@@ -50,7 +50,8 @@ MIGRATIONS: Final = (
     CREATE TABLE llm_call (
         span INTEGER PRIMARY KEY, start_ns INTEGER NOT NULL, dur_ns INTEGER NOT NULL, status INTEGER NOT NULL,
         operation INTEGER NOT NULL, provider INTEGER, model INTEGER, feature INTEGER, tenant INTEGER,
-        input_tokens INTEGER, output_tokens INTEGER, cached_tokens INTEGER, first_chunk_ns INTEGER,
+        input_tokens INTEGER, output_tokens INTEGER, cached_tokens INTEGER,              -- cached: read of a cache
+        cache_write_tokens INTEGER, reasoning_tokens INTEGER, first_chunk_ns INTEGER,    -- nanoseconds since its start
         cost TEXT, currency TEXT, unpriced TEXT);                                        -- cost: a decimal
     CREATE INDEX llm_call_start ON llm_call (start_ns);
     CREATE TABLE pipeline_run (
@@ -69,13 +70,16 @@ MIGRATIONS: Final = (
     CREATE TABLE occurrence (
         id INTEGER PRIMARY KEY, problem INTEGER NOT NULL, time_ns INTEGER NOT NULL, span INTEGER, log INTEGER,
         message TEXT NOT NULL, stack TEXT NOT NULL);
-    CREATE INDEX occurrence_problem ON occurrence (problem);
+    CREATE INDEX occurrence_problem ON occurrence (problem, time_ns);
+    CREATE INDEX occurrence_span ON occurrence (span) WHERE span IS NOT NULL;
+    CREATE INDEX occurrence_log ON occurrence (log) WHERE log IS NOT NULL;
 
     CREATE TABLE log (
         id INTEGER PRIMARY KEY, time_ns INTEGER NOT NULL, service INTEGER NOT NULL, resource INTEGER NOT NULL,
         scope INTEGER NOT NULL, severity INTEGER NOT NULL, severity_text TEXT, body TEXT NOT NULL, shape INTEGER NOT NULL,
         attrs TEXT NOT NULL, trace_id BLOB, span_id BLOB, event_name TEXT);
     CREATE INDEX log_trace ON log (trace_id) WHERE trace_id IS NOT NULL;
+    CREATE INDEX log_run ON log (time_ns) WHERE event_name IN ('kpi.etl.run.start', 'kpi.etl.run.heartbeat');
 
     CREATE TABLE metric (
         id INTEGER PRIMARY KEY, name TEXT NOT NULL, kind TEXT NOT NULL, unit TEXT NOT NULL, description TEXT NOT NULL,
