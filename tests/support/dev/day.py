@@ -5,7 +5,17 @@ from __future__ import annotations
 from decimal import Decimal
 from typing import TYPE_CHECKING, Final
 
-from support.dev.made import CLIENT, CONSUMER, INTERNAL, MILLISECOND, PRODUCER, SECOND, SERVER, link
+from support.dev.made import (
+    CLIENT,
+    CONSUMER,
+    INTERNAL,
+    MILLISECOND,
+    PRODUCER,
+    SECOND,
+    SERVER,
+    attributes,
+    link,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -34,7 +44,7 @@ _ASGI, _HTTPX, _SQL = (
 )  # fmt: skip
 
 
-def served(
+def served(  # noqa: PLR0913, PLR0917 - what such a span says
     made: Made, service: str, method: str, route: str, parent: Span | None, start_ns: int, duration_ns: int,
     status: int = 200, **more: Value,
 ) -> Span:  # fmt: skip
@@ -62,8 +72,16 @@ def served(
     return span
 
 
-def called(
-    made: Made, service: str, to: str, method: str, path: str, parent: Span, start_ns: int, duration_ns: int, status: int = 200
+def called(  # noqa: PLR0913, PLR0917 - what such a span says
+    made: Made,
+    service: str,
+    to: str,
+    method: str,
+    path: str,
+    parent: Span,
+    start_ns: int,
+    duration_ns: int,
+    status: int = 200,
 ) -> Span:
     span = made.span(
         service, _HTTPX, method, CLIENT, parent, start_ns, duration_ns,
@@ -81,7 +99,7 @@ def called(
     return span
 
 
-def queried(
+def queried(  # noqa: PLR0913, PLR0917 - what such a span says
     made: Made, service: str, statement: str, parent: Span, start_ns: int, duration_ns: int, rows: int = 1
 ) -> Span:
     operation, table = statement.split(" ", 1)[0], "order_item" if "order_item" in statement else "product"
@@ -108,8 +126,19 @@ def browse(made: Made, start_ns: int) -> None:
     each = draw.randrange(1, 4) * MILLISECOND
     total = 4 * MILLISECOND + queries * (each + MILLISECOND // 4)
     root = served(made, "gateway", "GET", "/products", None, start_ns, total + 6 * MILLISECOND)
-    call = called(made, "gateway", "catalogue", "GET", "/products", root, start_ns + MILLISECOND, total + 3 * MILLISECOND)
-    page = served(made, "catalogue", "GET", "/products", call, start_ns + 2 * MILLISECOND, total + MILLISECOND)
+    call = called(
+        made,
+        "gateway",
+        "catalogue",
+        "GET",
+        "/products",
+        root,
+        start_ns + MILLISECOND,
+        total + 3 * MILLISECOND,
+    )
+    page = served(
+        made, "catalogue", "GET", "/products", call, start_ns + 2 * MILLISECOND, total + MILLISECOND
+    )
     at = start_ns + 4 * MILLISECOND
     queried(made, "catalogue", "SELECT * FROM product WHERE shown = $1 LIMIT 20", page, at, each, queries - 1)
     for _ in range(queries - 1):
@@ -124,15 +153,72 @@ def checkout(made: Made, start_ns: int) -> None:
     charge = int(draw.lognormvariate(4.2, 0.6) * MILLISECOND)
     status = 502 if declined else 201
     root = served(made, "gateway", "POST", "/checkout", None, start_ns, charge + 46 * MILLISECOND, status)
-    call = called(made, "gateway", "orders", "POST", "/orders", root, start_ns + 2 * MILLISECOND, charge + 41 * MILLISECOND, status)
-    order = served(made, "orders", "POST", "/orders", call, start_ns + 4 * MILLISECOND, charge + 37 * MILLISECOND, status)
+    call = called(
+        made,
+        "gateway",
+        "orders",
+        "POST",
+        "/orders",
+        root,
+        start_ns + 2 * MILLISECOND,
+        charge + 41 * MILLISECOND,
+        status,
+    )
+    order = served(
+        made, "orders", "POST", "/orders", call, start_ns + 4 * MILLISECOND, charge + 37 * MILLISECOND, status
+    )
     number = draw.randrange(10**6)
     at = start_ns + 5 * MILLISECOND
-    queried(made, "orders", "SELECT stock FROM product WHERE id = ANY($1) FOR UPDATE", order, at, 4 * MILLISECOND, 3)
-    queried(made, "orders", "INSERT INTO order_item (order_id, product_id, amount) VALUES ($1, $2, $3)", order, at + 5 * MILLISECOND, 3 * MILLISECOND)
-    to_payments = called(made, "orders", "payments", "POST", "/charge", order, at + 9 * MILLISECOND, charge + 6 * MILLISECOND, 402 if declined else 200)
-    paid = served(made, "payments", "POST", "/charge", to_payments, at + 11 * MILLISECOND, charge + 2 * MILLISECOND, 402 if declined else 200, **{"order.id": number})
-    bank = called(made, "payments", "bank", "POST", "/v2/charges", paid, at + 12 * MILLISECOND, charge, 402 if declined else 200)
+    queried(
+        made,
+        "orders",
+        "SELECT stock FROM product WHERE id = ANY($1) FOR UPDATE",
+        order,
+        at,
+        4 * MILLISECOND,
+        3,
+    )
+    queried(
+        made,
+        "orders",
+        "INSERT INTO order_item (order_id, product_id, amount) VALUES ($1, $2, $3)",
+        order,
+        at + 5 * MILLISECOND,
+        3 * MILLISECOND,
+    )
+    to_payments = called(
+        made,
+        "orders",
+        "payments",
+        "POST",
+        "/charge",
+        order,
+        at + 9 * MILLISECOND,
+        charge + 6 * MILLISECOND,
+        402 if declined else 200,
+    )
+    paid = served(
+        made,
+        "payments",
+        "POST",
+        "/charge",
+        to_payments,
+        at + 11 * MILLISECOND,
+        charge + 2 * MILLISECOND,
+        402 if declined else 200,
+        **{"order.id": number},
+    )
+    bank = called(
+        made,
+        "payments",
+        "bank",
+        "POST",
+        "/v2/charges",
+        paid,
+        at + 12 * MILLISECOND,
+        charge,
+        402 if declined else 200,
+    )
     made.log("orders", order, at + 8 * MILLISECOND, 9, f"order {number} placed", {"order.id": number})
     if declined:
         reason = draw.choice(("insufficient funds", "card expired", "suspected fraud"))
@@ -144,7 +230,9 @@ def checkout(made: Made, start_ns: int) -> None:
     sent = made.span("orders", "opentelemetry.instrumentation.aio_pika", "publish mail", PRODUCER, order, order.end_ns - 3 * MILLISECOND, MILLISECOND, {"messaging.system": "rabbitmq", "messaging.destination.name": "mail", "messaging.operation.type": "send", "messaging.message.id": f"m-{number}"})  # fmt: skip
     worked = made.span("mailer", "opentelemetry.instrumentation.aio_pika", "process mail", CONSUMER, sent, sent.end_ns + draw.randrange(5, 400) * MILLISECOND, 30 * MILLISECOND, {"messaging.system": "rabbitmq", "messaging.destination.name": "mail", "messaging.operation.type": "process", "messaging.message.id": f"m-{number}"})  # fmt: skip
     worked.links.append(link(sent))
-    made.log("mailer", worked, worked.end_ns, 13 if draw.random() < 0.1 else 9, f"mail for order {number} sent")
+    made.log(
+        "mailer", worked, worked.end_ns, 13 if draw.random() < 0.1 else 9, f"mail for order {number} sent"
+    )
 
 
 def chat(made: Made, parent: Span, start_ns: int, feature: str, tenant: str) -> Span:
@@ -216,7 +304,14 @@ def ask(made: Made, start_ns: int) -> None:
     first = last = chat(made, workflow, found.end_ns + MILLISECOND, feature, tenant)
     if first.status != 2 and draw.random() < 0.4:
         tool = made.span("assistant", "otel_kpi.llm", "execute_tool find_order", INTERNAL, workflow, first.end_ns + MILLISECOND, 25 * MILLISECOND, {"gen_ai.operation.name": "execute_tool", "gen_ai.tool.name": "find_order", "gen_ai.tool.call.id": "call_1"})  # fmt: skip
-        queried(made, "assistant", "SELECT * FROM order_item WHERE order_id = $1", tool, tool.start_ns + MILLISECOND, 5 * MILLISECOND)
+        queried(
+            made,
+            "assistant",
+            "SELECT * FROM order_item WHERE order_id = $1",
+            tool,
+            tool.start_ns + MILLISECOND,
+            5 * MILLISECOND,
+        )
         last = chat(made, workflow, tool.end_ns + MILLISECOND, feature, tenant)
     for depth, span in enumerate((workflow, page, call, root), 1):
         span.end_ns = last.end_ns + depth * MILLISECOND
@@ -228,17 +323,29 @@ def ask(made: Made, start_ns: int) -> None:
 def pipeline(made: Made, start_ns: int) -> None:
     """A run of a pipeline: extract, validate in batches, store; some records are refused, some runs fail."""
     draw, name = made.draw, made.draw.choice(PIPELINES)
-    run_id, records, fails = f"{name}-{draw.randrange(10**6):06d}", draw.randrange(2_000, 40_000), draw.random() < 0.15
+    run_id, records, fails = (
+        f"{name}-{draw.randrange(10**6):06d}",
+        draw.randrange(2_000, 40_000),
+        draw.random() < 0.15,
+    )
     identity: dict[str, Value] = {"kpi.etl.pipeline.name": name, "kpi.etl.run.id": run_id}
     root = made.span("etl", "otel_kpi.etl", f"run {name}", SERVER, None, start_ns, SECOND, {})
     at, kept, refused = start_ns + 10 * MILLISECOND, records, 0
     reasons: Mapping[str, int] = {}
-    for stage, kind in (("read files", "extract"), ("check", "validate"), ("clean", "transform"), ("write facts", "load")):
+    for stage, kind in (
+        ("read files", "extract"),
+        ("check", "validate"),
+        ("clean", "transform"),
+        ("write facts", "load"),
+    ):
         size, stage_start = 1_000, at
         span = made.span("etl", "otel_kpi.etl", f"{stage} {name}", INTERNAL, root, at, SECOND, {})
         came_in = kept
         if kind == "validate":
-            reasons = {"missing_email": draw.randrange(records // 20), "negative_price": draw.randrange(records // 50)}
+            reasons = {
+                "missing_email": draw.randrange(records // 20),
+                "negative_price": draw.randrange(records // 50),
+            }
             refused = sum(reasons.values())
             kept -= refused
         for index in range(min(came_in // size, 8)):
@@ -247,7 +354,7 @@ def pipeline(made: Made, start_ns: int) -> None:
             at += took + MILLISECOND
         span.end_ns = at + 2 * MILLISECOND
         failed = fails and kind == "load"
-        span.attributes = _said(
+        span.attributes = attributes(
             {
                 **identity,
                 "kpi.etl.stage.name": stage,
@@ -264,9 +371,14 @@ def pipeline(made: Made, start_ns: int) -> None:
         )  # fmt: skip
         at = span.end_ns + MILLISECOND
         if failed:
-            made.fail(span, "sqlalchemy.exc.OperationalError", "could not serialize access due to concurrent update", _ETL_STACK)
+            made.fail(
+                span,
+                "sqlalchemy.exc.OperationalError",
+                "could not serialize access due to concurrent update",
+                _ETL_STACK,
+            )
     root.end_ns = at + 5 * MILLISECOND
-    root.attributes = _said(
+    root.attributes = attributes(
         {
             **identity,
             "model_name": name,
@@ -283,19 +395,25 @@ def pipeline(made: Made, start_ns: int) -> None:
         }
     )  # fmt: skip
     if fails:
-        made.fail(root, "sqlalchemy.exc.OperationalError", "could not serialize access due to concurrent update", _ETL_STACK)
-    made.log("etl", root, root.end_ns, 17 if fails else 9, f"run {run_id} {'failed' if fails else 'done'}", identity)
+        made.fail(
+            root,
+            "sqlalchemy.exc.OperationalError",
+            "could not serialize access due to concurrent update",
+            _ETL_STACK,
+        )
+    made.log(
+        "etl",
+        root,
+        root.end_ns,
+        17 if fails else 9,
+        f"run {run_id} {'failed' if fails else 'done'}",
+        identity,
+    )
 
 
 def alive(made: Made, start_ns: int) -> None:
     """A probe: a trace of one span."""
     served(made, "gateway", "GET", "/healthz", None, start_ns, MILLISECOND)
-
-
-def _said(values: Mapping[str, Value]) -> tuple:  # type: ignore[type-arg]
-    from support.dev.made import attributes
-
-    return attributes(values)
 
 
 KINDS: Final = ((browse, 45), (checkout, 30), (ask, 20), (pipeline, 1), (alive, 4))

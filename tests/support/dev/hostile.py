@@ -6,7 +6,19 @@ import random
 from typing import TYPE_CHECKING, Any, Final
 
 from otel_kpi.dev.telemetry import Event, Exemplar, Link, LogRecord, Metric, Point, Resource, Scope, Span
-from support.dev.made import CLIENT, INTERNAL, MILLISECOND, SECOND, SERVER, START_NS, Made, attribute, attributes, resource, together
+from support.dev.made import (
+    CLIENT,
+    INTERNAL,
+    MILLISECOND,
+    SECOND,
+    SERVER,
+    START_NS,
+    Made,
+    attribute,
+    attributes,
+    resource,
+    together,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -15,7 +27,16 @@ if TYPE_CHECKING:
 
 HTML: Final = "\"'><script>window.__executed = 1</script><img src=x onerror=window.__executed=1>{{7*7}}${7*7}</style></textarea>"
 SQL: Final = "'; DROP TABLE span; -- \" OR 1=1 * NEAR(a b) AND \x00"
-TEXTS: Final = (HTML, SQL, "javascript:window.__executed=1", "‮gnp.exe\u0000\ud7ff�", "", " ", "\n\r\t", "a" * 5_000)
+TEXTS: Final = (
+    HTML,
+    SQL,
+    "javascript:window.__executed=1",
+    "\u202egnp.exe\u0000\ud7ff�",
+    "",
+    " ",
+    "\n\r\t",
+    "a" * 5_000,
+)
 """Texts for any field; none of them may run, break out or be lost."""
 
 
@@ -27,7 +48,10 @@ def in_every_field(text: str, *, number: int = 0) -> list[Request[Any]]:
                          "gen_ai.usage.input_tokens": 5, "gen_ai.usage.cost.amount": 0.5, "gen_ai.usage.cost.currency": text,
                          "gen_ai.input.messages": text, "gen_ai.output.messages": f'[{{"role":"{text[:3]}"', "list": [text, {text: text}],
                          "bytes": text.encode("utf-8", "replace")})  # fmt: skip
-    sender, scope = Resource(attributes({"service.name": text, text: text}), text, text), Scope(text, text, values[:1], text)
+    sender, scope = (
+        Resource(attributes({"service.name": text, text: text}), text, text),
+        Scope(text, text, values[:1], text),
+    )
     trace_id, span_id = draw.randbytes(16), draw.randbytes(8)
     span = Span(trace_id, span_id, b"", text, CLIENT, START_NS, START_NS + SECOND, values,
                 [Event(text, START_NS, values), Event("exception", START_NS, attributes({"exception.type": text, "exception.message": text, "exception.stacktrace": text}))],
@@ -36,7 +60,9 @@ def in_every_field(text: str, *, number: int = 0) -> list[Request[Any]]:
                attributes({"kpi.etl.pipeline.name": text, "kpi.etl.run.id": text, "kpi.etl.validation.errors": [f"{text}=3"], "kpi.etl.quality_score": 50.0, "kpi.etl.result": text}))  # fmt: skip
     stage = Span(trace_id, draw.randbytes(8), run.span_id, f"{text} {text}", INTERNAL, START_NS, START_NS + SECOND,
                  attributes({"kpi.etl.pipeline.name": text, "kpi.etl.stage.name": text, "kpi.etl.stage.type": text, "kpi.etl.records.read": 3}))  # fmt: skip
-    record = LogRecord(START_NS, START_NS, 17, text, attribute("", {text: [text]}), values, trace_id, span_id, text)
+    record = LogRecord(
+        START_NS, START_NS, 17, text, attribute("", {text: [text]}), values, trace_id, span_id, text
+    )
     metric = Metric(text, text, text, "gauge", [Point(values, 0, START_NS, value=1.0, exemplars=[Exemplar(1.0, START_NS, trace_id, span_id, values)])])  # fmt: skip
     requests: list[Request[Any]] = []
     for signal, items in (("traces", [span, run, stage]), ("logs", [record]), ("metrics", [metric])):
@@ -61,7 +87,9 @@ def _traces(made: Made) -> Request[Any]:
 def cycle(seed: int = 0) -> Request[Any]:
     """Three spans that are each other's parents, one that is its own, and one below of it."""
     made = Made(random.Random(seed), random.Random(seed + 1).randbytes(16))
-    round_of = [made.span("loops", "hostile", f"round {n}", INTERNAL, None, START_NS + n, SECOND) for n in range(3)]
+    round_of = [
+        made.span("loops", "hostile", f"round {n}", INTERNAL, None, START_NS + n, SECOND) for n in range(3)
+    ]
     for index, span in enumerate(round_of):
         span.parent_id = round_of[index - 1].span_id
     own = made.span("loops", "hostile", "its own parent", INTERNAL, None, START_NS, SECOND)
@@ -75,7 +103,9 @@ def duplicates(seed: int = 0) -> Request[Any]:
     made = Made(random.Random(seed), random.Random(seed + 2).randbytes(16))
     first = made.span("twice", "hostile", "once", SERVER, None, START_NS, SECOND, {"times": 1})
     made.spans.append(made.spans[0])
-    other = made.span("twice", "hostile", "the same id, other words", SERVER, None, START_NS + 5, 2 * SECOND, {"times": 2})
+    other = made.span(
+        "twice", "hostile", "the same id, other words", SERVER, None, START_NS + 5, 2 * SECOND, {"times": 2}
+    )
     other.span_id = first.span_id
     return _traces(made)
 
@@ -84,7 +114,9 @@ def orphans(seed: int = 0) -> Request[Any]:
     """Spans whose parents never came, and no root."""
     made = Made(random.Random(seed), random.Random(seed + 3).randbytes(16))
     for number in range(4):
-        span = made.span("lost", "hostile", f"orphan {number}", INTERNAL, None, START_NS + number * MILLISECOND, SECOND)
+        span = made.span(
+            "lost", "hostile", f"orphan {number}", INTERNAL, None, START_NS + number * MILLISECOND, SECOND
+        )
         span.parent_id = made.draw.randbytes(8)
     return _traces(made)
 
@@ -105,7 +137,9 @@ def large(size: int = 2**20, seed: int = 0) -> Request[Any]:
     """An attribute, an event and a status of a megabyte each."""
     made = Made(random.Random(seed), random.Random(seed + 5).randbytes(16))
     text = " ".join(f"word{made.draw.randrange(10**6)}" for _ in range(size // 10))[:size]
-    span = made.span("large", "hostile", "carries a megabyte", INTERNAL, None, START_NS, SECOND, {"body": text})
+    span = made.span(
+        "large", "hostile", "carries a megabyte", INTERNAL, None, START_NS, SECOND, {"body": text}
+    )
     span.events.append(Event("large", START_NS, attributes({"body": text})))
     span.status, span.status_message = 2, text
     return _traces(made)

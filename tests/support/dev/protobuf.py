@@ -7,7 +7,13 @@ from typing import TYPE_CHECKING, Any
 from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceRequest
 from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceRequest
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
-from opentelemetry.proto.common.v1.common_pb2 import AnyValue, ArrayValue, InstrumentationScope, KeyValue, KeyValueList
+from opentelemetry.proto.common.v1.common_pb2 import (
+    AnyValue,
+    ArrayValue,
+    InstrumentationScope,
+    KeyValue,
+    KeyValueList,
+)
 from opentelemetry.proto.logs.v1 import logs_pb2 as logs
 from opentelemetry.proto.metrics.v1 import metrics_pb2 as metrics
 from opentelemetry.proto.resource.v1 import resource_pb2 as resources
@@ -121,7 +127,9 @@ def _resource(resource: Resource) -> resources.Resource:
 
 
 def _scope(scope: Scope) -> InstrumentationScope:
-    return InstrumentationScope(name=scope.name, version=scope.version, attributes=_attributes(scope.attributes))
+    return InstrumentationScope(
+        name=scope.name, version=scope.version, attributes=_attributes(scope.attributes)
+    )
 
 
 def _span(span: Span) -> traces.Span:
@@ -212,9 +220,7 @@ def _point(point: Point, kind: str) -> Any:
         return metrics.SummaryDataPoint(**shared, quantile_values=values)
     shared |= {"min": point.min, "max": point.max}
     if kind == "histogram":
-        return metrics.HistogramDataPoint(
-            **shared, bucket_counts=point.counts, explicit_bounds=point.bounds
-        )
+        return metrics.HistogramDataPoint(**shared, bucket_counts=point.counts, explicit_bounds=point.bounds)
     buckets = metrics.ExponentialHistogramDataPoint.Buckets
     return metrics.ExponentialHistogramDataPoint(
         **shared,

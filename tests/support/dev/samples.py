@@ -26,8 +26,13 @@ _ROUND: Final = 1_000
 _INTERVAL: Final = 10 * SECOND
 
 
-def requests(
-    spans: int = 1_000, seed: int = 0, *, start_ns: int = START_NS, per_request: int = 512, traces_a_second: float = 10.0
+def requests(  # noqa: C901 - a day
+    spans: int = 1_000,
+    seed: int = 0,
+    *,
+    start_ns: int = START_NS,
+    per_request: int = 512,
+    traces_a_second: float = 10.0,
 ) -> Iterator[Request[Any]]:
     """Exactly so many spans in requests as services send them, with log records and metrics between them.
 
@@ -40,7 +45,7 @@ def requests(
     """
     draw = random.Random(seed)
     senders = {name: resource(name) for name in SERVICES}
-    kinds, weights = zip(*day.KINDS, strict=True)
+    kinds, weights = [kind for kind, _ in day.KINDS], [weight for _, weight in day.KINDS]
     waiting: dict[str, list[tuple[Resource, str, Any]]] = defaultdict(list)
     logs: dict[str, list[tuple[Resource, str, Any]]] = defaultdict(list)
     seen: dict[str, Span] = {}
