@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from otel_kpi.dev.viewer import files
+
 if TYPE_CHECKING:
     from starlette.routing import BaseRoute
 
-ROUTES: Final[list[BaseRoute]] = []
+ROUTES: Final[list[BaseRoute]] = [*files.ROUTES]
