@@ -26,7 +26,8 @@ MIGRATIONS: Final = (
 
     CREATE TABLE trace (
         id INTEGER PRIMARY KEY, trace_id BLOB NOT NULL UNIQUE, start_ns INTEGER NOT NULL, end_ns INTEGER NOT NULL,
-        root_name INTEGER, root_service INTEGER, spans INTEGER NOT NULL, errors INTEGER NOT NULL,
+        root_name INTEGER, root_service INTEGER,       -- of the earliest span without a parent; NULL until one has come
+        spans INTEGER NOT NULL, errors INTEGER NOT NULL,
         llm_calls INTEGER NOT NULL DEFAULT 0, statements INTEGER NOT NULL DEFAULT 0);
     CREATE TABLE trace_service (
         service INTEGER NOT NULL, trace INTEGER NOT NULL, spans INTEGER NOT NULL, errors INTEGER NOT NULL,
@@ -38,7 +39,7 @@ MIGRATIONS: Final = (
         dur_ns INTEGER NOT NULL, shape INTEGER NOT NULL, attrs TEXT NOT NULL,            -- '["/x","u1"]'
         events TEXT,                                   -- '[["name", time_ns, {"key": value}], …]'
         links TEXT,                                    -- '[["trace id", "span id", {"key": value}, "state"], …]'
-        extra TEXT);                                   -- '{"trace_state": …, "flags": …, "dropped": [a, e, l]}'
+        extra TEXT);               -- '{"trace_state": …, "flags": …, "dropped": [a, e, l], "end_ns": before the start}'
     CREATE INDEX span_trace ON span (trace);
     CREATE TABLE operation (
         service INTEGER NOT NULL, name INTEGER NOT NULL, kind INTEGER NOT NULL,
@@ -60,7 +61,7 @@ MIGRATIONS: Final = (
     CREATE INDEX pipeline_run_start ON pipeline_run (start_ns);
     CREATE TABLE stage (
         span INTEGER PRIMARY KEY, run_id TEXT, pipeline INTEGER, stage INTEGER NOT NULL, start_ns INTEGER NOT NULL,
-        dur_ns INTEGER NOT NULL, status INTEGER NOT NULL, records TEXT NOT NULL);        -- records: what the span says
+        dur_ns INTEGER NOT NULL, status INTEGER NOT NULL, records TEXT NOT NULL);        -- '{"records.read": 9, "result": "success", …}', kpi.etl.*
     CREATE INDEX stage_start ON stage (start_ns);
 
     CREATE TABLE problem (                                                               -- exceptions that are alike
@@ -77,7 +78,8 @@ MIGRATIONS: Final = (
     CREATE TABLE log (
         id INTEGER PRIMARY KEY, time_ns INTEGER NOT NULL, service INTEGER NOT NULL, resource INTEGER NOT NULL,
         scope INTEGER NOT NULL, severity INTEGER NOT NULL, severity_text TEXT, body TEXT NOT NULL, shape INTEGER NOT NULL,
-        attrs TEXT NOT NULL, trace_id BLOB, span_id BLOB, event_name TEXT);
+        attrs TEXT NOT NULL, trace_id BLOB, span_id BLOB, event_name TEXT,               -- body: JSON
+        extra TEXT);                                   -- '{"observed_ns": …, "flags": …, "dropped": …}'
     CREATE INDEX log_trace ON log (trace_id) WHERE trace_id IS NOT NULL;
     CREATE INDEX log_run ON log (time_ns) WHERE event_name IN ('kpi.etl.run.start', 'kpi.etl.run.heartbeat');
 
@@ -100,7 +102,9 @@ MIGRATIONS: Final = (
         items INTEGER NOT NULL, last TEXT NOT NULL DEFAULT '',
         PRIMARY KEY (minute, signal, outcome, service)) WITHOUT ROWID;
     CREATE TABLE words (                               -- indexes of words, one for a range of ids: `fts_<id>`
-        id INTEGER PRIMARY KEY, signal TEXT NOT NULL, first INTEGER NOT NULL, last INTEGER);
+        id INTEGER PRIMARY KEY, signal TEXT NOT NULL, first INTEGER NOT NULL, last INTEGER);  -- last: NULL while it grows
+    CREATE TABLE arrival (                             -- the last ids that had come by the end of a minute
+        minute INTEGER PRIMARY KEY, trace INTEGER NOT NULL, span INTEGER NOT NULL, log INTEGER NOT NULL);
     """,
 )
 """Each brings a file from the version that is its place here to the next (`PRAGMA user_version`)."""
