@@ -21,6 +21,8 @@ class Dev:
         intake: The same.
         address: Where it listens, `http://127.0.0.1:4318`.
         command: What was started with it; empty where nothing was.
+        hosts: Names by which it may be asked, beside those of this machine.
+        token: What everybody must carry where others on the network reach it; empty on loopback.
     """
 
     traces: Traces
@@ -29,3 +31,4 @@ class Dev:
     address: str = ""
     command: tuple[str, ...] = ()
     hosts: frozenset[str] = field(default_factory=frozenset[str])
+    token: str = field(default="", repr=False)
