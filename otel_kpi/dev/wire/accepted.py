@@ -1,0 +1,132 @@
+"""Which spans, points and records can be kept, and what to tell the sender of the others. For both encodings.
+
+What can be mended without a lie is kept: a trace id of the wrong length makes a log record one without a trace, as OTLP's
+description of the field demands, and a span that ends before it starts has no duration. What nothing can be said about is
+rejected by itself; the rest of its request is kept.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from otel_kpi.dev.wire.values import MAX_BUCKETS, MAX_SCALE, MAX_TIME, MIN_SCALE
+
+if TYPE_CHECKING:
+    from otel_kpi.dev.telemetry import Event, Kind, Link, Point, Span
+
+TRACE_ID: Final = 16
+SPAN_ID: Final = 8
+NO_TRACE: Final = bytes(TRACE_ID)
+NO_SPAN: Final = bytes(SPAN_ID)
+_KINDS = 5
+_STATUSES = 2
+_SEVERITIES = 24
+
+
+def span_problem(span: Span) -> str:
+    """Why a span cannot be kept; empty where it can. What can be mended is.
+
+    A start that is missing is the end, and an end that is missing or earlier is the start.
+    """
+    if len(span.trace_id) != TRACE_ID or span.trace_id == NO_TRACE:
+        return _named(span, id_problem("trace_id", span.trace_id, TRACE_ID))
+    if len(span.span_id) != SPAN_ID or span.span_id == NO_SPAN:
+        return _named(span, id_problem("span_id", span.span_id, SPAN_ID))
+    if span.parent_id:
+        if len(span.parent_id) != SPAN_ID:
+            return _named(span, id_problem("parent_span_id", span.parent_id, SPAN_ID))
+        if span.parent_id == NO_SPAN:
+            span.parent_id = b""
+    if span.end_ns < span.start_ns:
+        span.end_ns = span.start_ns
+    elif not span.start_ns:
+        span.start_ns = span.end_ns
+        if not span.end_ns:
+            return _named(span, "it has no times")
+    if span.end_ns > MAX_TIME:
+        return _named(span, f"a time of {span.end_ns} ns is after the year 2262")
+    if not 0 <= span.kind <= _KINDS:
+        span.kind = 0
+    if not 0 <= span.status <= _STATUSES:
+        span.status = 0
+    return ""
+
+
+def _named(span: Span, problem: str) -> str:
+    return f"span {span.name[:80]!r}: {problem}"
+
+
+def id_problem(name: str, value: bytes, size: int) -> str:
+    """What is wrong with an id that is not of its size, or zero."""
+    if not value:
+        return f"{name} is missing"
+    return f"{name} has {len(value)} bytes instead of {size}" if len(value) != size else f"{name} is zero"
+
+
+def link_kept(link: Link) -> bool:
+    """Whether a link leads anywhere."""
+    return (
+        len(link.trace_id) == TRACE_ID
+        and len(link.span_id) == SPAN_ID
+        and link.trace_id != NO_TRACE
+        and link.span_id != NO_SPAN
+    )
+
+
+def event_kept(event: Event) -> bool:
+    """Whether an event says anything."""
+    return bool(event.time_ns or event.name or event.attributes)
+
+
+def context(trace_id: bytes, span_id: bytes) -> tuple[bytes, bytes]:
+    """The ids of a log record or an exemplar; none where they are not ones."""
+    if len(trace_id) != TRACE_ID or trace_id == NO_TRACE:
+        return b"", b""
+    return trace_id, b"" if len(span_id) != SPAN_ID or span_id == NO_SPAN else span_id
+
+
+def severity(number: int) -> int:
+    """A severity number, 0 where there is no such."""
+    return number if 0 <= number <= _SEVERITIES else 0
+
+
+def temporality(number: int) -> int:
+    """An aggregation temporality, 0 where there is no such."""
+    return number if 0 <= number <= 2 else 0  # noqa: PLR2004 - delta and cumulative are 1 and 2
+
+
+def log_problem(time_ns: int, observed_ns: int) -> str:
+    """Why a record cannot be kept; empty where it can."""
+    latest = max(time_ns, observed_ns)
+    return f"log record: a time of {latest} ns is after the year 2262" if latest > MAX_TIME else ""
+
+
+def point_problem(name: str, kind: Kind, point: Point) -> str:
+    """Why a point cannot be kept; empty where it can."""
+    problem = _point_problem(kind, point)
+    return problem and f"metric {name[:80]!r}: {problem}"
+
+
+def _point_problem(kind: Kind, point: Point) -> str:  # noqa: PLR0911 - one for each thing that may be wrong
+    if not point.time_ns:
+        return "a point has no time_unix_nano"
+    if max(point.time_ns, point.start_ns) > MAX_TIME:
+        return f"a time of {max(point.time_ns, point.start_ns)} ns is after the year 2262"
+    if point.no_value:
+        return ""
+    if kind in {"gauge", "sum"}:
+        return "a point has no value" if point.value is None else ""
+    sizes = len(point.counts), len(point.positive.counts), len(point.negative.counts)
+    if max(sizes) > MAX_BUCKETS:
+        return f"a point has {max(sizes)} buckets, more than {MAX_BUCKETS}"
+    if kind == "histogram":
+        if point.counts and len(point.counts) != len(point.bounds) + 1:
+            return f"a point has {len(point.counts)} bucket_counts for {len(point.bounds)} explicit_bounds"
+        if not point.counts:
+            point.bounds = ()
+        bounds = point.bounds
+        if not all(lower < upper for lower, upper in zip(bounds, bounds[1:], strict=False)):
+            return "the explicit_bounds of a point do not increase"
+    elif kind == "exponential_histogram" and not MIN_SCALE <= point.scale <= MAX_SCALE:
+        return f"a scale of {point.scale} is not between {MIN_SCALE} and {MAX_SCALE}"
+    return ""
