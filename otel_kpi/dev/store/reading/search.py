@@ -12,6 +12,7 @@ that would be shown has been passed: all that follows belongs to earlier traces.
 
 from __future__ import annotations
 
+import re
 import sqlite3
 import time
 import unicodedata
@@ -26,16 +27,18 @@ import orjson
 from otel_kpi.dev.store import terms
 from otel_kpi.dev.store.reading.spans import attributes_of
 from otel_kpi.dev.views import KINDS, STATUSES
-from otel_kpi.dev.wire.values import value_of
+from otel_kpi.dev.wire.values import json_of, value_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Generator, Iterator, Sequence
 
     from otel_kpi.dev.store.reading.spans import Row
+    from otel_kpi.dev.telemetry import Value
     from otel_kpi.dev.views import TraceQuery
 
 _MOST_ALTERNATIVES: Final = 16
 _OPCODES: Final = 5_000  # of SQLite between two looks at the clock: well below a millisecond
+_WORD: Final = re.compile(r"[^\W_]+")
 _EVER: Final = 2**63 - 1
 
 
@@ -71,7 +74,7 @@ class _NothingError(Exception):
 
 
 @contextmanager
-def bounded(reader: sqlite3.Connection, seconds: float) -> Iterator[None]:
+def bounded(reader: sqlite3.Connection, seconds: float) -> Generator[None]:
     """Interrupt what the reader is asked within, when the time is over.
 
     Raises:
@@ -134,9 +137,9 @@ def _traces(reader: sqlite3.Connection, query: TraceQuery, most: int) -> Iterato
         values.append(query.max_duration_ns)
     if query.start_ns is not None or query.end_ns is not None:
         start, end = query.start_ns or 0, _EVER if query.end_ns is None else query.end_ns
+        begun = f"SELECT 1 FROM span s WHERE {service}s.trace = t.id AND s.start_ns BETWEEN ? AND ?"  # noqa: S608 - a number at most
         where.append(
-            "t.start_ns <= ? AND t.end_ns >= ? AND (t.start_ns >= ? AND t.end_ns <= ? OR EXISTS "
-            f"(SELECT 1 FROM span s WHERE {service}s.trace = t.id AND s.start_ns BETWEEN ? AND ?))"
+            f"t.start_ns <= ? AND t.end_ns >= ? AND (t.start_ns >= ? AND t.end_ns <= ? OR EXISTS ({begun}))"
         )
         values += [end, start, start, end, start, end]
     order = "x.trace" if query.service else "t.id"
@@ -169,46 +172,52 @@ def _of_span(reader: sqlite3.Connection, query: TraceQuery) -> _Sought:
     sought = _Sought()
     if query.service:
         number = _number(reader, "SELECT id FROM service WHERE name = ?", query.service)
-        sought.match.append(terms.service(number))
+        sought.match.append(terms.service_term(number))
         sought.also("s.service = ?", number)
     if query.operation:
         number = _number(reader, "SELECT id FROM str WHERE s = ?", query.operation)
-        sought.match.append(terms.name(number))
+        sought.match.append(terms.name_term(number))
         sought.also("s.name = ?", number)
     if query.status:
         _status(sought, STATUSES.index(query.status))
     if query.kind:
-        sought.also("s.kind = ?", KINDS.index(query.kind))
+        _kind(sought, KINDS.index(query.kind))
     low, high = query.min_duration_ns or 0, query.max_duration_ns
     if low or high is not None:
-        sought.match.append(terms.duration(low, high))
+        sought.match.append(terms.duration_terms(low, high))
         sought.also("s.dur_ns BETWEEN ? AND ?", low, _EVER if high is None else high)
     if query.start_ns is not None or query.end_ns is not None:
         sought.also(
             "s.start_ns BETWEEN ? AND ?", query.start_ns or 0, _EVER if query.end_ns is None else query.end_ns
         )
     if query.text.strip():
-        sought.words = terms.words(query.text)
+        sought.words = _WORD.findall(terms.words_of(query.text))
         if not sought.words:
             raise _NothingError
-        sought.match += [terms.word(word) for word in sought.words]
+        sought.match.append(terms.query_of(query.text))
     return sought
 
 
 def _status(sought: _Sought, status: int) -> None:
-    if status:
-        sought.match.append(terms.status(status))
+    sought.match.append(terms.status_term(status))
     sought.also("s.status = ?", status)
+
+
+def _kind(sought: _Sought, kind: int) -> None:
+    sought.match.append(terms.kind_term(kind))
+    sought.also("s.kind = ?", kind)
 
 
 def _ways(reader: sqlite3.Connection, key: str, value: str) -> list[_Sought]:
     """How a span can have an attribute: by itself or an event, or by what it came from."""
-    own = _Sought(match=[terms.attribute(key, value)], pairs=[(key, value)])
+    own = _Sought(match=[terms.attribute_term(key, value)], pairs=[(key, value)])
     ways = [own]
-    for column, table in (("resource", "resource"), ("scope", "scope")):
+    for table in ("resource", "scope"):
         if numbers := _holders(reader, table, key, value):
             way = _Sought()
-            way.also(f"s.{column} IN ({','.join('?' * len(numbers))})", *numbers)
+            if table == "resource":
+                way.match.append(f"({' OR '.join(map(terms.resource_term, numbers))})")
+            way.also(f"s.{table} IN ({','.join('?' * len(numbers))})", *numbers)
             ways.append(way)
     meant = _Sought()
     match key:
@@ -217,7 +226,7 @@ def _ways(reader: sqlite3.Connection, key: str, value: str) -> list[_Sought]:
         case "otel.status_code" if value.lower() in STATUSES:
             _status(meant, STATUSES.index(value.lower()))
         case "span.kind" if value in KINDS:
-            meant.also("s.kind = ?", KINDS.index(value))
+            _kind(meant, KINDS.index(value))
         case "otel.status_description":
             meant.also("s.status_message = ?", value)
         case _:
@@ -237,12 +246,13 @@ def _holders(reader: sqlite3.Connection, table: str, key: str, value: str) -> li
     return [
         number
         for number, attrs, keys in rows
-        if key in (attributes := attributes_of(orjson.loads(keys), attrs))
-        and terms.text(attributes[key]) == value
+        if key in (attributes := attributes_of(orjson.loads(keys), attrs)) and _is(attributes[key], value)
     ]
 
 
-def _spans(reader: sqlite3.Connection, query: TraceQuery, sought: _Sought, most: int, found: list[int]) -> None:
+def _spans(
+    reader: sqlite3.Connection, query: TraceQuery, sought: _Sought, most: int, found: list[int]
+) -> None:
     """Add the traces of spans that fit to what was found, until none can be among the newest any more."""
     checked = bool(sought.pairs or sought.words)
     columns = "s.id, s.trace"
@@ -300,9 +310,11 @@ def _rows(reader: sqlite3.Connection, sought: _Sought, columns: str, low: int, h
         (high, low),
     ).fetchall()
     for (segment,) in segments:
+        # The table itself is what is matched: a column of an index without positions cannot be.
+        index = f"fts_{segment}"
         select = (
-            f"SELECT {columns} FROM fts_{segment} f CROSS JOIN span s ON s.id = f.rowid "  # noqa: S608 - the same
-            f"WHERE f.t MATCH ? AND f.rowid >= ? AND f.rowid < ? AND {where} ORDER BY f.rowid DESC"
+            f"SELECT {columns} FROM {index} CROSS JOIN span s ON s.id = {index}.rowid WHERE {index} MATCH ? "  # noqa: S608 - the same
+            f"AND {index}.rowid >= ? AND {index}.rowid < ? AND {where} ORDER BY {index}.rowid DESC"
         )
         yield from reader.execute(select, [match, low, high, *sought.values])
 
@@ -319,11 +331,13 @@ class _Recheck:
     def __call__(self, row: Row) -> bool:
         _, _, name, shape, attrs, events, message = row
         own = attributes_of(self._keys(shape), attrs)
-        of_events = [each[2] for each in orjson.loads(events)] if events else []
+        of_events: list[dict[str, Value]] = (
+            [{key: value_of(value) for key, value in each[2].items()} for each in orjson.loads(events)]
+            if events
+            else []
+        )
         for key, value in self._pairs:
-            if not any(
-                key in each and terms.text(value_of(each[key])) == value for each in (own, *of_events)
-            ):
+            if not any(key in each and _is(each[key], value) for each in (own, *of_events)):
                 return False
         if self._words:
             named = self._reader.execute("SELECT s FROM str WHERE id = ?", (name,)).fetchone()
@@ -337,6 +351,11 @@ class _Recheck:
             row = self._reader.execute("SELECT keys FROM shape WHERE id = ?", (shape,)).fetchone()
             keys = self._shapes[shape] = orjson.loads(row[0]) if row else ()
         return keys
+
+
+def _is(value: Value, text: str) -> bool:
+    """A value is what a text says: itself, its JSON, or one of what it lists."""
+    return text in terms.texts_of(value, json_of(value))
 
 
 def _folded(text: str) -> str:

@@ -12,22 +12,21 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 import orjson
 
 from otel_kpi.dev.views import KINDS, STATUSES, EventView, LinkView, LogView, SpanView
-from otel_kpi.dev.wire.values import value_of
+from otel_kpi.dev.wire.values import value_of as decoded
 
 if TYPE_CHECKING:
     import sqlite3
     from collections.abc import Collection, Iterable, Mapping, Sequence
 
     from otel_kpi.dev.telemetry import Value
+    from otel_kpi.dev.views import SpanKind
 
 SPAN_COLUMNS: Final = (
     "id, trace, span_id, parent_id, service, resource, scope, name, kind, status, status_message, start_ns, dur_ns, "
     "shape, attrs, events, links, extra"
 )
 """What `span_views` is given of each row."""
-LOG_COLUMNS: Final = (
-    "id, time_ns, service, resource, scope, severity, severity_text, body, shape, attrs, trace_id, span_id, event_name"
-)
+LOG_COLUMNS: Final = "id, time_ns, service, resource, scope, severity, severity_text, body, shape, attrs, trace_id, span_id, event_name"
 """What `log_views` is given of each row."""
 _VARIABLES: Final = 30_000  # SQLite's limit is 32,766 in one statement
 
@@ -53,10 +52,15 @@ class Names:
     scopes: Mapping[int, Source]
 
 
+def kind_of(number: int) -> SpanKind:
+    """A span's kind by OTLP's number; one that is not known yet is unspecified."""
+    return KINDS[number] if 0 <= number < len(KINDS) else "unspecified"
+
+
 def attributes_of(keys: Sequence[str], attrs: str) -> dict[str, Value]:
     """Attributes of a row, by the keys of its shape."""
     return {
-        key: value_of(value) if isinstance(value, (dict, list)) else value
+        key: decoded(value) if isinstance(value, (dict, list)) else value
         for key, value in zip(keys, orjson.loads(attrs), strict=False)
     }
 
@@ -70,10 +74,7 @@ def rows_by_number(
     for first in range(0, len(wanted), _VARIABLES):
         part = wanted[first : first + _VARIABLES]
         marks = ",".join("?" * len(part))
-        found.update(
-            (row[0], row[1:])
-            for row in reader.execute(f"{select} WHERE id IN ({marks})", part)  # noqa: S608 - marks alone
-        )
+        found.update((row[0], row[1:]) for row in reader.execute(f"{select} WHERE id IN ({marks})", part))
     return found
 
 
@@ -84,10 +85,12 @@ def texts(reader: sqlite3.Connection, numbers: Collection[int | None]) -> dict[i
 
 def services(reader: sqlite3.Connection, numbers: Collection[int | None]) -> dict[int, str]:
     """Names of services."""
-    return {key: row[0] for key, row in rows_by_number(reader, "SELECT id, name FROM service", numbers).items()}
+    return {
+        key: row[0] for key, row in rows_by_number(reader, "SELECT id, name FROM service", numbers).items()
+    }
 
 
-def names(
+def names(  # noqa: PLR0913 - one for each table
     reader: sqlite3.Connection,
     *,
     words: Collection[int | None],
@@ -122,7 +125,7 @@ def _events(kept: str | None) -> Sequence[EventView]:
     if not kept:
         return ()
     return [
-        EventView(name, time_ns, {key: value_of(value) for key, value in attributes.items()})
+        EventView(name, time_ns, {key: decoded(value) for key, value in attributes.items()})
         for name, time_ns, attributes, *_ in orjson.loads(kept)
     ]
 
@@ -131,7 +134,7 @@ def _links(kept: str | None) -> Sequence[LinkView]:
     if not kept:
         return ()
     return [
-        LinkView(trace_id, span_id, {key: value_of(value) for key, value in attributes.items()})
+        LinkView(trace_id, span_id, {key: decoded(value) for key, value in attributes.items()})
         for trace_id, span_id, attributes, *_ in orjson.loads(kept)
     ]
 
@@ -140,7 +143,9 @@ def _column(rows: Iterable[Row], *places: int) -> set[int | None]:
     return {row[place] for row in rows for place in places}
 
 
-def span_views(reader: sqlite3.Connection, rows: Sequence[Row], trace_ids: Mapping[int, str]) -> list[SpanView]:
+def span_views(
+    reader: sqlite3.Connection, rows: Sequence[Row], trace_ids: Mapping[int, str]
+) -> list[SpanView]:
     """Spans as they are shown.
 
     Args:
@@ -170,7 +175,7 @@ def span_views(reader: sqlite3.Connection, rows: Sequence[Row], trace_ids: Mappi
                 parent_id=parent_id.hex() if parent_id else "",
                 service=known.services.get(service, ""),
                 name=known.texts.get(name, ""),
-                kind=KINDS[kind] if 0 <= kind < len(KINDS) else "unspecified",
+                kind=kind_of(kind),
                 status=STATUSES[status] if 0 <= status < len(STATUSES) else "unset",
                 status_message=message or "",
                 start_ns=start,

@@ -10,13 +10,14 @@ from otel_kpi.dev.store.reading import dependencies, search
 from otel_kpi.dev.store.reading.spans import (
     LOG_COLUMNS,
     SPAN_COLUMNS,
+    kind_of,
     log_views,
     rows_by_number,
     services,
     span_views,
     texts,
 )
-from otel_kpi.dev.views import KINDS, Found, ServiceCount, TraceSummary, TraceView
+from otel_kpi.dev.views import Found, ServiceCount, TraceSummary, TraceView
 
 if TYPE_CHECKING:
     import sqlite3
@@ -59,7 +60,7 @@ class StoredTraces:
             "WHERE v.name = ? ORDER BY t.s, o.kind",
             (service,),
         )
-        listed = [(name, KINDS[number] if 0 <= number < len(KINDS) else "unspecified") for name, number in rows]
+        listed: list[tuple[str, SpanKind]] = [(name, kind_of(number)) for name, number in rows]
         return [each for each in listed if kind is None or each[1] == kind]
 
     def search(self, query: TraceQuery) -> Found:
@@ -67,7 +68,9 @@ class StoredTraces:
         reader = self._store.reader()
         limit = max(1, min(query.limit, _MOST_LISTED))
         hits = search.search(reader, query, limit + 1, self._seconds)
-        return Found(summaries(reader, hits.traces[:limit]), more=len(hits.traces) > limit, capped=hits.capped)
+        return Found(
+            summaries(reader, hits.traces[:limit]), more=len(hits.traces) > limit, capped=hits.capped
+        )
 
     def trace(self, trace_id: str) -> TraceView | None:
         """A trace with its log records; None of one that is not here."""
