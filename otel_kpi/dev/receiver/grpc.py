@@ -9,7 +9,7 @@ import asyncio
 import logging
 from dataclasses import dataclass, field
 from http import HTTPStatus
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, cast
 
 from h2.config import H2Configuration
 from h2.connection import H2Connection
@@ -82,7 +82,7 @@ class Http2(asyncio.Protocol):
         self._receiver = receiver
         self._connections = connections
         self._token = token
-        self._h2 = H2Connection(H2Configuration(client_side=False, header_encoding="latin-1"))
+        self._h2 = H2Connection(H2Configuration(client_side=False))
         self._calls: dict[int, _Call] = {}
         self._unsent: dict[int, bytearray] = {}
         self._credit = RESETS
@@ -92,8 +92,7 @@ class Http2(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Announce how much may be sent."""
-        assert isinstance(transport, asyncio.Transport)
-        self._transport = transport
+        self._transport = cast("asyncio.Transport", transport)
         self._connections.add(self)
         self._h2.initiate_connection()
         self._h2.update_settings(
@@ -167,7 +166,7 @@ class Http2(asyncio.Protocol):
 
     def _begin(self, event: RequestReceived) -> None:
         number = event.stream_id
-        headers = dict(event.headers)
+        headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in event.headers}
         path = headers.get(":path", "")
         if headers.get(":method") != "POST":
             self._not_grpc(number, HTTPStatus.METHOD_NOT_ALLOWED, "gRPC is spoken here, and HTTP/1.1")

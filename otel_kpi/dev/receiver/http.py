@@ -34,8 +34,10 @@ if TYPE_CHECKING:
     from otel_kpi.dev.telemetry import Signal
 
 _TYPES: Final[dict[Form, str]] = {"protobuf": "application/x-protobuf", "json": "application/json"}
-_FORMS: Final[dict[str, Form]] = {"application/protobuf": "protobuf"} | {
-    name: form for form, name in _TYPES.items()
+_FORMS: Final[dict[str, Form]] = {
+    "application/protobuf": "protobuf",
+    "application/x-protobuf": "protobuf",
+    "application/json": "json",
 }
 _NUMBER_DIGITS: Final = 15
 

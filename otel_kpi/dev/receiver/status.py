@@ -7,12 +7,13 @@ https://github.com/open-telemetry/opentelemetry-proto and https://github.com/goo
 from __future__ import annotations
 
 from dataclasses import dataclass
-from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, Final, Literal
 
 import orjson
 
 if TYPE_CHECKING:
+    from http import HTTPStatus
+
     from otel_kpi.dev.telemetry import Request, Signal
 
 Form = Literal["protobuf", "json"]
