@@ -1,0 +1,241 @@
+"""What is happening now: the last minutes of requests, errors, spend and stages, from the newest rows alone.
+
+However much arrives, no more than the newest rows are looked at. Where they do not reach back far enough, the time that
+they do cover is what is said, so a rate is never too low.
+"""
+
+from __future__ import annotations
+
+import statistics
+from dataclasses import dataclass, field
+from decimal import Decimal, InvalidOperation
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    import sqlite3
+
+SPANS: Final = 30_000
+"""Of the newest that are looked at."""
+COLUMNS: Final = 60
+_SERVER: Final = 2
+_ERROR: Final = 2
+_SECOND: Final = 1_000_000_000
+
+
+@dataclass(slots=True)
+class ServiceNow:
+    """What a service did.
+
+    Attributes:
+        requests: That it answered, as spans of kind server.
+        spans: Of any kind.
+        p95_ns: Of its requests; None where it answered none.
+        rates: Requests by column of time; None is before what is known.
+        last_ns: End of its newest span.
+    """
+
+    name: str
+    spans: int = 0
+    requests: int = 0
+    errors: int = 0
+    p95_ns: float | None = None
+    last_ns: int = 0
+    rates: list[int] = field(default_factory=lambda: [0] * COLUMNS)
+
+
+@dataclass(frozen=True, slots=True)
+class ModelNow:
+    """What a language model was asked for.
+
+    Attributes:
+        cost: By currency, of the calls that have a price.
+        unpriced: Calls whose price nobody knows.
+    """
+
+    model: str
+    calls: int
+    errors: int
+    input_tokens: int
+    output_tokens: int
+    cost: dict[str, Decimal]
+    unpriced: int
+
+
+@dataclass(frozen=True, slots=True)
+class StageNow:
+    """What a stage of a pipeline did."""
+
+    pipeline: str
+    stage: str
+    runs: int
+    errors: int
+    last_ns: int
+    mean_ns: float
+
+
+@dataclass(slots=True)
+class Now:
+    """The last minutes.
+
+    Attributes:
+        start_ns: From when on it is known; later than asked where more came than is looked at.
+        requests: By column of time; None is before what is known.
+        errors: The same: requests that failed.
+        tokens: Read and written by models.
+    """
+
+    start_ns: int
+    end_ns: int
+    services: list[ServiceNow]
+    requests: list[int | None]
+    errors: list[int | None]
+    models: list[ModelNow]
+    stages: list[StageNow]
+
+    @property
+    def seconds(self) -> float:
+        """How long it is."""
+        return max(1e-9, (self.end_ns - self.start_ns) / _SECOND)
+
+    @property
+    def rate(self) -> float | None:
+        """Requests a second; None where there were none to count."""
+        known = [each for each in self.requests if each is not None]
+        return sum(known) / self.seconds if known and any(each.requests for each in self.services) else None
+
+    @property
+    def failed(self) -> float | None:
+        """Share of the requests that failed."""
+        requests = sum(each.requests for each in self.services)
+        return sum(each.errors for each in self.services) / requests if requests else None
+
+    @property
+    def cost(self) -> dict[str, Decimal]:
+        """Of language models, by currency."""
+        total: dict[str, Decimal] = {}
+        for model in self.models:
+            for currency, amount in model.cost.items():
+                total[currency] = total.get(currency, Decimal(0)) + amount
+        return total
+
+    @property
+    def calls(self) -> int:
+        """Of language models."""
+        return sum(each.calls for each in self.models)
+
+
+def now(reader: sqlite3.Connection, *, end_ns: int, minutes: int = 5) -> Now:
+    """What happened in the last minutes.
+
+    Args:
+        reader: To the store.
+        end_ns: The present.
+        minutes: How far back.
+    """
+    start = end_ns - minutes * 60 * _SECOND
+    newest = reader.execute("SELECT max(id) FROM span").fetchone()[0] or 0
+    covered = start
+    if newest > SPANS:
+        # Rows are in the order of arrival: what is older than the first that is looked at is not known.
+        oldest = reader.execute(
+            "SELECT start_ns + dur_ns FROM span WHERE id > ? ORDER BY id LIMIT 1", (newest - SPANS,)
+        ).fetchone()
+        covered = max(start, min(oldest[0], end_ns - _SECOND)) if oldest else start
+    step = (end_ns - start) // COLUMNS
+    services = _services(reader, newest - SPANS, covered, start, end_ns, step)
+    first = (covered - start) // step
+    requests: list[int | None] = [
+        None if at < first else sum(one.rates[at] for one in services) for at in range(COLUMNS)
+    ]
+    errors: list[int | None] = [None if at < first else 0 for at in range(COLUMNS)]
+    for end, count in reader.execute(
+        "SELECT (start_ns + dur_ns - ?) / ?, count(*) FROM span "
+        "WHERE id > ? AND kind = ? AND status = ? AND start_ns + dur_ns BETWEEN ? AND ? GROUP BY 1",
+        (start, step, newest - SPANS, _SERVER, _ERROR, covered, end_ns),
+    ):
+        if first <= end < COLUMNS:
+            errors[end] = count
+    return Now(
+        covered,
+        end_ns,
+        services,
+        requests,
+        errors,
+        _models(reader, start, end_ns),
+        _stages(reader, start, end_ns),
+    )
+
+
+def _services(  # noqa: PLR0913, PLR0917 - the window, as rows and as times
+    reader: sqlite3.Connection, after: int, covered: int, start: int, end: int, step: int
+) -> list[ServiceNow]:
+    found: dict[int, ServiceNow] = {}
+    for number, name, spans, last in reader.execute(
+        "SELECT service.id, service.name, count(*), max(start_ns + dur_ns) FROM span "
+        "JOIN service ON service.id = span.service WHERE span.id > ? AND start_ns + dur_ns BETWEEN ? AND ? GROUP BY 1",
+        (after, covered, end),
+    ):
+        found[number] = ServiceNow(name, spans, last_ns=last)
+    durations: dict[int, list[int]] = {}
+    for number, status, ended, duration in reader.execute(
+        "SELECT service, status, start_ns + dur_ns, dur_ns FROM span "
+        "WHERE id > ? AND kind = ? AND start_ns + dur_ns BETWEEN ? AND ?",
+        (after, _SERVER, covered, end),
+    ):
+        service = found[number]
+        service.requests += 1
+        service.errors += status == _ERROR
+        service.rates[min(COLUMNS - 1, (ended - start) // step)] += 1
+        durations.setdefault(number, []).append(duration)
+    for number, values in durations.items():
+        found[number].p95_ns = statistics.quantiles(values, n=20)[-1] if len(values) > 1 else values[0]
+    return sorted(found.values(), key=lambda each: (-each.requests, -each.spans, each.name))
+
+
+def _models(reader: sqlite3.Connection, start: int, end: int) -> list[ModelNow]:
+    found: dict[str, ModelNow] = {}
+    rows = reader.execute(
+        """
+        SELECT coalesce(str.s, ''), llm_call.status, llm_call.input_tokens, llm_call.output_tokens, llm_call.cost,
+            llm_call.currency
+        FROM llm_call LEFT JOIN str ON str.id = llm_call.model WHERE llm_call.start_ns BETWEEN ? AND ?
+        ORDER BY llm_call.start_ns DESC LIMIT 20000
+        """,
+        (start, end),
+    )
+    for name, status, given, made, cost, currency in rows:
+        one = found.get(name) or ModelNow(name, 0, 0, 0, 0, {}, 0)
+        amount = _decimal(cost)
+        costs = dict(one.cost)
+        if amount is not None:
+            key = currency or "USD"
+            costs[key] = costs.get(key, Decimal(0)) + amount
+        found[name] = ModelNow(
+            name, one.calls + 1, one.errors + (status == _ERROR), one.input_tokens + (given or 0),
+            one.output_tokens + (made or 0), costs, one.unpriced + (amount is None),
+        )  # fmt: skip
+    return sorted(
+        found.values(), key=lambda each: (-sum(each.cost.values(), Decimal(0)), -each.calls, each.model)
+    )
+
+
+def _decimal(text: str | None) -> Decimal | None:
+    if text is None:
+        return None
+    try:
+        return Decimal(text)
+    except InvalidOperation:
+        return None
+
+
+def _stages(reader: sqlite3.Connection, start: int, end: int) -> list[StageNow]:
+    rows = reader.execute(
+        """
+        SELECT coalesce(pipeline.s, ''), coalesce(name.s, ''), count(*), sum(stage.status = 2),
+            max(stage.start_ns + stage.dur_ns), avg(stage.dur_ns)
+        FROM stage LEFT JOIN str pipeline ON pipeline.id = stage.pipeline LEFT JOIN str name ON name.id = stage.stage
+        WHERE stage.start_ns BETWEEN ? AND ? GROUP BY 1, 2 ORDER BY 5 DESC LIMIT 50
+        """,
+        (start, end),
+    )
+    return [StageNow(*row) for row in rows]
