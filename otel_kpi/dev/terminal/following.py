@@ -2,10 +2,24 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, TextIO
+import asyncio
+import sys
+import time
+from typing import TYPE_CHECKING, Final, TextIO
+
+from otel_kpi.dev.terminal.gathering import Gathered, Gathering
+from otel_kpi.dev.terminal.lines import as_json as json_line
+from otel_kpi.dev.terminal.lines import plain, tree
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from otel_kpi.dev.intake import Intake
     from otel_kpi.dev.state import Dev
+
+_TICK: Final = 0.1
+_MOST_A_SECOND: Final = 20
+"""Traces that a person is shown in a second; more are counted."""
 
 
 async def follow(dev: Dev, *, out: TextIO | None = None, quiet: bool = False, as_json: bool = False) -> None:
@@ -17,4 +31,93 @@ async def follow(dev: Dev, *, out: TextIO | None = None, quiet: bool = False, as
         quiet: Print nothing.
         as_json: A line of JSON for each trace.
     """
-    raise NotImplementedError
+    if quiet or dev.intake is None:
+        return
+    printer = Printer(out or sys.stdout, dev.address, as_json=as_json)
+    gathering, came = Gathering(), asyncio.Event()
+    taking = asyncio.create_task(_take(dev.intake, gathering, came))
+    try:
+        while True:
+            await came.wait()
+            # While a trace is still coming nothing tells that it has ended: only that nothing comes any more.
+            await asyncio.sleep(_TICK)
+            now = time.monotonic()
+            traces, passed = gathering.due(now), gathering.passed
+            if traces or passed:
+                gathering.passed = 0
+                await asyncio.to_thread(printer.show, traces, passed, now)
+            if not gathering:
+                came.clear()
+                await asyncio.to_thread(printer.rest)
+    except (BrokenPipeError, ValueError):
+        return  # nobody reads any more, or the stream was closed
+    finally:
+        taking.cancel()
+
+
+async def _take(intake: Intake, gathering: Gathering, came: asyncio.Event) -> None:
+    async for committed in intake.follow():
+        if committed.spans:
+            gathering.take(committed.requests, time.monotonic())
+            came.set()
+
+
+class Printer:
+    """Writes traces to a stream.
+
+    Args:
+        out: Where to.
+        address: That of the pages.
+        as_json: A line of JSON each, and all of them.
+    """
+
+    def __init__(self, out: TextIO, address: str, *, as_json: bool = False) -> None:
+        self._out = out
+        self._json = as_json
+        self._address = address
+        self._draw = _drawing(out) if not as_json and out.isatty() else None
+        self._second, self._shown, self._passed = 0, 0, 0
+
+    def show(self, traces: list[Gathered], passed: int, now: float) -> None:
+        """Print traces; those that are too many for a person are counted."""
+        self._passed += passed
+        for trace in traces:
+            if self._json:
+                self._out.write(json_line(trace, self._address) + "\n")
+            elif self._admits(int(now)):
+                if self._draw is None:
+                    self._out.write(plain(trace) + "\n")
+                else:
+                    self._draw(trace)
+            else:
+                self._passed += 1
+        self._out.flush()
+
+    def rest(self) -> None:
+        """Say what was not shown, now that there is time for it."""
+        if self._passed and not self._json:
+            self._out.write(f"… {self._passed} more traces, see {self._address}/traces\n")
+            self._out.flush()
+        self._passed = 0
+
+    def _admits(self, second: int) -> bool:
+        if second != self._second:
+            self.rest()
+            self._second, self._shown = second, 0
+        self._shown += 1
+        return self._shown <= _MOST_A_SECOND
+
+
+def _drawing(out: TextIO) -> Callable[[Gathered], None]:
+    from rich.console import Console
+    from rich.text import Text
+
+    console = Console(file=out, highlight=False, markup=False, emoji=False, soft_wrap=False)
+
+    def draw(trace: Gathered) -> None:
+        for words in tree(trace):
+            line = Text(" ").join(Text(word, style) for word, style in words)
+            line.no_wrap, line.overflow = True, "ellipsis"
+            console.print(line)
+
+    return draw

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import importlib
 import json
 import math
 import random  # noqa: TC003 - the drawn numbers are what makes a sample
@@ -11,6 +10,7 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Final
 
+from otel_kpi.dev.store.terms import terms_of
 from otel_kpi.dev.telemetry import (
     Attribute,
     Attributes,
@@ -48,19 +48,9 @@ def _plain(value: Value) -> Any:
     return value
 
 
-def _terms(key: str, value: Value, text: str) -> str:
-    """As the decoders make them, so that what is written from here is found like what was received."""
-    try:
-        terms = importlib.import_module("otel_kpi.dev.store.terms")
-    except ImportError:  # samples are wanted before it is there
-        return ""
-    make: Any = getattr(terms, "terms", None) or getattr(terms, "of", None)
-    return "" if make is None else str(make(key, value, text))
-
-
 def attribute(key: str, value: Value) -> Attribute:
     text = json.dumps(_plain(value), ensure_ascii=False, separators=(",", ":"))
-    return Attribute(key, value, text, _terms(key, value, text))
+    return Attribute(key, value, text, terms_of(key, value, text))
 
 
 @lru_cache(20_000)
