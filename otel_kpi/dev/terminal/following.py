@@ -117,7 +117,6 @@ def _drawing(out: TextIO) -> Callable[[Gathered], None]:
     def draw(trace: Gathered) -> None:
         for words in tree(trace):
             line = Text(" ").join(Text(word, style) for word, style in words)
-            line.no_wrap, line.overflow = True, "ellipsis"
-            console.print(line)
+            console.print(line, no_wrap=True, overflow="ellipsis")
 
     return draw

@@ -26,12 +26,13 @@ MOST_SPANS: Final = 400
 
 @dataclass(slots=True)
 class Drawn:
-    """A span of a tree, with what is said of it."""
+    """A span of a tree, with what is said of it; `to` is whom a call by HTTP went to."""
 
     service: str
     span: Span
     statement: str | None = None
     cost: tuple[Decimal, str] | None = None
+    to: str = ""
 
 
 @dataclass(slots=True)
@@ -73,7 +74,7 @@ class Gathered:
     def take(self, service: str, span: Span) -> None:
         """One more span of it."""
         attributes: dict[str, Any] = {attribute.key: attribute.value for attribute in span.attributes}
-        drawn = Drawn(service, span, statement_of(span.name, attributes), _cost(attributes))
+        drawn = Drawn(service, span, statement_of(span.name, attributes), _cost(attributes), _to(attributes))
         self.start_ns = min(self.start_ns, span.start_ns) if self.count else span.start_ns
         self.end_ns = max(self.end_ns, span.end_ns)
         self.count += 1
@@ -89,6 +90,10 @@ class Gathered:
             self.root = drawn
         if len(self.spans) < MOST_SPANS or drawn is self.root:
             self.spans.append(drawn)
+
+
+def _to(attributes: dict[str, Any]) -> str:
+    return str(attributes.get("server.address", "")) if "http.request.method" in attributes else ""
 
 
 def _cost(attributes: dict[str, Any]) -> tuple[Decimal, str] | None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from collections import defaultdict
 from datetime import UTC, datetime
-from itertools import groupby
 from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
@@ -20,6 +19,7 @@ MOST_LINES: Final = 12
 DEEPEST: Final = 8
 _LONGEST: Final = 60
 _ERROR: Final = 2
+_SERVER, _CLIENT = 2, 3
 _SECOND_NS: Final = 1_000_000_000
 
 
@@ -107,16 +107,32 @@ def _branches(
     """Lines with how many spans each stands for; a span that is its own ancestor ends its branch."""
     if parent in path or len(path) >= DEEPEST:
         return
-    runs = [
-        list(run)
-        for _, run in groupby(below.get(parent, ()), key=lambda each: (each.service, each.span.name))
-    ]
+    runs: list[list[Drawn]] = []
+    stands_for: list[int] = []
+    for child in below.get(parent, ()):
+        drawn = _answered(below, child)
+        if runs and (runs[-1][0].service, runs[-1][0].span.name) == (drawn.service, drawn.span.name):
+            runs[-1].append(drawn)
+        else:
+            runs.append([drawn])
+            stands_for.append(0)
+        stands_for[-1] += 1 + (drawn is not child)
     for number, run in enumerate(runs):
         last = number == len(runs) - 1
-        yield [(margin + ("└─" if last else "├─"), "dim"), *_said(run)], len(run)
+        yield [(margin + ("└─" if last else "├─"), "dim"), *_said(run)], stands_for[number]
         if len(run) == 1:
             further = margin + ("  " if last else "│ ")
             yield from _branches(below, run[0].span.span_id, further, path | {parent})
+
+
+def _answered(below: Mapping[bytes, list[Drawn]], drawn: Drawn) -> Drawn:
+    """The span of the server in place of the client's that waits for it: both say the same."""
+    answers = below.get(drawn.span.span_id, ())
+    return (
+        answers[0]
+        if drawn.span.kind == _CLIENT and len(answers) == 1 and answers[0].span.kind == _SERVER
+        else drawn
+    )
 
 
 def _said(run: list[Drawn]) -> Words:
@@ -124,6 +140,8 @@ def _said(run: list[Drawn]) -> Words:
     failed = any(drawn.span.status == _ERROR for drawn in run)
     total = sum(max(0, drawn.span.end_ns - drawn.span.start_ns) for drawn in run)
     words: Words = [(clean(first.span.name), "red" if failed else ""), (clean(first.service, 30), "cyan")]
+    if first.to and first.span.kind == _CLIENT:
+        words.append((f"→ {clean(first.to, 30)}", "dim"))
     if len(run) > 1:
         words.append((f"×{len(run)} Σ", "yellow" if first.statement is not None else "dim"))
     words.append((duration(total), "dim"))

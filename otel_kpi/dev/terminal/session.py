@@ -73,7 +73,6 @@ class Session:
         errors: Spans with status error.
         cost: What calls of language models cost, by currency.
         unpriced: Calls of language models whose price nobody knows.
-        lost: Spans, points and log records that could not be kept.
     """
 
     services: list[str] = field(default_factory=list[str])
@@ -98,8 +97,11 @@ def mark(dev: Dev) -> Mark:
         return Mark()
     reader = dev.store.reader()
     return Mark(
-        *(_one(reader, f"SELECT max(id) FROM {table}") for table in ("trace", "span", "log", "occurrence"))
-    )  # noqa: S608 - names of our own
+        trace=_one(reader, "SELECT max(id) FROM trace"),
+        span=_one(reader, "SELECT max(id) FROM span"),
+        log=_one(reader, "SELECT max(id) FROM log"),
+        occurrence=_one(reader, "SELECT max(id) FROM occurrence"),
+    )
 
 
 def session(reader: sqlite3.Connection, since: Mark) -> Session:
