@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import re
 import time
 import unicodedata
 from dataclasses import dataclass, field
@@ -28,6 +29,7 @@ _SECONDS: Final = 1.0
 _RARE: Final = 13
 """Warnings and above: the index finds them sooner than looking at all would."""
 _SEVEREST: Final = 24
+_WORD: Final = re.compile('"([^"]*)"')
 _EVER: Final = 2**63 - 1
 _COLUMNS: Final = ", ".join(f"log.{name.strip()}" for name in LOG_COLUMNS.split(","))
 
@@ -91,7 +93,7 @@ def search(reader: sqlite3.Connection, query: LogQuery, *, seconds: float = _SEC
     found = LogsFound()
     if asked is None:
         return found
-    words = [folded(word) for word in terms.words_of(query.text).split()]
+    words = [folded(word) for word in _WORD.findall(terms.query_of(query.text))]
     try:
         with bounded(reader, seconds):
             rows = _rows(reader, query, asked, time.monotonic() + seconds, found)
@@ -136,18 +138,22 @@ def _asked(reader: sqlite3.Connection, query: LogQuery) -> _Asked | None:
         asked.where.append("log.trace_id = ?")
         asked.values.append(trace)
         return asked
-    if query.text.strip():
-        words = terms.query_of(query.text)
-        if not words:
-            return None
-        asked.match.append(words)
-    asked.match += [terms.attribute_term(key, value) for key, value in query.attributes]
-    if query.service:
-        asked.match.append(terms.service_term(asked.values[2]))
+    asked.match = _match(query, asked.values[2] if query.service else None)
+    # Words that have none in them (a dash alone) are nowhere.
+    return None if query.text.strip() and not terms.query_of(query.text) else asked
+
+
+def _match(query: LogQuery, service: int | None) -> list[str]:
+    """What the index is asked."""
+    match = [terms.attribute_term(key, value) for key, value in query.attributes]
+    if words := terms.query_of(query.text):
+        match.append(words)
+    if service is not None:
+        match.append(terms.service_term(service))
     if query.severity >= _RARE:
         severities = (terms.severity_term(number) for number in range(query.severity, _SEVEREST + 1))
-        asked.match.append(f"({' OR '.join(severities)})")
-    return asked
+        match.append(f"({' OR '.join(severities)})")
+    return match
 
 
 def _rows(

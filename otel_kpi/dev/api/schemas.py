@@ -1,0 +1,123 @@
+"""From our dataclasses to JSON Schema and to JSON: an answer and its description come from the same declaration."""
+
+from __future__ import annotations
+
+import base64
+import dataclasses
+import types
+import typing
+from collections.abc import Mapping, Sequence
+from decimal import Decimal
+from typing import Any, Literal, cast, get_args, get_origin, get_type_hints
+
+import orjson
+
+_ANY_VALUE = {"description": "A value of an attribute: text, number, boolean, null, list or object."}
+
+
+class Schemas:
+    """Descriptions of dataclasses, each once, to be referred to."""
+
+    def __init__(self) -> None:
+        self.components: dict[str, Any] = {}
+
+    def of(self, kind: Any) -> dict[str, Any]:
+        """The schema of a type."""
+        if kind is Any or "Value" in str(kind):
+            return dict(_ANY_VALUE)
+        if dataclasses.is_dataclass(kind):
+            return self._dataclass(cast("type", kind))
+        origin, arguments = get_origin(kind), get_args(kind)
+        if origin in {types.UnionType, typing.Union}:
+            return self._union(arguments)
+        if origin is Literal:
+            return {"type": "string", "enum": list(arguments)}
+        if origin is tuple:
+            return self._tuple(arguments)
+        if origin in {list, Sequence}:
+            return {"type": "array", "items": self.of(arguments[0])}
+        if origin in {dict, Mapping}:
+            return {"type": "object", "additionalProperties": self.of(arguments[1])}
+        return _plain(kind)
+
+    def _union(self, arguments: tuple[Any, ...]) -> dict[str, Any]:
+        rest = [each for each in arguments if each is not type(None)]
+        schemas = [self.of(each) for each in rest]
+        return {"anyOf": [*schemas, {"type": "null"}]} if len(rest) < len(arguments) else {"anyOf": schemas}
+
+    def _tuple(self, arguments: tuple[Any, ...]) -> dict[str, Any]:
+        if arguments[-1] is Ellipsis:
+            return {"type": "array", "items": self.of(arguments[0])}
+        length = len(arguments)
+        return {
+            "type": "array", "prefixItems": [self.of(each) for each in arguments],
+            "minItems": length, "maxItems": length,
+        }  # fmt: skip
+
+    def _dataclass(self, kind: type) -> dict[str, Any]:
+        name = kind.__name__
+        if name not in self.components:
+            self.components[name] = {}  # it may have itself
+            hints = get_type_hints(kind, vars(typing) | _names(kind))
+            properties = {field.name: self.of(hints[field.name]) for field in dataclasses.fields(kind)}
+            self.components[name] = {
+                "type": "object",
+                "description": (kind.__doc__ or "").split("\n\n", maxsplit=1)[0],
+                "properties": properties,
+                "required": list(properties),
+                "additionalProperties": False,
+            }
+        return {"$ref": f"#/components/schemas/{name}"}
+
+
+def _names(kind: type) -> dict[str, Any]:
+    """What the hints of a module name that it imports for the type checker alone."""
+    import sys
+
+    from otel_kpi.dev import telemetry
+    from otel_kpi.dev.store.reading import distributions, history, intake, logs, metrics, now
+
+    names: dict[str, Any] = {"Decimal": Decimal, "Mapping": Mapping, "Sequence": Sequence, "Value": Any}
+    for module in (
+        telemetry,
+        distributions,
+        metrics,
+        history,
+        intake,
+        logs,
+        now,
+        sys.modules[kind.__module__],
+    ):
+        names |= {name: value for name, value in vars(module).items() if not name.startswith("__")}
+    return names | {"Value": Any}
+
+
+def _plain(kind: Any) -> dict[str, Any]:
+    if kind is bool:
+        return {"type": "boolean"}
+    if kind is int:
+        return {"type": "integer"}
+    if kind is float:
+        return {"type": ["number", "null"]}  # JSON has no infinity and no NaN: they are null
+    if kind is Decimal:
+        return {"type": "string", "pattern": r"^-?[0-9]+(\.[0-9]+)?(E[+-]?[0-9]+)?$"}
+    if kind in {str, bytes}:
+        return {"type": "string"}
+    return {}
+
+
+def encoded(value: Any) -> bytes:
+    """An answer as JSON: dataclasses by their fields, decimals as text, bytes as base64."""
+    return orjson.dumps(value, default=_other, option=orjson.OPT_NON_STR_KEYS)
+
+
+def _other(value: Any) -> Any:
+    if isinstance(value, Decimal):
+        return str(value)
+    if isinstance(value, bytes):
+        return base64.b64encode(value).decode()
+    if isinstance(value, Mapping):
+        return dict(cast("Mapping[Any, Any]", value))
+    if isinstance(value, Sequence):
+        return list(cast("Sequence[Any]", value))
+    raise TypeError(type(value).__name__)
