@@ -7,12 +7,13 @@ rejected by itself; the rest of its request is kept.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from itertools import pairwise
+from typing import TYPE_CHECKING, Any, Final
 
-from otel_kpi.dev.wire.values import MAX_BUCKETS, MAX_SCALE, MAX_TIME, MIN_SCALE
+from otel_kpi.dev.wire.values import MAX_BUCKETS, MAX_ITEMS, MAX_SCALE, MAX_TIME, MIN_SCALE
 
 if TYPE_CHECKING:
-    from otel_kpi.dev.telemetry import Event, Kind, Link, Point, Span
+    from otel_kpi.dev.telemetry import Event, Kind, Link, LogRecord, Point, Request, Span
 
 TRACE_ID: Final = 16
 SPAN_ID: Final = 8
@@ -23,7 +24,30 @@ _STATUSES = 2
 _SEVERITIES = 24
 
 
-def span_problem(span: Span) -> str:
+class Counted:
+    """What becomes of the spans, points and records of a request, one by one."""
+
+    __slots__ = ("_request", "kept")
+
+    def __init__(self, request: Request[Any]) -> None:
+        self._request = request
+        self.kept = 0
+
+    def reject(self, problem: str, count: int = 1) -> None:
+        """Count what cannot be kept; the first problem is what the sender is told."""
+        self._request.rejected += count
+        self._request.problem = self._request.problem or problem
+
+    def room(self, count: int = 1) -> bool:
+        """Whether that many more are kept; they are rejected where not."""
+        if self.kept + count > MAX_ITEMS:
+            self.reject(f"a request has more than {MAX_ITEMS} items", count)
+            return False
+        self.kept += count
+        return True
+
+
+def span_problem(span: Span) -> str:  # noqa: C901 - one for each thing that may be wrong
     """Why a span cannot be kept; empty where it can. What can be mended is.
 
     A start that is missing is the end, and an end that is missing or earlier is the start.
@@ -95,10 +119,16 @@ def temporality(number: int) -> int:
     return number if 0 <= number <= 2 else 0  # noqa: PLR2004 - delta and cumulative are 1 and 2
 
 
-def log_problem(time_ns: int, observed_ns: int) -> str:
-    """Why a record cannot be kept; empty where it can."""
-    latest = max(time_ns, observed_ns)
-    return f"log record: a time of {latest} ns is after the year 2262" if latest > MAX_TIME else ""
+def log_problem(record: LogRecord, now_ns: int) -> str:
+    """Why a record cannot be kept; empty where it can. One without any time was observed now, by us."""
+    latest = max(record.time_ns, record.observed_ns)
+    if latest > MAX_TIME:
+        return f"log record: a time of {latest} ns is after the year 2262"
+    if not (record.attributes or record.severity_number or record.event_name) and record.body.value is None:
+        return "log record: it says nothing"
+    if not latest:
+        record.observed_ns = now_ns
+    return ""
 
 
 def point_problem(name: str, kind: Kind, point: Point) -> str:
@@ -107,7 +137,7 @@ def point_problem(name: str, kind: Kind, point: Point) -> str:
     return problem and f"metric {name[:80]!r}: {problem}"
 
 
-def _point_problem(kind: Kind, point: Point) -> str:  # noqa: PLR0911 - one for each thing that may be wrong
+def _point_problem(kind: Kind, point: Point) -> str:  # noqa: C901, PLR0911 - the same
     if not point.time_ns:
         return "a point has no time_unix_nano"
     if max(point.time_ns, point.start_ns) > MAX_TIME:
@@ -116,16 +146,25 @@ def _point_problem(kind: Kind, point: Point) -> str:  # noqa: PLR0911 - one for 
         return ""
     if kind in {"gauge", "sum"}:
         return "a point has no value" if point.value is None else ""
-    sizes = len(point.counts), len(point.positive.counts), len(point.negative.counts)
+    sizes = [
+        len(each)
+        for each in (
+            point.counts,
+            point.bounds,
+            point.quantiles,
+            point.positive.counts,
+            point.negative.counts,
+        )
+    ]
     if max(sizes) > MAX_BUCKETS:
-        return f"a point has {max(sizes)} buckets, more than {MAX_BUCKETS}"
+        return f"a point has {max(sizes)} buckets or quantiles, more than {MAX_BUCKETS}"
     if kind == "histogram":
         if point.counts and len(point.counts) != len(point.bounds) + 1:
             return f"a point has {len(point.counts)} bucket_counts for {len(point.bounds)} explicit_bounds"
         if not point.counts:
             point.bounds = ()
         bounds = point.bounds
-        if not all(lower < upper for lower, upper in zip(bounds, bounds[1:], strict=False)):
+        if not all(lower < upper for lower, upper in pairwise(bounds)):
             return "the explicit_bounds of a point do not increase"
     elif kind == "exponential_histogram" and not MIN_SCALE <= point.scale <= MAX_SCALE:
         return f"a scale of {point.scale} is not between {MIN_SCALE} and {MAX_SCALE}"

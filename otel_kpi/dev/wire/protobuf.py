@@ -8,21 +8,22 @@ looked into.
 from __future__ import annotations
 
 import struct
+import time
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from otel_kpi.dev.telemetry import Group, MalformedError, Request, Resource, Scope
-from otel_kpi.dev.wire.accepted import span_problem
+from otel_kpi.dev.wire.accepted import Counted, log_problem, span_problem
 from otel_kpi.dev.wire.protobuf_fields import fields, text
+from otel_kpi.dev.wire.protobuf_logs import log_record
+from otel_kpi.dev.wire.protobuf_metrics import metric
 from otel_kpi.dev.wire.protobuf_spans import span
-from otel_kpi.dev.wire.protobuf_values import attributes
+from otel_kpi.dev.wire.protobuf_values import found
 from otel_kpi.dev.wire.values import service_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from otel_kpi.dev.telemetry import Signal
-
-    Range = tuple[int, int]
+    from otel_kpi.dev.telemetry import Attribute, Signal
 
 Owner = TypeVar("Owner", Resource, Scope)
 
@@ -32,29 +33,99 @@ _MOST: Final = 1_000
 _LONGEST: Final = 16_384
 """Bytes of one that is remembered."""
 
+_NOUNS: Final[dict[Signal, tuple[str, str]]] = {
+    "traces": ("spans", "spans"),
+    "metrics": ("metrics", "metrics"),
+    "logs": ("logs", "log_records"),
+}
+
 _resources: dict[tuple[bytes, str], Resource] = {}
 _scopes: dict[tuple[bytes, str], Scope] = {}
 
 
-class _Place:
-    """Where in a request the decoder is, for the text of an error."""
+class _Reader:
+    """Reads one request, and knows where it is for the text of an error."""
 
-    __slots__ = ("item", "resource", "scope")
+    def __init__(self, signal: Signal, body: bytes) -> None:
+        self.request = Request[Any](signal, [], size=len(body))
+        self._counted = Counted(self.request)
+        self._resource = self._scope = self._item = -1
+        self._read = {"traces": self._span, "metrics": self._metric, "logs": self._log}[signal]
 
-    def __init__(self) -> None:
-        self.resource = self.scope = self.item = -1
-
-    def path(self, signal: Signal) -> str:
-        """As one would write it in code."""
-        noun, items = _NOUNS[signal]
-        names = (f"resource_{noun}", self.resource), (f"scope_{noun}", self.scope), (items, self.item)
+    def path(self) -> str:
+        """The place, as one would write it in code."""
+        noun, items = _NOUNS[self.request.signal]
+        names = (f"resource_{noun}", self._resource), (f"scope_{noun}", self._scope), (items, self._item)
         return ".".join([f"{name}[{number}]" for name, number in names if number >= 0]) or "the request"
+
+    def read(self, data: bytes) -> None:
+        """The whole request."""
+        for tag, start, stop in fields(data, 0, len(data)):
+            if tag == _FIRST:
+                self._resource += 1
+                self._of_resource(data, start, stop)
+                self._scope = -1
+
+    def _of_resource(self, data: bytes, start: int, stop: int) -> None:
+        """A `ResourceSpans`, `ResourceMetrics` or `ResourceLogs`: they have the same fields."""
+        parts: list[bytes] = []
+        found: list[tuple[Scope, list[Any]]] = []
+        schema_url = ""
+        for tag, first, last in fields(data, start, stop):
+            if tag == _SECOND:
+                self._scope += 1
+                found.extend(self._of_scope(data, first, last))
+                self._item = -1
+            elif tag == _FIRST:
+                parts.append(data[first:last])
+            elif tag == _THIRD:
+                schema_url = text(data, first, last)
+        resource = _remembered(_resources, _read_resource, parts, schema_url)
+        self.request.groups += [Group(resource, scope, items) for scope, items in found]
+
+    def _of_scope(self, data: bytes, start: int, stop: int) -> Sequence[tuple[Scope, list[Any]]]:
+        """A `ScopeSpans`, `ScopeMetrics` or `ScopeLogs`; nothing where nothing of it is kept."""
+        parts: list[bytes] = []
+        items: list[Any] = []
+        schema_url = ""
+        read = self._read
+        for tag, first, last in fields(data, start, stop):
+            if tag == _SECOND:
+                self._item += 1
+                read(items, data, first, last)
+            elif tag == _FIRST:
+                parts.append(data[first:last])
+            elif tag == _THIRD:
+                schema_url = text(data, first, last)
+        scope = _remembered(_scopes, _read_scope, parts, schema_url)
+        return ((scope, items),) if items else ()
+
+    def _span(self, items: list[Any], data: bytes, start: int, stop: int) -> None:
+        item = span(data, start, stop)
+        if problem := span_problem(item):
+            self._counted.reject(problem)
+        elif self._counted.room():
+            items.append(item)
+
+    def _log(self, items: list[Any], data: bytes, start: int, stop: int) -> None:
+        item = log_record(data, start, stop)
+        if problem := log_problem(item, time.time_ns()):
+            self._counted.reject(problem)
+        elif self._counted.room():
+            items.append(item)
+
+    def _metric(self, items: list[Any], data: bytes, start: int, stop: int) -> None:
+        item, rejected, problem = metric(data, start, stop)
+        if rejected:
+            self._counted.reject(problem, rejected)
+        if item is not None and item.points and self._counted.room(len(item.points)):
+            items.append(item)
 
 
 def decode(signal: Signal, body: bytes) -> Request[Any]:
     """What a request says.
 
-    Resources and scopes that are equal may be the same object, in several requests: nobody may change them.
+    Resources, scopes and attributes that are equal may be the same object, in several requests: nobody may change them.
 
     Args:
         signal: Where it was sent to.
@@ -63,72 +134,25 @@ def decode(signal: Signal, body: bytes) -> Request[Any]:
     Raises:
         MalformedError: It is no such message.
     """
-    request = Request[Any](signal, [], size=len(body))
-    place = _Place()
+    reader = _Reader(signal, body)
     try:
-        for tag, start, stop in fields(body, 0, len(body)):
-            if tag == _FIRST:
-                place.resource += 1
-                _resource(request, body, start, stop, place)
-                place.scope = place.item = -1
+        reader.read(body)
     except MalformedError as error:
-        raise MalformedError(f"{place.path(signal)}: {error}") from None
+        raise MalformedError(f"{reader.path()}: {error}") from None
     except (IndexError, struct.error):
         raise MalformedError(
-            f"{place.path(signal)}: the body ends after {len(body)} bytes in the middle of it"
+            f"{reader.path()}: the body ends in the middle of it, after {len(body)} bytes"
         ) from None
-    return request
-
-
-def _resource(request: Request[Any], data: bytes, start: int, stop: int, place: _Place) -> None:
-    """A `ResourceSpans`, `ResourceMetrics` or `ResourceLogs`: they have the same fields."""
-    ranges: list[Range] = []
-    scopes: list[Range] = []
-    schema_url = ""
-    for tag, first, last in fields(data, start, stop):
-        if tag == _FIRST:
-            ranges.append((first, last))
-        elif tag == _SECOND:
-            scopes.append((first, last))
-        elif tag == _THIRD:
-            schema_url = text(data, first, last)
-    resource = _remembered(_resources, _read_resource, data, ranges, schema_url)
-    for number, (first, last) in enumerate(scopes):
-        place.scope = number
-        place.item = -1
-        _scope(request, resource, data, first, last, place)
-
-
-def _scope(  # noqa: PLR0913, PLR0917 - where it is and where it belongs
-    request: Request[Any], resource: Resource, data: bytes, start: int, stop: int, place: _Place
-) -> None:
-    """A `ScopeSpans`, `ScopeMetrics` or `ScopeLogs`."""
-    ranges: list[Range] = []
-    found: list[Range] = []
-    schema_url = ""
-    for tag, first, last in fields(data, start, stop):
-        if tag == _SECOND:
-            found.append((first, last))
-        elif tag == _FIRST:
-            ranges.append((first, last))
-        elif tag == _THIRD:
-            schema_url = text(data, first, last)
-    scope = _remembered(_scopes, _read_scope, data, ranges, schema_url)
-    items: list[Any] = []
-    _READERS[request.signal](request, items, data, found, place)
-    if items:
-        request.groups.append(Group(resource, scope, items))
+    return reader.request
 
 
 def _remembered(
     known: dict[tuple[bytes, str], Owner],
     read: Callable[[bytes, str], Owner],
-    data: bytes,
-    ranges: Sequence[Range],
+    parts: Sequence[bytes],
     schema_url: str,
 ) -> Owner:
-    # Of several for one field protobuf makes one, which is what their bytes say one after another.
-    raw = b"".join([data[start:stop] for start, stop in ranges])
+    raw = b"".join(parts)  # of several for one field protobuf makes one: what they say one after another
     owner = known.get((raw, schema_url))
     if owner is None:
         owner = read(raw, schema_url)
@@ -140,47 +164,21 @@ def _remembered(
 
 
 def _read_resource(raw: bytes, schema_url: str) -> Resource:
-    found = attributes(raw, [(first, last) for tag, first, last in fields(raw, 0, len(raw)) if tag == _FIRST])
-    return Resource(found, schema_url, service_of(found))
+    carried = tuple(
+        [found(raw, first, last) for tag, first, last in fields(raw, 0, len(raw)) if tag == _FIRST]
+    )
+    return Resource(carried, schema_url, service_of(carried))
 
 
 def _read_scope(raw: bytes, schema_url: str) -> Scope:
     scope = Scope(schema_url=schema_url)
-    ranges: list[Range] = []
+    carried: list[Attribute] = []
     for tag, first, last in fields(raw, 0, len(raw)):
         if tag == _FIRST:
             scope.name = text(raw, first, last)
         elif tag == _SECOND:
             scope.version = text(raw, first, last)
         elif tag == _THIRD:
-            ranges.append((first, last))
-    scope.attributes = attributes(raw, ranges)
+            carried.append(found(raw, first, last))
+    scope.attributes = tuple(carried)
     return scope
-
-
-def _spans(
-    request: Request[Any], items: list[Any], data: bytes, ranges: Sequence[Range], place: _Place
-) -> None:
-    for number, (start, stop) in enumerate(ranges):
-        place.item = number
-        item = span(data, start, stop)
-        if problem := span_problem(item):
-            reject(request, problem)
-        else:
-            items.append(item)
-
-
-def reject(request: Request[Any], problem: str, count: int = 1) -> None:
-    """Count what cannot be kept."""
-    request.rejected += count
-    request.problem = request.problem or problem
-
-
-_NOUNS: Final[dict[Signal, tuple[str, str]]] = {
-    "traces": ("spans", "spans"),
-    "metrics": ("metrics", "metrics"),
-    "logs": ("logs", "log_records"),
-}
-_READERS: Final[dict[str, Callable[[Request[Any], list[Any], bytes, Sequence[Range], _Place], None]]] = {
-    "traces": _spans,
-}

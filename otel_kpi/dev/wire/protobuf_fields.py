@@ -7,13 +7,13 @@ Source: https://protobuf.dev/programming-guides/encoding/
 
 from __future__ import annotations
 
-from struct import Struct
+from struct import Struct, unpack_from
 from typing import TYPE_CHECKING
 
 from otel_kpi.dev.telemetry import MalformedError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
 VARINT, FIXED64, LENGTH, GROUP, END_GROUP, FIXED32 = range(6)
 """Wire types."""
@@ -70,6 +70,36 @@ def text(data: bytes, start: int, stop: int) -> str:
     return data[start:stop].decode("utf-8", "replace")
 
 
+def doubles(data: bytes, start: int, stop: int, most: int) -> Sequence[float]:
+    """A packed `repeated double`, the first of them."""
+    return unpack_from(f"<{_count(start, stop, most)}d", data, start)
+
+
+def fixed64s(data: bytes, start: int, stop: int, most: int) -> Sequence[int]:
+    """A packed `repeated fixed64`, the first of them."""
+    return unpack_from(f"<{_count(start, stop, most)}Q", data, start)
+
+
+def varints(data: bytes, start: int, stop: int, most: int) -> Sequence[int]:
+    """A packed `repeated uint64`, the first of them."""
+    if max(data[start:stop], default=0) < SEVEN_BITS:
+        return data[start : min(stop, start + most)]
+    result: list[int] = []
+    while start < stop and len(result) < most:
+        number, start = varint(data, start)
+        result.append(number)
+    if start > stop:
+        raise overrun(start, stop)
+    return result
+
+
+def _count(start: int, stop: int, most: int) -> int:
+    count, rest = divmod(stop - start, 8)
+    if rest:
+        raise MalformedError(f"byte {start}: {stop - start} bytes are no numbers of eight each")
+    return min(count, most)
+
+
 def fields(data: bytes, position: int, end: int) -> Iterator[tuple[int, int, int]]:
     """The fields of a message.
 
@@ -115,7 +145,9 @@ def overrun(position: int, end: int, tag: int = 0) -> MalformedError:
     )
 
 
-def skip(data: bytes, tag: int, position: int) -> int:
+def skip(  # noqa: C901, PLR0912 - a branch for each wire type
+    data: bytes, tag: int, position: int
+) -> int:
     """Where the content ends that follows a tag.
 
     Raises:

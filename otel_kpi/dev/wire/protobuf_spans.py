@@ -3,6 +3,7 @@
 The one message whose fields are read by hand: with `protobuf_fields.fields` a span costs twice as much.
 """
 
+# ruff: noqa: PLR2004 - a tag is what the .proto file numbers it: number << 3 | wire type
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
@@ -20,7 +21,7 @@ from otel_kpi.dev.wire.protobuf_fields import (
     text,
     varint,
 )
-from otel_kpi.dev.wire.protobuf_values import attributes, known, learn
+from otel_kpi.dev.wire.protobuf_values import found, known, learn
 
 if TYPE_CHECKING:
     from otel_kpi.dev.telemetry import Attribute
@@ -31,7 +32,7 @@ _EVENT, _DROPPED_EVENTS, _LINK, _DROPPED_LINKS, _STATUS, _FLAGS = 0x5A, 0x60, 0x
 _UINT32 = 0xFFFF_FFFF
 
 
-def span(data: bytes, position: int, end: int) -> Span:  # noqa: C901, PLR0912, PLR0914, PLR0915 - the span's fields, one by one
+def span(data: bytes, position: int, end: int) -> Span:  # noqa: C901, PLR0912, PLR0915 - the span's fields, one by one
     """The span between two positions, as it was sent.
 
     Raises:
@@ -41,7 +42,7 @@ def span(data: bytes, position: int, end: int) -> Span:  # noqa: C901, PLR0912, 
     name = trace_state = status_message = ""
     kind = start_ns = end_ns = status = flags = 0
     dropped_attributes = dropped_events = dropped_links = empty_events = empty_links = 0
-    found: list[Attribute] = []
+    carried: list[Attribute] = []
     events: list[Event] = []
     links: list[Link] = []
     find = known.get
@@ -50,7 +51,7 @@ def span(data: bytes, position: int, end: int) -> Span:  # noqa: C901, PLR0912, 
         position += 1
         if tag >= SEVEN_BITS:
             tag, position = varint(data, position - 1)
-        if tag & 7 == 2:  # noqa: PLR2004 - LENGTH
+        if tag & 7 == 2:  # LENGTH
             size = data[position]
             position += 1
             if size >= SEVEN_BITS:
@@ -60,7 +61,7 @@ def span(data: bytes, position: int, end: int) -> Span:  # noqa: C901, PLR0912, 
             if position > end:
                 raise overrun(position, end, tag)
             if tag == _ATTRIBUTE:
-                found.append(find(data[start:position]) or learn(data, start, position))
+                carried.append(find(data[start:position]) or learn(data, start, position))
             elif tag == _TRACE_ID:
                 trace_id = data[start:position]
             elif tag == _SPAN_ID:
@@ -71,9 +72,9 @@ def span(data: bytes, position: int, end: int) -> Span:  # noqa: C901, PLR0912, 
                 name = data[start:position].decode("utf-8", "replace")
             elif tag == _STATUS:
                 for part, first, last in fields(data, start, position):
-                    if part == 0x12:  # noqa: PLR2004 - message
+                    if part == 0x12:  # message
                         status_message = text(data, first, last)
-                    elif part == 0x18:  # noqa: PLR2004 - code
+                    elif part == 0x18:  # code
                         status = int32(first)
             elif tag == _EVENT:
                 event = _event(data, start, position)
@@ -89,7 +90,7 @@ def span(data: bytes, position: int, end: int) -> Span:  # noqa: C901, PLR0912, 
                     empty_links += 1
             elif tag == _TRACE_STATE:
                 trace_state = text(data, start, position)
-            elif tag < 8:  # noqa: PLR2004 - no number
+            elif tag < 8:  # no number
                 skip(data, tag, start)
         elif tag == _START:
             (start_ns,) = fixed64(data, position)
@@ -120,7 +121,7 @@ def span(data: bytes, position: int, end: int) -> Span:  # noqa: C901, PLR0912, 
         int32(kind),
         start_ns,
         end_ns,
-        tuple(found),
+        tuple(carried),
         events,
         links,
         status,
@@ -138,22 +139,22 @@ def span(data: bytes, position: int, end: int) -> Span:  # noqa: C901, PLR0912, 
 def _event(data: bytes, start: int, stop: int) -> Event:
     time_ns = dropped = 0
     name = ""
-    ranges: list[tuple[int, int]] = []
+    carried: list[Attribute] = []
     for tag, first, last in fields(data, start, stop):
         if tag == 0x1A:
-            ranges.append((first, last))
+            carried.append(found(data, first, last))
         elif tag == 0x09:
             (time_ns,) = fixed64(data, first)
         elif tag == 0x12:
             name = text(data, first, last)
         elif tag == 0x20:
             dropped = first & _UINT32
-    return Event(name, time_ns, attributes(data, ranges), dropped)
+    return Event(name, time_ns, tuple(carried), dropped)
 
 
 def _link(data: bytes, start: int, stop: int) -> Link:
     link = Link(b"", b"")
-    ranges: list[tuple[int, int]] = []
+    carried: list[Attribute] = []
     for tag, first, last in fields(data, start, stop):
         if tag == 0x0A:
             link.trace_id = data[first:last]
@@ -162,10 +163,10 @@ def _link(data: bytes, start: int, stop: int) -> Link:
         elif tag == 0x1A:
             link.trace_state = text(data, first, last)
         elif tag == 0x22:
-            ranges.append((first, last))
+            carried.append(found(data, first, last))
         elif tag == 0x28:
             link.dropped = first & _UINT32
         elif tag == 0x35:
             (link.flags,) = fixed32(data, first)
-    link.attributes = attributes(data, ranges)
+    link.attributes = tuple(carried)
     return link

@@ -8,12 +8,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final, cast
 
-from otel_kpi.dev.telemetry import Attribute
 from otel_kpi.dev.wire.protobuf_fields import SEVEN_BITS, double, fields, signed, text
 from otel_kpi.dev.wire.values import MAX_DEPTH, TOO_DEEP, TOO_MANY, Budget, attribute
 
 if TYPE_CHECKING:
-    from otel_kpi.dev.telemetry import Value
+    from otel_kpi.dev.telemetry import Attribute, Value
 
 MOST: Final = 100_000
 """Attributes that are remembered; with one more all are forgotten, and what repeats is back within a request."""
@@ -44,10 +43,13 @@ def learn(data: bytes, start: int, stop: int) -> Attribute:
     return result
 
 
-def attributes(data: bytes, ranges: list[tuple[int, int]]) -> tuple[Attribute, ...]:
-    """Those that are between the given bytes."""
-    find = known.get
-    return tuple([find(data[start:stop]) or learn(data, start, stop) for start, stop in ranges])
+def found(data: bytes, start: int, stop: int) -> Attribute:
+    """The `KeyValue` between two positions.
+
+    Raises:
+        MalformedError: It is none.
+    """
+    return known.get(data[start:stop]) or learn(data, start, stop)
 
 
 def _attribute(data: bytes, start: int, stop: int) -> Attribute:
@@ -77,14 +79,17 @@ def _key(raw: bytes) -> str:
     return key
 
 
-def any_value(data: bytes, ranges: list[tuple[int, int]]) -> Value:
-    """An `AnyValue`; of several for one field protobuf makes one."""
-    member = 0
-    value: Value = None
-    budget = Budget()
-    for start, stop in ranges:
-        member, value = _any(data, start, stop, 0, budget, member, value)
-    return value
+def any_value(data: bytes, start: int, stop: int, member: int, value: Value) -> tuple[int, Value]:
+    """An `AnyValue`; of several for one field protobuf makes one.
+
+    Args:
+        data: The body.
+        start: Where it begins.
+        stop: Where it ends.
+        member: What was returned for the one before, or 0.
+        value: The same, or None.
+    """
+    return _any(data, start, stop, 0, Budget(), member, value)
 
 
 def _any(  # noqa: C901, PLR0912, PLR0913, PLR0917 - a branch for each type of value; objects would cost more than the rest

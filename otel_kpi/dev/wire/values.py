@@ -7,16 +7,14 @@ be read as one of these is wrapped, `{"map": {…}}`, so that what is read back 
 from __future__ import annotations
 
 from base64 import b64decode, b64encode
-from functools import cache
 from json.encoder import encode_basestring
 from math import isfinite
 from typing import TYPE_CHECKING, Any, cast
 
+from otel_kpi.dev.store.terms import terms_of
 from otel_kpi.dev.telemetry import Attribute
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from otel_kpi.dev.telemetry import Attributes, Value
 
 MAX_DEPTH = 32
@@ -26,7 +24,9 @@ MAX_NODES = 100_000
 TOO_DEEP = "<nested too deeply>"
 TOO_MANY = "<too many values>"
 MAX_BUCKETS = 16_384
-"""Of a histogram: SDKs have 160, and a point of more would cost a reader megabytes."""
+"""Of a histogram, and quantiles of a summary: SDKs have 160, and a point of more would cost a reader megabytes."""
+MAX_ITEMS = 250_000
+"""Spans, points or records of one request: SDKs send 512, a Collector 8,192 and sometimes ten times that."""
 MAX_TIME = (1 << 63) - 1
 """The last nanosecond that SQLite has a number for, in the year 2262."""
 MIN_SCALE, MAX_SCALE = -10, 40
@@ -44,19 +44,10 @@ class Budget:
         self.left = MAX_NODES
 
 
-@cache
-def _terms_of() -> Callable[[str, Value, str], str]:
-    from otel_kpi.dev.store.terms import (
-        terms_of,
-    )  # the store imports what is decoded, not the other way round
-
-    return terms_of
-
-
 def attribute(key: str, value: Value) -> Attribute:
     """An attribute with all that is worked out of it once."""
     text = json_of(value)
-    return Attribute(key, value, text, _terms_of()(key, value, text))
+    return Attribute(key, value, text, terms_of(key, value, text))
 
 
 def json_of(value: Value) -> str:  # noqa: PLR0911 - one for each type
@@ -81,7 +72,7 @@ def json_of(value: Value) -> str:  # noqa: PLR0911 - one for each type
         return f"[{','.join([json_of(item) for item in cast('list[Value]', value)])}]"
     items = cast("dict[str, Value]", value)
     text = ",".join([f"{encode_basestring(key)}:{json_of(item)}" for key, item in items.items()])
-    return f'{{"map":{{{text}}}}}' if len(items) == 1 and _STANDS_FOR >= items.keys() else f"{{{text}}}"
+    return f'{{"map":{{{text}}}}}' if len(items) == 1 and items.keys() <= _STANDS_FOR else f"{{{text}}}"
 
 
 def service_of(attributes: Attributes) -> str:
