@@ -322,6 +322,7 @@ def _configure_pipeline(settings: Settings, parts: Parts | None) -> None:
     from otel_kpi.pipeline import create_pipeline
 
     _compat.guard_attribute_values()
+    _compat.detect_without_threads()
     parts = parts or parts_of(settings)
     pipeline = create_pipeline(settings, parts)
     _process.parts = parts

@@ -38,6 +38,7 @@ from otel_kpi._compat.declarative import (
     declared_view,
     detected_attributes,
 )
+from otel_kpi._compat.forked_resources import detect_without_threads
 from otel_kpi._compat.histograms import HistogramSums, before_collection
 from otel_kpi._compat.http_clients import record_failures_of_httpx, record_failures_of_urllib3
 from otel_kpi._compat.instrumentors import (
@@ -148,6 +149,7 @@ __all__ = [
     "declared_sampler",
     "declared_view",
     "derived_measurement",
+    "detect_without_threads",
     "detected_attributes",
     "django_sqlite_begin",
     "duration_attributes",

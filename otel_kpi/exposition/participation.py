@@ -231,7 +231,7 @@ class _Ticker:
 
     def __init__(self) -> None:
         self.start()
-        forks.in_child(self.start)
+        forks.in_child(lambda: forks.start(self.start))
 
     def start(self) -> None:
         self._bell = Bell()

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 from opentelemetry.instrumentation.utils import suppress_instrumentation
 
-from otel_kpi import _compat
+from otel_kpi import _compat, forks
 from otel_kpi.sdk.drain import Bell, Drain
 
 if TYPE_CHECKING:
@@ -145,7 +145,7 @@ class ExportWorker:
         self._condition.forget()
         for channel in self._channels:
             channel.forget()
-        self.start()
+        forks.start(self.start)
 
     def _end_drain(self, drain: Drain) -> bool:
         thread = self._thread

@@ -56,3 +56,35 @@ def test_connection_that_was_open_before_is_no_hindrance(tmp_path: Path) -> None
         assert (ended.returncode, ended.stdout, ended.stderr) == (0, "", "")
         assert len(receiver.named("work")) == 20
         assert receiver.counted("work.done") == [20]
+
+
+COMMANDS = """
+from gevent import monkey
+monkey.patch_all()
+import os, subprocess
+import gevent
+from opentelemetry import trace
+main = os.getpid()
+def work():
+    gevent.sleep(0)
+    if os.getpid() != main:
+        os.write(1, b"a greenlet of the parent goes on in the child\\n")
+        os._exit(1)
+    subprocess.run(["true"], check=True)
+gevent.joinall([gevent.spawn(work) for _ in range(5)], raise_error=True)
+child = os.fork()
+with trace.get_tracer("program").start_as_current_span("in the child" if child == 0 else "in the parent"):
+    gevent.sleep(0.01)
+if child:
+    os.waitpid(child, 0)
+"""
+
+
+def test_commands_of_greenlets_start_nothing_of_the_parents_again(tmp_path: Path) -> None:
+    program = tmp_path / "program.py"
+    program.write_text(COMMANDS)
+    with Receiver() as receiver:
+        ended = run([*RUN, sys.executable, "-W", "ignore", str(program)], environment(receiver.url))
+        assert (ended.returncode, ended.stdout, ended.stderr) == (0, "", "")
+        assert len(receiver.named("in the parent")) == 1
+        assert len(receiver.named("in the child")) == 1

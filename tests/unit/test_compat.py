@@ -386,6 +386,28 @@ def test_names_that_the_views_of_a_provider_leave_are_known(reader: InMemoryMetr
 # --- opentelemetry-api and -sdk: values and components
 
 
+def test_forked_children_detect_who_they_are_without_a_thread() -> None:
+    text = """
+import os
+os.environ["OTEL_EXPERIMENTAL_RESOURCE_DETECTORS"] = "process"
+from otel_kpi import _compat
+_compat.detect_without_threads()
+import concurrent.futures
+from opentelemetry.sdk._logs import LoggerProvider
+from opentelemetry.sdk.metrics import MeterProvider
+from opentelemetry.sdk.trace import TracerProvider
+providers = [LoggerProvider(), MeterProvider(), TracerProvider()]
+def refused(*_rest, **_more): raise RuntimeError("a pool of threads")
+concurrent.futures.ThreadPoolExecutor.submit = refused
+if (child := os.fork()) == 0:
+    resources = [getattr(each, "_resource", None) or each._sdk_config.resource for each in providers]
+    print([each.attributes["process.pid"] == os.getpid() for each in resources], flush=True)
+    os._exit(0)
+os.waitpid(child, 0)
+"""
+    assert python(text) == "[True, True, True]\n"
+
+
 def test_value_that_cannot_be_text_becomes_its_type() -> None:
     text = """
 import logging
