@@ -1,0 +1,128 @@
+"""The store: one connection that writes, one for each thread that reads."""
+
+from __future__ import annotations
+
+import sqlite3
+import tempfile
+import threading
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from otel_kpi.dev.store import files
+from otel_kpi.dev.store.files import Lock
+from otel_kpi.dev.store.writing import Writer
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from otel_kpi.dev.intake import Committed
+    from otel_kpi.dev.store.tally import Tally
+    from otel_kpi.dev.telemetry import Request
+
+
+class Store:
+    """A store that is open.
+
+    Args:
+        path: The file; None is a temporary one that goes with the store.
+        most_bytes: Of the file; the oldest traces, logs and points are forgotten beyond it.
+        most_seconds: Age of what is kept, since it came.
+        now: Seconds since 1970.
+
+    Attributes:
+        path: The file.
+        tally: What became of what was sent; written with the next commit.
+
+    Raises:
+        StoreError: The file is not ours, newer than this program, damaged, or cannot be written; its text says what to do.
+    """
+
+    def __init__(
+        self,
+        path: Path | None,
+        *,
+        most_bytes: int = 2 * 2**30,
+        most_seconds: float = 7 * 86_400,
+        now: Callable[[], float] = time.time,
+    ) -> None:
+        # SQLite's own memory would make readers wait for the writer, or see what is not committed.
+        self._temporary = tempfile.TemporaryDirectory(prefix="otel-kpi-") if path is None else None
+        self.path = path if path is not None else Path(self._temporary.name) / "dev.db"  # type: ignore[union-attr] - one of both
+        self._most_bytes = most_bytes
+        self._most_seconds = most_seconds
+        self._now = now
+        self._readers: dict[threading.Thread, sqlite3.Connection] = {}
+        self._guard = threading.Lock()
+        self._closed = False
+        try:
+            self.path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        except OSError as error:
+            raise files.unwritable(self.path, error) from error
+        self._lock = Lock(self.path)
+        try:
+            self._connection = files.open_for_writing(self.path)
+            try:
+                self._writer = Writer(self._connection, now)
+            except sqlite3.Error as error:
+                self._connection.close()
+                raise files.explained(self.path, error) from error
+        except BaseException:
+            self._lock.release()
+            raise
+        self.tally: Tally = self._writer.tally
+
+    def tell(self, address: str) -> None:
+        """Let a second instance know where this one listens."""
+        self._lock.tell(address)
+
+    def write(self, requests: Sequence[Request[Any]]) -> Committed:
+        """Commit requests in one transaction; on one thread only.
+
+        Raises:
+            StoreError: They cannot be written now; the text says what to do.
+            MalformedError: There is something in them that cannot be written ever.
+        """
+        from otel_kpi.dev.intake import Committed  # it imports the store
+        from otel_kpi.dev.telemetry import MalformedError
+
+        try:
+            written = self._writer.write(requests)
+        except sqlite3.InterfaceError as error:
+            raise MalformedError(f"cannot be kept: {error}") from error
+        except sqlite3.Error as error:
+            raise files.explained(self.path, error) from error
+        except (ValueError, TypeError, OverflowError, AttributeError) as error:
+            raise MalformedError(f"cannot be kept: {error}") from error
+        return Committed(list(requests), written.traces, written.spans, written.logs, written.points)
+
+    def reader(self) -> sqlite3.Connection:
+        """A connection of the calling thread's own that cannot write; the same each time."""
+        thread = threading.current_thread()
+        found = self._readers.get(thread)
+        if found is not None:
+            return found
+        connection = files.open_for_reading(self.path)
+        with self._guard:
+            if self._closed:
+                connection.close()
+                raise files.StoreError(f"{self.path} is closed")
+            for gone in [each for each in self._readers if not each.is_alive()]:
+                self._readers.pop(gone).close()
+            self._readers[thread] = connection
+        return connection
+
+    def close(self) -> None:
+        """End, with everything written."""
+        with self._guard:
+            if self._closed:
+                return
+            self._closed = True
+            readers = list(self._readers.values())
+            self._readers.clear()
+        for each in readers:
+            each.close()
+        self._connection.close()
+        self._lock.release()
+        if self._temporary is not None:
+            self._temporary.cleanup()
