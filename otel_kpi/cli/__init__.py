@@ -18,6 +18,7 @@ _COMMANDS = (
     "bootstrap",
     "catalogue",
     "cost",
+    "dev",
     "doctor",
     "generate",
     "prices",
@@ -26,6 +27,7 @@ _COMMANDS = (
     "sentry-tunnel",
     "settings",
     "stack",
+    "view",
 )
 
 
@@ -35,6 +37,11 @@ def main(arguments: list[str] | None = None) -> int:
     if given[:1] == ["run"]:
         # Not through argparse: every word after `run` is the application's, whatever it looks like.
         from otel_kpi.cli.run import execute
+
+        return execute(given[1:])
+    if given[:1] == ["dev"]:
+        # The same: what stands after its `--`.
+        from otel_kpi.cli.dev import execute
 
         return execute(given[1:])
     parser = argparse.ArgumentParser(

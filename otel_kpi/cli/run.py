@@ -51,7 +51,7 @@ def execute(words: list[str]) -> int:
     # A propagator that is not installed would end the start of telemetry before anything of ours runs.
     for problem in drop_missing(environment):
         print(problem, file=sys.stderr)
-    ignoring = _ignores_launchers(words)
+    ignoring = ignores_launchers(words)
     if ignoring is not None:
         print(
             f"otel-kpi run: {ignoring} keeps Python from loading telemetry; call otel_kpi.configure() instead",
@@ -76,7 +76,7 @@ def _python_path(current: str) -> list[str]:
     return [launcher, *([] if here in kept else [here]), *kept]
 
 
-def _ignores_launchers(words: list[str]) -> str | None:
+def ignores_launchers(words: list[str]) -> str | None:
     """The option of Python that switches `sitecustomize` or `PYTHONPATH` off, if there is one."""
     if not os.path.basename(words[0]).startswith("python"):  # noqa: PTH119 - a word, not a path
         return None

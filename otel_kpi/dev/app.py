@@ -8,9 +8,12 @@ from typing import TYPE_CHECKING
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
 
+from otel_kpi.dev import live
+from otel_kpi.dev.api import prometheus
 from otel_kpi.dev.receiver import http
 from otel_kpi.dev.receiver.taking import Receiver
 from otel_kpi.dev.security import Security
+from otel_kpi.dev.viewer import pages
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator
@@ -20,8 +23,6 @@ if TYPE_CHECKING:
 
 def make_app(dev: Dev) -> Starlette:
     """The application for `dev`; without an intake it shows, and receives nothing."""
-    from otel_kpi.dev.viewer import pages
-
     receiver = Receiver(dev.intake)
 
     @contextlib.asynccontextmanager
@@ -30,7 +31,12 @@ def make_app(dev: Dev) -> Starlette:
         receiver.close()
 
     app = Starlette(
-        routes=[*(http.ROUTES if dev.intake is not None else ()), *pages.ROUTES],
+        routes=[
+            *(http.ROUTES if dev.intake is not None else ()),
+            *live.ROUTES,
+            *prometheus.ROUTES,
+            *pages.ROUTES,
+        ],
         middleware=[Middleware(Security, dev=dev)],
         lifespan=lifespan,
     )

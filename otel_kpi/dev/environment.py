@@ -1,0 +1,88 @@
+"""What a command is told, so that it sends its telemetry here: environment variables, for any language."""
+
+from __future__ import annotations
+
+import os
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+from urllib.parse import quote
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+CHILD: Final = Path(__file__).parent / "child"
+"""The folder by which a Python starts with telemetry."""
+
+_SIGNALS: Final = ("TRACES", "METRICS", "LOGS")
+_ELSEWHERE: Final = re.compile(
+    r"OTEL_EXPORTER_OTLP_((TRACES|METRICS|LOGS)_(ENDPOINT|PROTOCOL|HEADERS|COMPRESSION|INSECURE|CERTIFICATE|"
+    r"CLIENT_KEY|CLIENT_CERTIFICATE)|HEADERS|COMPRESSION|INSECURE|CERTIFICATE|CLIENT_KEY|CLIENT_CERTIFICATE)"
+)
+"""What is meant for another receiver, with its keys."""
+
+_SOON: Final = {
+    # A span is on the page within a second of its end.
+    "OTEL_BSP_SCHEDULE_DELAY": "200",
+    "OTEL_BLRP_SCHEDULE_DELAY": "200",
+    "OTEL_METRIC_EXPORT_INTERVAL": "5000",
+}
+
+
+def child_environment(
+    environ: Mapping[str, str], address: str, token: str, here: str
+) -> tuple[dict[str, str], tuple[str, ...]]:
+    """The environment of a command, and what was found in it that a person should know.
+
+    Args:
+        environ: As it is; what it says about when and what to send holds, where to send does not.
+        address: Where this receives.
+        token: What requests must carry; may be empty.
+        here: The working directory, from which `gunicorn app:app` imports.
+    """
+    notes: list[str] = []
+    child = {name: value for name, value in environ.items() if not _ELSEWHERE.fullmatch(name)}
+    child["OTEL_EXPORTER_OTLP_ENDPOINT"] = address
+    child["OTEL_EXPORTER_OTLP_PROTOCOL"] = "http/protobuf"
+    if token:
+        child["OTEL_EXPORTER_OTLP_HEADERS"] = f"authorization=Bearer%20{quote(token, safe='')}"
+    for signal in _SIGNALS:
+        variable = f"OTEL_{signal}_EXPORTER"
+        names = [name.strip() for name in child.get(variable, "otlp").split(",")]
+        if "otlp" not in names:
+            child[variable] = ",".join(["otlp", *(name for name in names if name and name != "none")])
+            notes.append(f"{variable}={environ[variable]} is {child[variable]} for the command")
+    if child.pop("OTEL_SDK_DISABLED", "").strip().lower() == "true":
+        notes.append("OTEL_SDK_DISABLED is not set for the command")
+    if child.get("OTEL_CONFIG_FILE", "").strip():
+        notes.append(
+            f"OTEL_CONFIG_FILE={child['OTEL_CONFIG_FILE']} decides where telemetry goes; "
+            f"to see it here, the file has to say {address}"
+        )
+    for variable, value in {**_SOON, "OTEL_KPI_TRACE_URL": f"{address}/traces/{{trace_id}}"}.items():
+        if not child.get(variable, "").strip():
+            child[variable] = value
+    child["PYTHONPATH"] = os.pathsep.join(_python_path(child.get("PYTHONPATH", ""), here))
+    return child, tuple(notes)
+
+
+def _python_path(current: str, here: str) -> Sequence[str]:
+    """Ours first, then the working directory, then what was set: as `otel-kpi run` has it."""
+    kept = [entry for entry in current.split(os.pathsep) if entry and entry != str(CHILD)]
+    return [str(CHILD), *([] if here in kept else [here]), *kept]
+
+
+def interpreter(program: str) -> str | None:
+    """The Python that a program is, or that its first line names; None of what is no Python."""
+    path = Path(program)
+    if re.fullmatch(r"python[0-9.]*t?", path.name):
+        return program
+    try:
+        with path.open("rb") as file:
+            line = file.readline(512)
+    except OSError:
+        return None
+    words = line[2:].decode("utf-8", "replace").split() if line.startswith(b"#!") else []
+    # `#!/usr/bin/env python` depends on the PATH, as the program itself will.
+    name = words[1] if len(words) > 1 and words[0].endswith("/env") else (words[0] if words else "")
+    return name if re.fullmatch(r"python[0-9.]*t?", Path(name).name) else None

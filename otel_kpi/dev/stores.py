@@ -1,0 +1,94 @@
+"""Which store a session has: the folder's, one of its own where another session has that, or memory."""
+
+from __future__ import annotations
+
+import os
+import threading
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from otel_kpi.dev.store import Store
+from otel_kpi.dev.store.files import StoreError, open_for_reading
+
+if TYPE_CHECKING:
+    import sqlite3
+    from collections.abc import Sequence
+
+    from otel_kpi.dev.intake import Committed
+    from otel_kpi.dev.launcher import Options
+    from otel_kpi.dev.telemetry import Request
+
+FOLDER: Final = Path(".otel-kpi")
+DEFAULT: Final = FOLDER / "dev.db"
+"""The store of a folder."""
+_OTHERS: Final = 9
+
+
+def open_store(options: Options) -> tuple[Store, str]:
+    """Open the store that was asked for; returns it and what a person is told of it.
+
+    Raises:
+        StoreError: It cannot be opened; see `Store`.
+        OSError: Its folder cannot be made.
+    """
+    limits: dict[str, Any] = {}
+    if options.keep_bytes is not None:
+        limits["most_bytes"] = options.keep_bytes
+    if options.keep_seconds is not None:
+        limits["most_seconds"] = options.keep_seconds
+    if options.memory:
+        return Store(None, **limits), "kept in memory"
+    if options.store is not None:
+        return Store(options.store, **limits), f"kept in {options.store}"
+    prepare(FOLDER)
+    return Store(DEFAULT, **limits), f"kept in {DEFAULT}"
+
+
+def prepare(folder: Path) -> None:
+    """Make the folder, for its owner alone, and keep it out of version control."""
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    ignore = folder / ".gitignore"
+    try:
+        # Not where there is one: a person may have had a reason.
+        descriptor = os.open(ignore, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    except FileExistsError:
+        return
+    with os.fdopen(descriptor, "w") as file:
+        file.write("*\n")
+
+
+class ReadStore(Store):
+    """A store that is looked at, whoever writes it.
+
+    Args:
+        path: Its file.
+    """
+
+    def __init__(self, path: Path) -> None:  # pyright: ignore[reportMissingSuperCall] - it opens nothing to write
+        self._file = path
+        self._own = threading.local()
+        self._lock = threading.Lock()
+        self._opened: list[sqlite3.Connection] = []
+
+    def write(self, requests: Sequence[Request[Any]]) -> Committed:  # noqa: ARG002 - as a store has it
+        """Nothing is written here."""
+        raise StoreError(f"{self._file} is only looked at")
+
+    def reader(self) -> sqlite3.Connection:
+        """A connection of the calling thread's own; the same each time.
+
+        Raises:
+            StoreError: There is none, or it is not ours, newer or damaged.
+        """
+        connection: sqlite3.Connection | None = getattr(self._own, "connection", None)
+        if connection is None:
+            connection = self._own.connection = open_for_reading(self._file)
+            with self._lock:
+                self._opened.append(connection)
+        return connection
+
+    def close(self) -> None:
+        """End."""
+        with self._lock:
+            while self._opened:
+                self._opened.pop().close()
