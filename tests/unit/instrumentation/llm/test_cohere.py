@@ -327,3 +327,21 @@ def test_nothing_is_left_when_it_is_taken_back(followed: Followed, client: coher
         client.chat(**V2)
         list(client.chat_stream(**V2))
     assert followed.spans() == []
+
+
+@pytest.mark.parametrize(
+    ("units", "reason"),
+    [
+        ({"input_tokens": -1000, "output_tokens": 200}, "negative"),
+        ({"input_tokens": 10.5, "output_tokens": 2}, "not_a_number"),
+        ({"input_tokens": 1e300, "output_tokens": 2}, "not_a_number"),
+    ],
+)
+def test_a_usage_that_cannot_be_true_harms_no_call(
+    followed: Followed, provider: ScriptedProvider, client: cohere.ClientV2, units: Any, reason: str
+) -> None:
+    provider.next(Answer(usage={"billed_units": units}))
+    assert client.chat(**V2).message
+    assert followed.counted("kpi_llm_usage_faults_total", "kpi_llm_reason") == {reason: 1}
+    assert followed.tokens() == {}
+    assert "gen_ai.usage.cost.amount" not in followed.attributes()

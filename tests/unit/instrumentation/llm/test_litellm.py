@@ -390,3 +390,25 @@ def test_nothing_is_left_when_it_is_taken_back(followed: Followed, ask: dict[str
     with disarmed():
         _litellm.completion(**ask)
     assert followed.spans() == []
+
+
+@pytest.mark.parametrize(
+    "usage",
+    [
+        {"prompt_tokens": -1, "completion_tokens": 5, "total_tokens": 4},
+        {
+            "prompt_tokens": 5,
+            "completion_tokens": 5,
+            "total_tokens": 10,
+            "prompt_tokens_details": {"cached_tokens": 90},
+        },
+    ],
+)
+def test_a_usage_that_cannot_be_true_harms_no_call(
+    followed: Followed, provider: ScriptedProvider, ask: dict[str, Any], usage: Any
+) -> None:
+    provider.next(Answer(usage=usage))
+    assert _litellm.completion(**ask).choices
+    assert sum(followed.counted("kpi_llm_usage_faults_total", "kpi_llm_reason").values()) == 1
+    assert "gen_ai.usage.cost.amount" not in followed.attributes()
+    assert followed.tokens() == {}

@@ -230,3 +230,19 @@ def test_a_fault_of_ours_does_not_reach_the_application(
     assert followed.spans() == []
     assert Boundary("ollama").errors == 2
     Boundary("ollama").reset()
+
+
+@pytest.mark.parametrize("usage", [{"prompt_eval_count": -5, "eval_count": 3}, {"eval_count": -1}])
+@pytest.mark.parametrize("stream", [False, True])
+def test_a_usage_that_cannot_be_true_harms_no_call(
+    followed: Followed,
+    provider: ScriptedProvider,
+    client: ollama.Client,
+    usage: Any,
+    stream: bool,  # noqa: FBT001 - a case
+) -> None:
+    provider.next(Answer(usage=usage))
+    answer = client.chat(MODEL, HELLO, stream=stream)
+    assert list(answer)
+    assert followed.counted("kpi_llm_usage_faults_total", "kpi_llm_reason") == {"negative": 1}
+    assert followed.tokens() == {}
