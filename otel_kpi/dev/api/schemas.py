@@ -23,22 +23,23 @@ class Schemas:
 
     def of(self, kind: Any) -> dict[str, Any]:
         """The schema of a type."""
-        if kind is Any or "Value" in str(kind):
-            return dict(_ANY_VALUE)
         if dataclasses.is_dataclass(kind):
             return self._dataclass(cast("type", kind))
         origin, arguments = get_origin(kind), get_args(kind)
+        # These are classes, and not patterns: a match would bind their names.
         if origin in {types.UnionType, typing.Union}:
-            return self._union(arguments)
-        if origin is Literal:
-            return {"type": "string", "enum": list(arguments)}
-        if origin is tuple:
-            return self._tuple(arguments)
-        if origin in {list, Sequence}:
-            return {"type": "array", "items": self.of(arguments[0])}
-        if origin in {dict, Mapping}:
-            return {"type": "object", "additionalProperties": self.of(arguments[1])}
-        return _plain(kind)
+            found = self._union(arguments)
+        elif origin is Literal:
+            found = {"type": "string", "enum": list(arguments)}
+        elif origin is tuple:
+            found = self._tuple(arguments)
+        elif origin in {list, Sequence}:
+            found = {"type": "array", "items": self.of(arguments[0])}
+        elif origin in {dict, Mapping}:
+            found = {"type": "object", "additionalProperties": self.of(arguments[1])}
+        else:
+            found = _plain(kind)
+        return found
 
     def _union(self, arguments: tuple[Any, ...]) -> dict[str, Any]:
         rest = [each for each in arguments if each is not type(None)]
@@ -103,7 +104,7 @@ def _plain(kind: Any) -> dict[str, Any]:
         return {"type": "string", "pattern": r"^-?[0-9]+(\.[0-9]+)?(E[+-]?[0-9]+)?$"}
     if kind in {str, bytes}:
         return {"type": "string"}
-    return {}
+    return dict(_ANY_VALUE)
 
 
 def encoded(value: Any) -> bytes:
