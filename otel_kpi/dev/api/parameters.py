@@ -1,174 +1,122 @@
-"""What an address of the JSON API can be asked, declared once: read from the query, and described in its document."""
+"""Parameters as Jaeger reads them: numbers, durations and times of Go, and what Go says of those that are none."""
 
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final, Literal
+from datetime import UTC, datetime
+from typing import Final
 
-if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
-
-    from starlette.datastructures import QueryParams
-
-Form = Literal["text", "integer", "number", "duration", "time", "pairs", "choice", "trace id"]
-_UNITS: Final = {"ns": 1, "us": 1_000, "µs": 1_000, "ms": 1_000_000, "s": 1_000_000_000, "m": 60 * 1_000_000_000,
-                 "h": 3_600 * 1_000_000_000, "d": 86_400 * 1_000_000_000}  # fmt: skip
-_DURATION: Final = re.compile(r"(\d{1,15}(?:\.\d{1,9})?)\s*(ns|us|µs|ms|s|m|h|d)")
-_LARGEST: Final = 2**63 - 1
-_LONGEST: Final = 2_000
-"""Characters of a parameter."""
+_UNITS: Final = {
+    "ns": 1,
+    "us": 10**3,
+    "µs": 10**3,  # U+00B5
+    "μs": 10**3,  # U+03BC
+    "ms": 10**6,
+    "s": 10**9,
+    "m": 60 * 10**9,
+    "h": 3_600 * 10**9,
+}
+_PART: Final = re.compile(r"(\d*)(?:\.(\d*))?([^\d.]*)", re.ASCII)
+_TIME: Final = re.compile(r"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)(?:[.,](\d+))?(Z|[+-]\d\d:\d\d)", re.ASCII)
+_LEAST, _MOST = -(2**63), 2**63 - 1
+_DIGITS_OF_NS: Final = 9
 
 
 class ParameterError(ValueError):
-    """A parameter that is not what it should be.
-
-    Attributes:
-        parameter: Its name.
-    """
-
-    def __init__(self, parameter: str, message: str) -> None:
-        super().__init__(message)
-        self.parameter = parameter
+    """A parameter that cannot be read; the text is Go's."""
 
 
-@dataclass(frozen=True, slots=True)
-class Parameter:
-    """A parameter of the query.
-
-    Attributes:
-        form: `duration` is text with a unit (`250ms`), read as nanoseconds; `time` is nanoseconds since 1970, or
-            ISO 8601; `pairs` can come several times, each `key=value`.
-        choices: Of a `choice`.
-        least: Of an integer or number.
-        most: The same.
-        default: Where it is not there.
-    """
-
-    name: str
-    form: Form
-    brief: str
-    choices: tuple[str, ...] = ()
-    least: float = 0
-    most: float = _LARGEST
-    default: Any = None
-
-    def read(self, query: QueryParams) -> Any:
-        """Its value in a query.
-
-        Raises:
-            ParameterError: It is not what it should be; the text says what that is.
-        """
-        texts = query.getlist(self.name)
-        if self.form == "pairs":
-            return tuple(self._pair(text) for text in texts)
-        if not texts or not texts[-1]:
-            return self.default
-        if len(texts) > 1:
-            raise ParameterError(self.name, f"{self.name} is there {len(texts)} times")
-        text = texts[0].strip()
-        if len(text) > _LONGEST or "\0" in text:
-            raise ParameterError(
-                self.name, f"{self.name} has at most {_LONGEST} characters, and none of them is 0"
-            )
-        return self._value(text)
-
-    def _value(self, text: str) -> Any:
-        match self.form:
-            case "integer" | "number":
-                return self._number(text)
-            case "duration":
-                return self._duration(text)
-            case "time":
-                return self._time(text)
-            case "choice":
-                if text not in self.choices:
-                    raise self._wrong(f"one of {', '.join(self.choices)}", text)
-                return text
-            case "trace id":
-                if not re.fullmatch(r"[0-9a-fA-F]{1,32}", text):
-                    raise self._wrong("hexadecimal, 32 digits", text)
-                return text.lower().zfill(32)
-            case _:
-                return text
-
-    def _number(self, text: str) -> float:
-        try:
-            value = int(text) if self.form == "integer" else float(text)
-        except ValueError:
-            raise self._wrong("a whole number" if self.form == "integer" else "a number", text) from None
-        if not self.least <= value <= self.most:
-            raise self._wrong(f"between {self.least:g} and {self.most:g}", text)
-        return value
-
-    def _duration(self, text: str) -> int:
-        found = _DURATION.fullmatch(text)
-        if found is None:
-            raise self._wrong("a duration with its unit, like 250ms or 1.5s", text)
-        return min(_LARGEST, int(float(found[1]) * _UNITS[found[2]]))
-
-    def _time(self, text: str) -> int:
-        if text.isascii() and text.isdigit() and len(text) < 20:  # noqa: PLR2004 - digits of the largest
-            return min(_LARGEST, int(text))
-        from datetime import UTC, datetime
-
-        try:
-            moment = datetime.fromisoformat(text)
-            moment = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
-            return max(0, int(moment.timestamp() * 1_000_000) * 1_000)
-        except (ValueError, OverflowError):
-            raise self._wrong("nanoseconds since 1970, or a time like 2026-11-21T16:00:00Z", text) from None
-
-    def _pair(self, text: str) -> tuple[str, str]:
-        key, equals, value = text.partition("=")
-        if not equals or not key or len(text) > _LONGEST:
-            raise self._wrong("key=value", text)
-        return key, value
-
-    def _wrong(self, should: str, text: str) -> ParameterError:
-        return ParameterError(self.name, f"{self.name} should be {should}, and is {text[:60]!r}")
-
-    def described(self) -> dict[str, Any]:
-        """As OpenAPI has it."""
-        schema: dict[str, Any]
-        match self.form:
-            case "integer" | "number":
-                schema = {"type": self.form, "minimum": self.least}
-                if self.most != _LARGEST:
-                    schema["maximum"] = self.most
-            case "duration":
-                schema = {"type": "string", "pattern": f"^{_DURATION.pattern}$", "examples": ["250ms"]}
-            case "time":
-                schema = {"type": "string", "examples": ["2026-11-21T16:00:00Z", "1795276800000000000"]}
-            case "pairs":
-                schema = {"type": "array", "items": {"type": "string", "pattern": "^[^=]+="}}
-            case "choice":
-                schema = {"type": "string", "enum": list(self.choices)}
-            case "trace id":
-                schema = {"type": "string", "pattern": "^[0-9a-fA-F]{1,32}$"}
-            case "text":
-                schema = {"type": "string", "maxLength": _LONGEST}
-        if self.default is not None:
-            schema["default"] = self.default
-        shown: dict[str, Any] = {
-            "name": self.name,
-            "in": "query",
-            "description": self.brief,
-            "required": False,
-            "schema": schema,
-        }
-        return shown | ({"style": "form", "explode": True} if self.form == "pairs" else {})
+def quoted(text: str) -> str:
+    """A text as Go quotes it."""
+    escaped = text.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n").replace("\t", "\\t")
+    return f'"{escaped}"'
 
 
-def read(parameters: Sequence[Parameter], query: QueryParams) -> Mapping[str, Any]:
-    """All of them.
+def integer(text: str, *, function: str = "ParseInt", bits: int = 64) -> int:
+    """A decimal integer.
 
     Raises:
-        ParameterError: One is not what it should be, or is not known.
+        ParameterError: It is none, or too large.
     """
-    known = {each.name for each in parameters}
-    for name in query:
-        if name not in known:
-            told = ", ".join(sorted(known)) or "none"
-            raise ParameterError(name[:60], f"there is no parameter {name[:60]!r} here; there are: {told}")
-    return {each.name: each.read(query) for each in parameters}
+    if not re.fullmatch(r"[+-]?\d+", text, re.ASCII):
+        raise ParameterError(f"strconv.{function}: parsing {quoted(text)}: invalid syntax")
+    # Longer than any number that fits: not even converted.
+    number = int(text) if len(text) <= 2 * _DIGITS_OF_NS + 3 else _MOST + 1
+    if not -(1 << (bits - 1)) <= number < 1 << (bits - 1):
+        raise ParameterError(f"strconv.{function}: parsing {quoted(text)}: value out of range")
+    return number
+
+
+def boolean(text: str) -> bool:
+    """A truth value.
+
+    Raises:
+        ParameterError: It is none.
+    """
+    if text in {"1", "t", "T", "true", "TRUE", "True"}:
+        return True
+    if text in {"0", "f", "F", "false", "FALSE", "False"}:
+        return False
+    raise ParameterError(f"strconv.ParseBool: parsing {quoted(text)}: invalid syntax")
+
+
+def duration(text: str) -> int:
+    """A duration like `1.5s` or `1h10m`, in nanoseconds.
+
+    Raises:
+        ParameterError: It is none.
+    """
+    sign, rest = (-1, text[1:]) if text.startswith("-") else (1, text.removeprefix("+"))
+    if rest == "0":
+        return 0
+    total = 0
+    if not rest:
+        raise ParameterError(f"time: invalid duration {quoted(text)}")
+    while rest:
+        part = _PART.match(rest)
+        if part is None or not (part[1] or part[2]):
+            raise ParameterError(f"time: invalid duration {quoted(text)}")
+        if not part[3]:
+            raise ParameterError(f"time: missing unit in duration {quoted(text)}")
+        if part[3] not in _UNITS:
+            raise ParameterError(f"time: unknown unit {quoted(part[3])} in duration {quoted(text)}")
+        unit, fraction = _UNITS[part[3]], (part[2] or "")[:18]
+        total += int(part[1][:20] or "0") * unit + int(fraction or "0") * unit // 10 ** len(fraction)
+        if total > _MOST:
+            raise ParameterError(f"time: invalid duration {quoted(text)}")
+        rest = rest[part.end() :]
+    return sign * total
+
+
+def time(text: str) -> int:
+    """A time of RFC 3339, in nanoseconds since 1970.
+
+    Raises:
+        ParameterError: It is none.
+    """
+    layout = '"2006-01-02T15:04:05.999999999Z07:00"'
+    if (parts := _TIME.fullmatch(text)) is None:
+        raise ParameterError(
+            f'parsing time {quoted(text)} as {layout}: cannot parse {quoted(text)} as "2006"'
+        )
+    try:
+        moment = datetime.fromisoformat(parts[1] + parts[3])
+    except ValueError as error:
+        raise ParameterError(f"parsing time {quoted(text)}: {error}") from error
+    seconds = moment.astimezone(UTC) - datetime(1970, 1, 1, tzinfo=UTC)
+    fraction = (parts[2] or "")[:_DIGITS_OF_NS].ljust(_DIGITS_OF_NS, "0")
+    return (seconds.days * 86_400 + seconds.seconds) * 10**9 + int(fraction)
+
+
+def trace_id(text: str) -> str:
+    """A trace id of 32 digits, whose leading zeros may be missing.
+
+    Raises:
+        ParameterError: It is none.
+    """
+    if len(text) > 32:  # noqa: PLR2004 - digits of a trace id
+        raise ParameterError(f"TraceID cannot be longer than 32 hex characters: {text}")
+    for part in (text[:-16], text[-16:]) if len(text) > 16 else (text,):  # noqa: PLR2004 - Jaeger reads two halves
+        if not re.fullmatch(r"[0-9a-fA-F]+", part, re.ASCII):
+            raise ParameterError(f"strconv.ParseUint: parsing {quoted(part)}: invalid syntax")
+    return text.rjust(32, "0").lower()

@@ -194,3 +194,13 @@ def _costs(reader: sqlite3.Connection, traces: Sequence[int]) -> dict[int, Mappi
                 of_trace = costs.setdefault(trace, {})
                 of_trace[currency or ""] = of_trace.get(currency or "", Decimal()) + Decimal(cost)
     return dict(costs)
+
+
+def orphans(reader: sqlite3.Connection, traces: Sequence[int]) -> dict[int, int]:
+    """How many spans of each trace name a parent that has not come."""
+    counted: dict[int, int] = {}
+    for trace in traces:
+        rows = reader.execute("SELECT span_id, parent_id FROM span WHERE trace = ?", (trace,)).fetchall()
+        here = {span_id for span_id, _ in rows}
+        counted[trace] = sum(1 for _, parent in rows if parent and parent not in here)
+    return counted

@@ -1,0 +1,274 @@
+"""A Jaeger elsewhere, read by its HTTP API: what `otel-kpi view --jaeger URL` shows.
+
+Traces are searched by the older API where a service is named, since it knows attributes; without one by v3, since the
+older one wants a service. Jaeger sends whole traces in both, so an answer is bounded, and what Jaeger cannot be asked
+(free text, a status of a span without error) is looked for in what it has sent.
+"""
+
+from __future__ import annotations
+
+import time
+from contextlib import suppress
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any, Final, cast
+from urllib.parse import quote, urlencode, urlsplit
+
+import orjson
+import urllib3
+
+from otel_kpi.dev import jaeger_answers
+from otel_kpi.dev.store import terms
+from otel_kpi.dev.views import KINDS, Dependency, Found
+from otel_kpi.dev.wire.values import json_of
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from otel_kpi.dev.telemetry import Value
+    from otel_kpi.dev.views import SpanKind, SpanView, TraceQuery, TraceView
+
+LOOKBACK_NS: Final = 7 * 86_400 * 10**9
+"""How far a search looks back that names no start; Jaeger cannot be asked for all that it has."""
+_MOST_BYTES: Final = 128 * 2**20
+_MOST_TRACES: Final = 200
+_EVER: Final = 2**63 - 1
+_NOT_FOUND: Final = 404
+_OK: Final = 200
+_KIND_OF_SPAN: Final = "span.kind"
+
+
+class JaegerError(Exception):
+    """Jaeger cannot be asked, or has refused; the text is for the person who looks at the page."""
+
+
+class JaegerTraces:
+    """Traces of a Jaeger.
+
+    Args:
+        url: Where its query service listens, with its base path: `http://localhost:16686`.
+        seconds: How long an answer may take.
+
+    Raises:
+        JaegerError: The URL is none.
+    """
+
+    def __init__(self, url: str, *, seconds: float = 10.0) -> None:
+        try:
+            parts = urlsplit(url)
+            usable = parts.scheme in {"http", "https"} and parts.hostname and parts.port != 0
+        except ValueError:
+            usable = False
+        if not usable:
+            raise JaegerError(f"{url} is not an address of a Jaeger: http://HOST:16686 is")
+        self.url = url.rstrip("/")
+        self._pool = urllib3.PoolManager(
+            timeout=urllib3.Timeout(seconds),
+            retries=urllib3.Retry(total=None, connect=0, read=0, status=0, other=0, redirect=3),
+            maxsize=8,
+            block=False,
+        )
+
+    def services(self) -> Sequence[str]:
+        """Names of the services, sorted."""
+        return sorted(self._ask("/api/services").get("data") or ())
+
+    def operations(self, service: str, kind: SpanKind | None = None) -> Sequence[tuple[str, SpanKind]]:
+        """Names and kinds of the spans of a service, sorted; some of Jaeger's storages do not know kinds."""
+        listed = self._ask("/api/operations", service=service, spanKind=kind or "").get("data") or ()
+        return sorted({(each["name"], _kind(each.get("spanKind", ""))) for each in listed})
+
+    def search(self, query: TraceQuery) -> Found:
+        """The newest traces that fit, by their start: Jaeger does not tell when they came."""
+        end_ns = time.time_ns() if query.end_ns is None else query.end_ns
+        if query.before is not None:
+            end_ns = min(end_ns, query.before - 1)
+        start_ns = max(0, end_ns - LOOKBACK_NS) if query.start_ns is None else query.start_ns
+        limit = min(query.limit, _MOST_TRACES)
+        found = self._found(query, start_ns, end_ns, limit + 1)
+        fitting = [trace for trace in found if trace.spans and _fits(trace, query)]
+        summaries = sorted(map(jaeger_answers.summary, fitting), key=lambda each: -each.row)
+        if query.before is not None:
+            summaries = [each for each in summaries if each.row < query.before]
+        # What Jaeger was not asked for it has counted towards the limit: there may be more that fits.
+        capped = len(fitting) < len(found) and len(found) > limit
+        return Found(summaries[:limit], more=len(summaries) > limit, capped=capped)
+
+    def trace(self, trace_id: str) -> TraceView | None:
+        """A trace; None of one that is not there."""
+        path = quote(trace_id, safe="")
+        with suppress(_NotThisAPIError):
+            answer = self._ask(f"/api/v3/traces/{path}", missing={"result": {}})
+            traces = jaeger_answers.trace_views(answer["result"])
+            return next(
+                (trace for trace in traces if trace.trace_id.rjust(32, "0") == trace_id.rjust(32, "0")), None
+            )
+        documents = self._ask(f"/api/traces/{path}", missing={"data": []}).get("data") or ()
+        return next((jaeger_answers.older_trace_view(each) for each in documents), None)
+
+    def dependencies(self, start_ns: int, end_ns: int) -> Sequence[Dependency]:
+        """Who calls whom."""
+        end, lookback = -(-end_ns // 10**6), -(-(end_ns - start_ns) // 10**6)
+        listed = self._ask("/api/dependencies", endTs=end, lookback=lookback).get("data") or ()
+        return [Dependency(each["parent"], each["child"], int(each["callCount"])) for each in listed]
+
+    def _found(self, query: TraceQuery, start_ns: int, end_ns: int, limit: int) -> list[TraceView]:
+        durations: dict[str, str | int] = {
+            name: f"{value}ns"
+            for name, value in (("min", query.min_duration_ns), ("max", query.max_duration_ns))
+            if value
+        }
+        if query.service:
+            answer = self._ask(
+                "/api/traces",
+                service=query.service,
+                operation=query.operation or "",
+                start=start_ns // 1_000,
+                end=end_ns // 1_000,
+                limit=limit,
+                tags=orjson.dumps(_tags(query)).decode() if _tags(query) else "",
+                minDuration=durations.get("min", ""),
+                maxDuration=durations.get("max", ""),
+            )
+            return [jaeger_answers.older_trace_view(each) for each in answer.get("data") or ()]
+        answer = self._ask(
+            "/api/v3/traces",
+            missing={"result": {}},
+            **{
+                "query.start_time_min": _written(start_ns),
+                "query.start_time_max": _written(end_ns),
+                "query.num_traces": limit,
+                **{f"query.duration_{name}": value for name, value in durations.items()},
+            },
+        )
+        return jaeger_answers.trace_views(answer["result"])
+
+    def _ask(
+        self, path: str, *, missing: Mapping[str, Any] | None = None, **parameters: str | int
+    ) -> Mapping[str, Any]:
+        """What Jaeger answers; `missing` where it says that there is no such thing.
+
+        Raises:
+            JaegerError: It cannot be reached, refuses, or answers too much.
+        """
+        given = urlencode({key: value for key, value in parameters.items() if value != ""})
+        address = f"{self.url}{path}{'?' if given else ''}{given}"
+        try:
+            response = self._pool.request("GET", address, preload_content=False)
+            body = response.read(_MOST_BYTES + 1, decode_content=True)
+        except urllib3.exceptions.HTTPError as error:
+            raise JaegerError(f"Jaeger at {self.url} is not reachable: {_reason(error)}") from error
+        if len(body) > _MOST_BYTES:
+            response.close()
+            raise JaegerError(
+                f"Jaeger at {self.url} answers more than {_MOST_BYTES >> 20} MiB: ask for less time"
+            )
+        response.release_conn()
+        return self._answer(path, response.status, body, missing)
+
+    def _answer(
+        self, path: str, status: int, body: bytes, missing: Mapping[str, Any] | None
+    ) -> Mapping[str, Any]:
+        try:
+            document: Any = orjson.loads(body)
+        except orjson.JSONDecodeError:
+            document = None
+        if not isinstance(document, dict):
+            # Jaeger answers what it does not know with its page; so does whatever else listens there.
+            raise _NotThisAPIError(f"{self.url}{path} is no API of a Jaeger: it answers {status} and no JSON")
+        answer = cast("dict[str, Any]", document)
+        if status == _NOT_FOUND and missing is not None:
+            return missing
+        if status != _OK:
+            raise JaegerError(f"Jaeger at {self.url} answers {status}: {_message(answer)}")
+        return answer
+
+
+class _NotThisAPIError(JaegerError):
+    """What answers is no Jaeger, or one that has another API."""
+
+
+def _reason(error: Exception) -> str:
+    reason = getattr(error, "reason", None) or error
+    # urllib3 begins with its own connection, of which nobody knows anything.
+    return str(reason).rpartition(": ")[2] or str(reason)
+
+
+def _message(answer: Mapping[str, Any]) -> str:
+    said: list[Any] = [*(answer.get("errors") or ()), answer.get("error") or {}]
+    texts = [each.get("msg") or each.get("message") for each in said if isinstance(each, dict)]
+    return "; ".join(text for text in texts if text) or "it does not say why"
+
+
+def _kind(said: str) -> SpanKind:
+    return KINDS[KINDS.index(said)] if said in KINDS else "unspecified"
+
+
+def _tags(query: TraceQuery) -> dict[str, str]:
+    tags = dict(query.attributes)
+    if query.status == "error":
+        tags["error"] = "true"
+    elif query.status == "ok":
+        tags["otel.status_code"] = "OK"
+    if query.kind:
+        tags[_KIND_OF_SPAN] = query.kind
+    return tags
+
+
+def _written(time_ns: int) -> str:
+    """A time of RFC 3339 with nanoseconds."""
+    seconds, nanoseconds = divmod(time_ns, 10**9)
+    return (
+        f"{datetime.fromtimestamp(0, UTC) + timedelta(seconds=seconds):%Y-%m-%dT%H:%M:%S}.{nanoseconds:09}Z"
+    )
+
+
+def _fits(trace: TraceView, query: TraceQuery) -> bool:
+    """One span has all that is asked: Jaeger's storages differ in whether they see to that."""
+    if not (query.service or query.operation or query.kind or query.status or query.attributes or query.text):
+        return True
+    words = [word.casefold() for word in query.text.split()]
+    return any(_span_fits(span, query, words) for span in trace.spans)
+
+
+def _span_fits(span: SpanView, query: TraceQuery, words: Sequence[str]) -> bool:
+    asked = (
+        (query.service, span.service),
+        (query.operation, span.name),
+        (query.kind, span.kind),
+        (query.status, span.status),
+    )
+    if any(wanted and wanted != has for wanted, has in asked):
+        return False
+    most = query.max_duration_ns
+    if query.service and not (query.min_duration_ns or 0) <= span.duration_ns <= (
+        _EVER if most is None else most
+    ):
+        return False
+    held = [span.attributes, span.resource, *(event.attributes for event in span.events)]
+    for key, wanted in query.attributes:
+        if not (
+            _model_has(span, key, wanted) or any(key in each and _is(each[key], wanted) for each in held)
+        ):
+            return False
+    if not words:
+        return True
+    said = f"{span.name} {span.status_message} {json_of(dict(span.attributes))}".casefold()
+    said += json_of([{event.name: dict(event.attributes)} for event in span.events]).casefold()
+    return all(word in said for word in words)
+
+
+def _model_has(span: SpanView, key: str, wanted: str) -> bool:
+    """What is a tag to Jaeger, and a field to OpenTelemetry."""
+    fields = {
+        "error": "true" if span.status == "error" else "",
+        "otel.status_code": span.status.upper(),
+        "otel.status_description": span.status_message,
+        "otel.scope.name": span.scope,
+        "otel.scope.version": span.scope_version,
+        _KIND_OF_SPAN: span.kind,
+    }
+    return fields.get(key) == wanted
+
+
+def _is(value: Value, wanted: str) -> bool:
+    return wanted in terms.texts_of(value, json_of(value))
