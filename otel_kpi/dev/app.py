@@ -9,7 +9,7 @@ from starlette.applications import Starlette
 from starlette.middleware import Middleware
 
 from otel_kpi.dev import live
-from otel_kpi.dev.api import prometheus
+from otel_kpi.dev.api import jaeger, prometheus
 from otel_kpi.dev.receiver import http
 from otel_kpi.dev.receiver.taking import Receiver
 from otel_kpi.dev.security import Security
@@ -34,6 +34,7 @@ def make_app(dev: Dev) -> Starlette:
         routes=[
             *(http.ROUTES if dev.intake is not None else ()),
             *live.ROUTES,
+            *jaeger.ROUTES,
             *prometheus.ROUTES,
             *pages.ROUTES,
         ],
