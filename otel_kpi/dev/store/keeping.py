@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from otel_kpi.dev.store import files
 from otel_kpi.dev.store.files import Lock
+from otel_kpi.dev.store.retention import Retention
 from otel_kpi.dev.store.writing import Writer
 
 if TYPE_CHECKING:
@@ -49,9 +50,6 @@ class Store:
         # SQLite's own memory would make readers wait for the writer, or see what is not committed.
         self._temporary = tempfile.TemporaryDirectory(prefix="otel-kpi-") if path is None else None
         self.path = path if path is not None else Path(self._temporary.name) / "dev.db"  # type: ignore[union-attr] - one of both
-        self._most_bytes = most_bytes
-        self._most_seconds = most_seconds
-        self._now = now
         self._readers: dict[threading.Thread, sqlite3.Connection] = {}
         self._guard = threading.Lock()
         self._closed = False
@@ -64,6 +62,13 @@ class Store:
             self._connection = files.open_for_writing(self.path)
             try:
                 self._writer = Writer(self._connection, now)
+                self._retention = Retention(
+                    self._connection,
+                    self._writer.forget,
+                    most_bytes=most_bytes,
+                    most_seconds=most_seconds,
+                    now=now,
+                )
             except sqlite3.Error as error:
                 self._connection.close()
                 raise files.explained(self.path, error) from error
@@ -95,6 +100,20 @@ class Store:
         except (ValueError, TypeError, OverflowError, AttributeError) as error:
             raise MalformedError(f"cannot be kept: {error}") from error
         return Committed(list(requests), written.traces, written.spans, written.logs, written.points)
+
+    def tidy(self) -> bool:
+        """Forget a little of what is too old or too much; on the thread that writes.
+
+        Returns:
+            Whether there is more to forget.
+
+        Raises:
+            StoreError: It cannot be written now.
+        """
+        try:
+            return self._retention.step()
+        except sqlite3.Error as error:
+            raise files.explained(self.path, error) from error
 
     def reader(self) -> sqlite3.Connection:
         """A connection of the calling thread's own that cannot write; the same each time."""

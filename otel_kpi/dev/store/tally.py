@@ -56,6 +56,11 @@ class Tally:
             count, said = self._counted.get(key, (0, ""))
             self._counted[key] = (count + items, clean(last[:_LONGEST]) or said)
 
+    @property
+    def is_empty(self) -> bool:
+        """Whether there is nothing to write."""
+        return not self._counted
+
     def take(self) -> dict[tuple[int, str, str, int], tuple[int, str]]:
         """What was counted; it begins anew."""
         with self._lock:
