@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from base64 import b64encode
-from math import isfinite
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 import orjson
 
 from otel_kpi.dev.views import KINDS, STATUSES
-from otel_kpi.dev.wire.values import double_name
+from otel_kpi.dev.wire.otlp_json import any_value
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -97,27 +95,4 @@ def _link(link: LinkView) -> Document:
 
 def attributes_document(attributes: Mapping[str, Value]) -> list[Document]:
     """Attributes as a list of keys and `AnyValue`s."""
-    return [{"key": key, "value": value_document(value)} for key, value in attributes.items()]
-
-
-def value_document(value: Value) -> Document:  # noqa: PLR0911 - one for each type
-    """An `AnyValue`."""
-    match value:
-        case str():
-            return {"stringValue": value}
-        case bool():
-            return {"boolValue": value}
-        case int():
-            return {"intValue": str(value)}
-        case float():
-            return {"doubleValue": value if isfinite(value) else double_name(value)}
-        case bytes():
-            return {"bytesValue": b64encode(value).decode()}
-        case list():
-            values = [value_document(each) for each in value]
-            return {"arrayValue": {"values": values} if values else {}}
-        case dict():
-            members = attributes_document(cast("dict[str, Value]", value))
-            return {"kvlistValue": {"values": members} if members else {}}
-        case _:
-            return {}
+    return [{"key": key, "value": any_value(value)} for key, value in attributes.items()]
