@@ -163,9 +163,16 @@ def records(attributes: Attributes) -> str:
     return "{" + ",".join(said) + "}"
 
 
-CALL_SQL: Final = f"INSERT INTO llm_call VALUES ({', '.join('?' * 18)})"
-RUN_SQL: Final = "INSERT INTO pipeline_run VALUES (?, ?, ?, ?, ?, ?, ?)"
-STAGE_SQL: Final = "INSERT INTO stage VALUES (?, ?, ?, ?, ?, ?, ?, ?)"
+CALL_SQL: Final = (
+    "INSERT INTO llm_call (span, start_ns, dur_ns, status, operation, provider, model, feature, tenant, input_tokens, "
+    "output_tokens, cached_tokens, cache_write_tokens, reasoning_tokens, first_chunk_ns, cost, currency, unpriced) "
+    "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+)
+RUN_SQL: Final = "INSERT INTO pipeline_run (span, start_ns, dur_ns, status, pipeline, run_id, quality) VALUES (?, ?, ?, ?, ?, ?, ?)"
+STAGE_SQL: Final = (
+    "INSERT INTO stage (span, run_id, pipeline, stage, start_ns, dur_ns, status, records) "
+    "VALUES (?, ?, ?, ?, ?, ?, ?, ?)"
+)
 RUN_OF_STAGES: Final = """
     UPDATE stage SET run_id = (
         SELECT run.run_id FROM pipeline_run run JOIN span ON span.id = run.span

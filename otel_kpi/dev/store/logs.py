@@ -16,7 +16,10 @@ if TYPE_CHECKING:
     from otel_kpi.dev.store.tally import Tally
     from otel_kpi.dev.telemetry import Group, LogRecord
 
-_SQL: Final = f"INSERT INTO log VALUES ({', '.join('?' * 14)})"
+_SQL: Final = (
+    "INSERT INTO log (id, time_ns, service, resource, scope, severity, severity_text, body, shape, attrs, trace_id, "
+    "span_id, event_name, extra) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+)
 
 
 def extra(record: LogRecord) -> str | None:
@@ -94,6 +97,5 @@ class Logs:
         self._connection.executemany(_SQL, rows)
         self._words.add(texts)
         tally.add("logs", "accepted", len(rows), service=service)
-        if dropped:
-            tally.add("logs", "dropped", dropped, service=service)
+        tally.add("logs", "dropped", dropped, service=service)
         return len(rows)

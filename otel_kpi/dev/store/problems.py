@@ -46,7 +46,7 @@ class Problems:
         self._ids.clear()
         self._crowded.clear()
 
-    def of_span(  # noqa: PLR0913 - a span
+    def of_span(  # noqa: PLR0913, PLR0917 - a span
         self,
         row: int,
         span_id: bytes,
@@ -76,7 +76,7 @@ class Problems:
                 told.add(problem)
             self._occurred(problem, event.time_ns, row, None, message or kind, stack)
 
-    def of_record(  # noqa: PLR0913 - a record
+    def of_record(  # noqa: PLR0913, PLR0917 - a record
         self,
         row: int,
         time_ns: int,

@@ -28,14 +28,16 @@ _FULL: Final = 0.95
 _ENOUGH: Final = 0.85
 """Beyond the first part of the size it is forgotten until the second is reached: one long piece of work, not a steady one."""
 _OF_SPANS: Final = ("llm_call", "pipeline_run", "stage", "occurrence")
-_UNUSED: Final = "DELETE FROM str WHERE id NOT IN (" + (
-    "SELECT name FROM span UNION SELECT name FROM operation "
-    "UNION SELECT root_name FROM trace WHERE root_name IS NOT NULL UNION SELECT stage FROM stage "
-    "UNION SELECT pipeline FROM stage WHERE pipeline IS NOT NULL UNION SELECT pipeline FROM pipeline_run "
-    "UNION SELECT operation FROM llm_call UNION SELECT provider FROM llm_call WHERE provider IS NOT NULL "
-    "UNION SELECT model FROM llm_call WHERE model IS NOT NULL UNION SELECT feature FROM llm_call WHERE feature IS NOT NULL "
-    "UNION SELECT tenant FROM llm_call WHERE tenant IS NOT NULL)"
-)
+_UNUSED: Final = """
+    DELETE FROM str WHERE id NOT IN (
+        SELECT name FROM span UNION SELECT name FROM operation
+        UNION SELECT root_name FROM trace WHERE root_name IS NOT NULL
+        UNION SELECT stage FROM stage UNION SELECT pipeline FROM stage WHERE pipeline IS NOT NULL
+        UNION SELECT pipeline FROM pipeline_run
+        UNION SELECT operation FROM llm_call UNION SELECT provider FROM llm_call WHERE provider IS NOT NULL
+        UNION SELECT model FROM llm_call WHERE model IS NOT NULL
+        UNION SELECT feature FROM llm_call WHERE feature IS NOT NULL
+        UNION SELECT tenant FROM llm_call WHERE tenant IS NOT NULL)"""
 
 
 class _Cutoff(NamedTuple):

@@ -31,7 +31,7 @@ class Tally:
         self._counted: dict[tuple[int, str, str, int], tuple[int, str]] = {}
         self.now = 0.0
 
-    def add(
+    def add(  # noqa: PLR0913 - what is counted
         self,
         signal: Signal,
         outcome: Outcome,
@@ -51,6 +51,8 @@ class Tally:
             last: What the problem was.
             now: When, in seconds since 1970; the time of the commit without.
         """
+        if not items:
+            return
         key = (int(self.now if now is None else now) // _MINUTE, signal, outcome, service)
         with self._lock:
             count, said = self._counted.get(key, (0, ""))

@@ -75,7 +75,7 @@ class Writer:
         execute("BEGIN IMMEDIATE")
         try:
             for request in requests:
-                for group in cast("list[Group[Any]]", request.groups):
+                for group in request.groups:
                     if request.signal == "traces":
                         written.spans += self._spans.add(cast("Group[Span]", group), now_ns, own)
                     elif request.signal == "logs":
