@@ -23,6 +23,7 @@ from otel_kpi.dev.listening import GRPC_PORT, HTTP_PORT, LOOPBACK, Listening, is
 from otel_kpi.dev.processes import Command, StartError
 from otel_kpi.dev.server import Server
 from otel_kpi.dev.state import Dev
+from otel_kpi.dev.store.files import StoreError
 from otel_kpi.dev.store.reading.traces import StoredTraces
 from otel_kpi.dev.stores import open_store
 
@@ -83,13 +84,14 @@ def run(options: Options) -> int:
     with contextlib.closing(listening):
         try:
             store, said = open_store(options)
-        except (OSError, ValueError) as error:
+        except (OSError, StoreError, ValueError) as error:
             return _refuse(str(error))
         with contextlib.closing(store):
             return asyncio.run(_session(options, listening, store, said))
 
 
 async def _session(options: Options, listening: Listening, store: Store, said: str) -> int:
+    store.tell(listening.address)
     intake = Intake(store)
     dev = Dev(
         traces=StoredTraces(store),
