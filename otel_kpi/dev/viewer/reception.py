@@ -46,7 +46,7 @@ def reception(store: Store | None) -> Reception | None:
     since = int(time.time() // 60) - _MINUTES
     accepted, refused = reader.execute(
         "SELECT coalesce(sum(items) FILTER (WHERE outcome = 'accepted'), 0),"
-        " coalesce(sum(items) FILTER (WHERE outcome <> 'accepted'), 0) FROM intake WHERE minute >= ?",
+        " coalesce(sum(items) FILTER (WHERE outcome IN ('rejected', 'malformed', 'refused', 'failed')), 0) FROM intake WHERE minute >= ?",
         (since,),
     ).fetchone()
     return Reception(last[0] if last else None, accepted, refused, last[1] if last else "")
