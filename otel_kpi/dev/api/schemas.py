@@ -59,7 +59,7 @@ class Schemas:
         name = kind.__name__
         if name not in self.components:
             self.components[name] = {}  # it may have itself
-            hints = get_type_hints(kind, vars(typing) | _names(kind))
+            hints = get_type_hints(kind, _names(kind))
             properties = {field.name: self.of(hints[field.name]) for field in dataclasses.fields(kind)}
             self.components[name] = {
                 "type": "object",
@@ -75,22 +75,22 @@ def _names(kind: type) -> dict[str, Any]:
     """What the hints of a module name that it imports for the type checker alone."""
     import sys
 
-    from otel_kpi.dev import telemetry
-    from otel_kpi.dev.store.reading import distributions, history, intake, logs, metrics, now
-
-    names: dict[str, Any] = {"Decimal": Decimal, "Mapping": Mapping, "Sequence": Sequence, "Value": Any}
-    for module in (
-        telemetry,
+    from otel_kpi.dev import telemetry, views
+    from otel_kpi.dev.store.reading import (
         distributions,
-        metrics,
-        history,
         intake,
-        logs,
-        now,
-        sys.modules[kind.__module__],
-    ):
+        llm,
+        metrics,
+        pipelines,
+        problems,
+    )
+
+    names: dict[str, Any] = {}
+    modules = (telemetry, views, distributions, metrics, intake, llm, pipelines, problems)
+    for module in (typing, *modules, sys.modules[kind.__module__]):
         names |= {name: value for name, value in vars(module).items() if not name.startswith("__")}
-    return names | {"Value": Any}
+    # An attribute's value is anything; as a recursive alias it would have no end.
+    return names | {"Decimal": Decimal, "Mapping": Mapping, "Sequence": Sequence, "Value": Any}
 
 
 def _plain(kind: Any) -> dict[str, Any]:

@@ -254,7 +254,7 @@ def point(row: Any) -> PointView:
     time_ns, start_ns, value, data, exemplars = row
     if data is None:
         return PointView(time_ns, start_ns, value, exemplars=_exemplars(exemplars))
-    told = cast("dict[str, Any]", orjson.loads(data))
+    told = cast("dict[str, Any]", decoded(orjson.loads(data)))
     quantiles = tuple((float(share), float(at)) for share, at in told.get("quantiles") or ())
     buckets = "counts" in told or told.get("scale") is not None
     spread = distributions.decoded(value, told) if value is not None and buckets else None
@@ -270,7 +270,7 @@ def _exemplars(text: str | None) -> tuple[ExemplarView, ...]:
         return ()
     return tuple(
         ExemplarView(
-            value, time_ns, trace_id, span_id, {key: decoded(each) for key, each in attributes.items()}
+            cast("float", decoded(value)), time_ns, trace_id, span_id, {key: decoded(each) for key, each in attributes.items()}
         )
         for value, time_ns, trace_id, span_id, attributes in orjson.loads(text)
     )
