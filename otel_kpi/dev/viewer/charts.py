@@ -517,3 +517,8 @@ def empty(title: str, said: str = "No data in this time.") -> Markup:
     return picture(
         '<div class="chart chart-empty" role="img" aria-label="{}: {}"><span>{}</span></div>'
     ).format(title, said, said)
+
+
+def nothing() -> Markup:
+    """What stands where there are no numbers either."""
+    return Markup()

@@ -1,0 +1,123 @@
+"""`/errors`: exceptions in groups of those that are alike, and each group with its stack and the traces behind."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Final, cast
+
+from starlette.routing import Route
+
+from otel_kpi.dev.store.reading import problems
+from otel_kpi.dev.store.reading.problems import Question
+from otel_kpi.dev.viewer import charts
+from otel_kpi.dev.viewer.rendering import page
+from otel_kpi.dev.viewer.stacks import stack_lines
+
+if TYPE_CHECKING:
+    import sqlite3
+    from collections.abc import Sequence
+
+    from markupsafe import Markup
+    from starlette.requests import Request
+    from starlette.responses import Response
+    from starlette.routing import BaseRoute
+
+    from otel_kpi.dev.state import Dev
+    from otel_kpi.dev.store.reading.problems import Problem
+
+_STEPS: Final = 24
+_TRACE_ID: Final = re.compile(r"[0-9a-fA-F]{32}")
+
+
+def _show(request: Request) -> Response:
+    dev = cast("Dev", request.app.state.dev)
+    if dev.store is None:
+        return page(request, "errors.html", found=None, any=False)
+    reader = dev.store.reader()
+    extent = problems.extent(reader)
+    if extent is None:
+        return page(request, "errors.html", found=None, any=False)
+    asked = request.query_params
+    text = asked.get("q", "").strip()
+    is_id = _TRACE_ID.fullmatch(text) is not None
+    found, more = problems.problems(
+        reader,
+        Question(
+            service=asked.get("service", ""),
+            text="" if is_id else text,
+            trace_id=text.lower() if is_id else "",
+            before=_before(asked.get("before")),
+        ),
+    )
+    return page(
+        request,
+        "errors.html",
+        found=found,
+        any=True,
+        more=more,
+        q=text,
+        is_id=is_id,
+        service=asked.get("service", ""),
+        services=problems.services(reader),
+        sparks=_sparks(reader, found, extent),
+        before=asked.get("before"),
+    )
+
+
+def _before(text: str | None) -> tuple[int, int] | None:
+    """`<nanoseconds>-<id>`, as an address names what was shown last."""
+    match = re.fullmatch(r"(\d{1,19})-(\d{1,18})", text or "", re.ASCII)
+    return None if match is None else (min(int(match[1]), 2**63 - 1), int(match[2]))
+
+
+def _sparks(
+    reader: sqlite3.Connection, found: Sequence[Problem], extent: tuple[int, int]
+) -> dict[int, Markup]:
+    """Over the same time for all, so that they can be compared; what is forgotten is a gap."""
+    times = problems.over_time(reader, [each.id for each in found], *extent, _STEPS)
+    return {
+        each.id: charts.sparkline(
+            values,
+            title=f"{each.times} times, {sum(values)} of them still kept",
+            colour=charts.ERROR,
+        )
+        for each in found
+        for values in [times[each.id]]
+    }
+
+
+def _show_problem(request: Request) -> Response:
+    dev = cast("Dev", request.app.state.dev)
+    reader = dev.store.reader() if dev.store is not None else None
+    number = request.path_params["number"]
+    shown = problems.problem(reader, number) if reader is not None and number < 2**63 else None
+    if reader is None or shown is None:
+        return page(request, "error.html", status_code=404, problem=None)
+    asked = request.query_params.get("occurrence", "")
+    of = int(asked) if asked.isascii() and asked.isdigit() and len(asked) <= 18 else None  # noqa: PLR2004 - SQLite's integers have no more
+    occurrence = problems.occurrence(reader, number, of) or problems.occurrence(reader, number)
+    if occurrence is None:
+        return page(request, "error.html", problem=shown, occurrence=None)
+    earlier, later = problems.beside(reader, occurrence)
+    place, kept = problems.place_of(reader, occurrence)
+    extent = (shown.first_ns, max(shown.last_ns, shown.first_ns + 1))
+    values = problems.over_time(reader, [number], *extent, 2 * _STEPS)[number]
+    return page(
+        request,
+        "error.html",
+        problem=shown,
+        occurrence=occurrence,
+        earlier=earlier,
+        later=later,
+        place=place,
+        kept=kept,
+        lines=stack_lines(occurrence.stack, shown.frame),
+        spark=charts.sparkline(
+            values, title=f"{shown.times} times, {kept} of them kept", colour=charts.ERROR, height=40
+        ),
+        behind=problems.occurrences(reader, number),
+        logs=problems.logs(reader, occurrence.trace_id),
+    )
+
+
+ROUTES: Final[list[BaseRoute]] = [Route("/errors", _show), Route("/errors/{number:int}", _show_problem)]
