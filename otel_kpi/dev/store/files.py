@@ -24,6 +24,10 @@ class StoreError(Exception):
     """The store cannot be opened or written; the text says what to do."""
 
 
+class InUseError(StoreError):
+    """Another process writes it; the text says which."""
+
+
 class Lock:
     """Held by the process that has a file open for writing; it goes with the process, however that ends.
 
@@ -42,7 +46,7 @@ class Lock:
         if not _take(self._descriptor):
             holder = os.pread(self._descriptor, 500, 0).decode("utf-8", "replace").strip()
             os.close(self._descriptor)
-            raise StoreError(
+            raise InUseError(
                 f"{path} is in use by another otel-kpi{f' ({holder})' if holder else ''}: "
                 "look at that one, stop it, or choose another file with --store"
             )
