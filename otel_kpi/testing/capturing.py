@@ -48,6 +48,10 @@ class Capture:
             self._reader = InMemoryMetricReader()
             self._meters.add_metric_reader(self._reader)
             self._before = totals(self._reader.get_metrics_data())
+        self.listen()
+
+    def listen(self) -> None:
+        """Hear spans and log records from now on, and no metrics: these cost a reader each."""
         listening.listeners.append(self._heard)
 
     def end(self) -> None:
@@ -66,7 +70,7 @@ class Capture:
         if self._reader is not None:
             self._before = totals(self._reader.get_metrics_data())
 
-    def spans(
+    def spans(  # noqa: PLR0913 - whatever one asks of a span
         self,
         name: Pattern | None = None,
         *,

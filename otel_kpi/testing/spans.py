@@ -54,7 +54,7 @@ class Spans(Sequence["SpanView"]):
     def __str__(self) -> str:
         return drawing.tree(self._all, self._spans)
 
-    def where(
+    def where(  # noqa: PLR0913 - whatever one asks of a span
         self,
         name: Pattern | None = None,
         *,

@@ -42,10 +42,10 @@ async def follow(dev: Dev, *, out: TextIO | None = None, quiet: bool = False, as
             # While a trace is still coming nothing tells that it has ended: only that nothing comes any more.
             await asyncio.sleep(_TICK)
             now = time.monotonic()
-            traces, passed = gathering.due(now), gathering.passed
-            if traces or passed:
-                gathering.passed = 0
-                await asyncio.to_thread(printer.show, traces, passed, now)
+            traces, passed, missed = gathering.due(now), gathering.passed, gathering.missed
+            if traces or passed or missed:
+                gathering.passed = gathering.missed = 0
+                await asyncio.to_thread(printer.show, traces, passed, missed, now)
             if not gathering:
                 came.clear()
                 await asyncio.to_thread(printer.rest)
@@ -57,7 +57,8 @@ async def follow(dev: Dev, *, out: TextIO | None = None, quiet: bool = False, as
 
 async def _take(intake: Intake, gathering: Gathering, came: asyncio.Event) -> None:
     async for committed in intake.follow():
-        if committed.spans:
+        gathering.missed += committed.missed
+        if committed.spans or committed.missed:
             gathering.take(committed.requests, time.monotonic())
             came.set()
 
@@ -76,11 +77,12 @@ class Printer:
         self._json = as_json
         self._address = address
         self._draw = _drawing(out) if not as_json and out.isatty() else None
-        self._second, self._shown, self._passed = 0, 0, 0
+        self._second, self._shown, self._passed, self._missed = 0, 0, 0, 0
 
-    def show(self, traces: list[Gathered], passed: int, now: float) -> None:
+    def show(self, traces: list[Gathered], passed: int, missed: int, now: float) -> None:
         """Print traces; those that are too many for a person are counted."""
         self._passed += passed
+        self._missed += missed
         for trace in traces:
             if self._json:
                 self._out.write(json_line(trace, self._address) + "\n")
@@ -95,10 +97,13 @@ class Printer:
 
     def rest(self) -> None:
         """Say what was not shown, now that there is time for it."""
-        if self._passed and not self._json:
-            self._out.write(f"… {self._passed} more traces, see {self._address}/traces\n")
+        said = [f"{self._passed} more traces"] if self._passed else []
+        if self._missed:
+            said.append("more than could be followed")
+        if said and not self._json:
+            self._out.write(f"… {' and '.join(said)}, see {self._address}/traces\n")
             self._out.flush()
-        self._passed = 0
+        self._passed = self._missed = 0
 
     def _admits(self, second: int) -> bool:
         if second != self._second:

@@ -115,12 +115,14 @@ class Gathering:
 
     Attributes:
         passed: Traces that were not shown because too many came at once.
+        missed: Commits that never came here, for the same reason.
     """
 
     def __init__(self) -> None:
         self._waiting: dict[bytes, Gathered] = {}
         self._shown: dict[bytes, None] = {}
         self.passed = 0
+        self.missed = 0
 
     def __bool__(self) -> bool:
         return bool(self._waiting)

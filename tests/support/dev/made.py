@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-import base64
-import json
-import math
 import random  # noqa: TC003 - the drawn numbers are what makes a sample
 from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Final
 
-from otel_kpi.dev.store.terms import terms_of
 from otel_kpi.dev.telemetry import (
     Attribute,
     Attributes,
@@ -23,6 +19,7 @@ from otel_kpi.dev.telemetry import (
     Scope,
     Span,
 )
+from otel_kpi.dev.wire.values import attribute
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -34,23 +31,6 @@ START_NS: Final = 1_795_248_000_000_000_000
 MILLISECOND: Final = 1_000_000
 SECOND: Final = 1_000_000_000
 INTERNAL, SERVER, CLIENT, PRODUCER, CONSUMER = 1, 2, 3, 4, 5
-
-
-def _plain(value: Value) -> Any:
-    if isinstance(value, bytes):
-        return {"bytes": base64.b64encode(value).decode()}
-    if isinstance(value, float) and not math.isfinite(value):
-        return {"double": "NaN" if math.isnan(value) else "Infinity" if value > 0 else "-Infinity"}
-    if isinstance(value, list):
-        return [_plain(item) for item in value]
-    if isinstance(value, dict):
-        return {key: _plain(item) for key, item in value.items()}
-    return value
-
-
-def attribute(key: str, value: Value) -> Attribute:
-    text = json.dumps(_plain(value), ensure_ascii=False, separators=(",", ":"))
-    return Attribute(key, value, text, terms_of(key, value, text))
 
 
 @lru_cache(20_000)
