@@ -50,16 +50,17 @@ def _files() -> dict[str, File]:
 
 
 def address(name: str) -> str:
-    """Where a page finds a file, its version included.
+    """Where a page finds a file, its version included; a module has none, for the others import it by its one name.
 
     Raises:
         KeyError: There is no such file.
     """
-    return f"/static/{name}?v={_files()[name].version}"
+    version = _files()[name].version
+    return f"/static/{name}" if name.endswith(".js") else f"/static/{name}?v={version}"
 
 
 def _send(request: Request) -> Response:
-    """A file: for ever by its version, else asked about each time (a module that another one imports)."""
+    """A file: for ever by its version, else asked about each time."""
     file = _files().get(request.path_params["name"])
     if file is None:
         raise HTTPException(404)

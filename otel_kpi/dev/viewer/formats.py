@@ -29,7 +29,7 @@ def _three(number: float) -> str:
     return f"{number:.1f}" if number < 99.95 else f"{number:.0f}"  # noqa: PLR2004 - the same
 
 
-def duration(nanoseconds: float | None) -> str:
+def duration(nanoseconds: float | None) -> str:  # noqa: PLR0911 - one for each unit
     """A duration with the unit that fits: `870 ns`, `12.4 µs`, `412 ms`, `1.24 s`, `2 min 3 s`, `5 h 12 min`."""
     if nanoseconds is None:
         return "–"

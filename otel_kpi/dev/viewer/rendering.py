@@ -124,7 +124,9 @@ def link(url: object, text: str | None = None) -> Markup:
     address = str(url)
     if not address.lower().startswith(_LINKS):
         return escape(address if text is None else text)
-    return Markup('<a href="{}" rel="noreferrer noopener" target="_blank">{}</a>').format(address, text or address)
+    return Markup('<a href="{}" rel="noreferrer noopener" target="_blank">{}</a>').format(
+        address, text or address
+    )
 
 
 def here(request: Request, **changes: object) -> str:
@@ -137,7 +139,9 @@ def here(request: Request, **changes: object) -> str:
 @pass_context
 def service(context: Context, name: str) -> Markup:
     """The name of a service beside its stripe."""
-    return Markup('<span class="service s{}">{}</span>').format(colours(cast("Request", context["request"]))[name], name)
+    return Markup('<span class="service s{}">{}</span>').format(
+        colours(cast("Request", context["request"]))[name], name
+    )
 
 
 @pass_context
