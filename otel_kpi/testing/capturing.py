@@ -146,7 +146,7 @@ class Capture:
     def __str__(self) -> str:
         everything = self._all()
         left = self._heard.unfinished
-        said = str(Spans(everything, everything))
+        said = str(Spans((), everything))
         if left:
             said += f"\n  {left} spans have not ended, or are not sampled"
         if self._heard.logs:

@@ -81,12 +81,13 @@ class Printer:
 
     def show(self, traces: list[Gathered], passed: int, missed: int, now: float) -> None:
         """Print traces; those that are too many for a person are counted."""
+        self._turn(int(now))
         self._passed += passed
         self._missed += missed
         for trace in traces:
             if self._json:
                 self._out.write(json_line(trace, self._address) + "\n")
-            elif self._admits(int(now)):
+            elif self._admits():
                 if self._draw is None:
                     self._out.write(plain(trace) + "\n")
                 else:
@@ -105,10 +106,12 @@ class Printer:
             self._out.flush()
         self._passed = self._missed = 0
 
-    def _admits(self, second: int) -> bool:
+    def _turn(self, second: int) -> None:
         if second != self._second:
             self.rest()
             self._second, self._shown = second, 0
+
+    def _admits(self) -> bool:
         self._shown += 1
         return self._shown <= _MOST_A_SECOND
 
