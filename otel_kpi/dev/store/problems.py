@@ -62,7 +62,7 @@ class Problems:
                 continue
             problem, kind, message, stack = self._problem(event.attributes, event.time_ns, sender)
             if problem not in told:
-                covered = known.covered = known.covered if known.covered is not None else {}
+                covered = _covered(known)
                 by_log = covered.get((problem, span_id))
                 covered[problem, parent_id] = False
                 covered[problem, span_id] = False
@@ -88,7 +88,7 @@ class Problems:
         """Write the exception of a log record."""
         problem, kind, message, stack = self._problem(attributes, time_ns, sender)
         if known is not None and span_id:
-            covered = known.covered = known.covered if known.covered is not None else {}
+            covered = _covered(known)
             if covered.get((problem, span_id)) is False:
                 return
             covered[problem, span_id] = True
@@ -143,3 +143,9 @@ class Problems:
             )
             count = MOST_OCCURRENCES // 2
         self._crowded[problem] = count
+
+
+def _covered(known: Known) -> dict[tuple[int, bytes], bool]:
+    if known.covered is None or len(known.covered) > _MOST:
+        known.covered = {}
+    return known.covered

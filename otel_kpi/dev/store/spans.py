@@ -91,12 +91,13 @@ class Spans:
         self._traces = traces
         self._problems = problems
         self._words = Words(connection, "traces")
-        self._facts: dict[tuple[str, ...], int] = {}
+        self._shapes: dict[tuple[str, ...], tuple[int, int]] = {}
         self._operations: set[tuple[int, int, int]] = set()
         self.next = first
 
     def forget(self) -> None:
         """Look everything up anew."""
+        self._shapes.clear()
         self._operations.clear()
         self._words.forget()
 
@@ -107,8 +108,8 @@ class Spans:
             How many are new.
         """
         dictionary, traces = self._dictionary, self._traces
-        shape_of, name_of, trace_of, seen = dictionary.shape, dictionary.name, traces.of, traces.seen
-        add_call, facts_by_keys, operations = traces.calls.add, self._facts, self._operations
+        name_of, trace_of, seen, add_call = dictionary.name, traces.of, traces.seen, traces.calls.add
+        shapes, operations = self._shapes, self._operations
         service, resource = dictionary.sender(group.resource, now_ns)
         scope = dictionary.scope(group.scope)
         head = f"zs{service} zr{resource} "
@@ -169,11 +170,12 @@ class Spans:
             elif start_ns > early_after:
                 future += 1
 
-            found = facts_by_keys.get(keys)
-            if found is None:
-                if len(facts_by_keys) >= _MOST:
-                    facts_by_keys.clear()
-                found = facts_by_keys[keys] = facts.facts_of(keys)
+            remembered = shapes.get(keys)
+            if remembered is None:
+                if len(shapes) >= _MOST:
+                    shapes.clear()
+                remembered = shapes[keys] = (dictionary.shape(keys), facts.facts_of(keys))
+            shape, found = remembered
             if found:
                 if found & facts.STATEMENT:
                     known.statements += 1
@@ -204,7 +206,7 @@ class Spans:
                 or span.events
                 or span.links
                 or span.trace_state
-                or span.flags
+                or span.flags & ~_USUAL_FLAGS
                 or end_ns < start_ns
                 or span.dropped != (0, 0, 0)
             ):
@@ -216,14 +218,14 @@ class Spans:
                 dropped += sum(span.dropped)
                 rows.append((
                     row, known.row, span_id, parent_id, service, resource, scope, name, kind, status,
-                    span.status_message or None, start_ns, duration_ns, shape_of(keys),
+                    span.status_message or None, start_ns, duration_ns, shape,
                     f"[{','.join([each[2] for each in attributes])}]",
                     events(span.events) if span.events else None, links(span.links) if span.links else None, extra(span),
                 ))  # fmt: skip
             else:
                 rows.append((
                     row, known.row, span_id, parent_id, service, resource, scope, name, kind, status, None, start_ns,
-                    duration_ns, shape_of(keys), f"[{','.join([each[2] for each in attributes])}]", None, None, None,
+                    duration_ns, shape, f"[{','.join([each[2] for each in attributes])}]", None, None, None,
                 ))  # fmt: skip
             texts.append((row, text))
             row += 1
@@ -231,10 +233,7 @@ class Spans:
 
         executemany = self._connection.executemany
         executemany(_SQL, rows)
-        executemany(
-            _COUNT_SQL,
-            [(service, trace, *count) for trace, count in counts.items()],
-        )
+        executemany(_COUNT_SQL, [(service, trace, *count) for trace, count in counts.items()])
         self._words.add(texts)
         if calls:
             executemany(facts.CALL_SQL, calls)
