@@ -33,6 +33,8 @@ class Store:
 
     Attributes:
         path: The file.
+        most_bytes: As it was made; pages say so.
+        most_seconds: The same.
         tally: What became of what was sent; written with the next commit.
 
     Raises:
@@ -50,6 +52,8 @@ class Store:
         # SQLite's own memory would make readers wait for the writer, or see what is not committed.
         self._temporary = tempfile.TemporaryDirectory(prefix="otel-kpi-") if path is None else None
         self.path = path if path is not None else Path(self._temporary.name) / "dev.db"  # type: ignore[union-attr] - one of both
+        self.most_bytes = most_bytes
+        self.most_seconds = most_seconds
         self._readers: dict[threading.Thread, sqlite3.Connection] = {}
         self._guard = threading.Lock()
         self._closed = False
