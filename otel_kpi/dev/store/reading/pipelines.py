@@ -106,7 +106,7 @@ class Part:
     @property
     def throughput(self) -> float | None:
         """Records a second: those that went out, else those that came in; None where neither was told."""
-        records = self.volume.written or self.volume.read
+        records = self.volume.written if self.volume.written is not None else self.volume.read
         return records / (self.duration_ns / 1e9) if records is not None and self.duration_ns > 0 else None
 
 

@@ -50,7 +50,7 @@ def _show(request: Request) -> Response:
     only: dict[Dimension, str] = {each: asked[each] for each in DIMENSIONS if asked.get(each)}
     failed = asked.get("status") == "error"
     spending = llm.spending(reader, Chosen(shown.start_ns, shown.end_ns, only, failed), shown.step_ns)
-    by: Dimension = next((each for each in DIMENSIONS if each == asked.get("by")), DIMENSIONS[0])
+    by = _dimension(asked.get("by"))
     return page(
         request,
         "llm.html",
@@ -65,10 +65,26 @@ def _show(request: Request) -> Response:
         most={code: max((each.counts.cost.get(code, _ZERO) for each in spending.by[by]), default=_ZERO) for code in spending.total.cost},
         only=only,
         failed=failed,
+        precise=precise,
         what_to_do=WHAT_TO_DO,
+        file=dev.store.path,
         none=NONE,
         charts=_charts(spending, shown),
     )  # fmt: skip
+
+
+def precise(amount: Decimal, currency: str) -> str:
+    """The price of a call: of less than one the first three digits that are there, not the cents."""
+    if not amount or abs(amount) >= 1:
+        return formats.money(amount, currency)
+    # The symbol and its place are those of an amount; its digits are put in their place.
+    digits = f"{amount.quantize(Decimal(1).scaleb(amount.adjusted() - 2)):f}"
+    return formats.money(Decimal(0), currency).replace("0.00", digits)
+
+
+def _dimension(asked: str | None) -> Dimension:
+    # With `in`: a comparison would make any text of the dimension, for who checks types.
+    return next((each for each in DIMENSIONS if each in {asked}), DIMENSIONS[0])
 
 
 def _charts(spending: Spending, shown: Period) -> list[tuple[str, str, Markup, Markup]]:
