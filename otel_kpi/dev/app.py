@@ -9,7 +9,7 @@ from starlette.applications import Starlette
 from starlette.middleware import Middleware
 
 from otel_kpi.dev import live
-from otel_kpi.dev.api import jaeger, prometheus
+from otel_kpi.dev.api import jaeger, json, prometheus
 from otel_kpi.dev.receiver import http
 from otel_kpi.dev.receiver.taking import Receiver
 from otel_kpi.dev.security import Security
@@ -36,6 +36,7 @@ def make_app(dev: Dev) -> Starlette:
             *live.ROUTES,
             *jaeger.ROUTES,
             *prometheus.ROUTES,
+            *json.ROUTES,
             *pages.ROUTES,
         ],
         middleware=[Middleware(Security, dev=dev)],

@@ -5,9 +5,30 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from otel_kpi.dev.viewer import files
-from otel_kpi.dev.viewer.pages import errors, llm, pipelines, trace, traces
+from otel_kpi.dev.viewer.pages import (
+    errors,
+    instruments,
+    live,
+    llm,
+    logs,
+    pipelines,
+    telemetry,
+    trace,
+    traces,
+)
 
 if TYPE_CHECKING:
     from starlette.routing import BaseRoute
 
-ROUTES: Final[list[BaseRoute]] = [*files.ROUTES, *errors.ROUTES, *llm.ROUTES, *pipelines.ROUTES, *traces.ROUTES, *trace.ROUTES]
+ROUTES: Final[list[BaseRoute]] = [
+    *files.ROUTES,
+    *live.ROUTES,
+    *instruments.ROUTES,
+    *logs.ROUTES,
+    *telemetry.ROUTES,
+    *errors.ROUTES,
+    *llm.ROUTES,
+    *pipelines.ROUTES,
+    *traces.ROUTES,
+    *trace.ROUTES,
+]

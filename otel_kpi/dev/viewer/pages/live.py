@@ -7,7 +7,7 @@ figures, and the rows that are new.
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from starlette.responses import RedirectResponse
 from starlette.routing import Route
@@ -20,8 +20,6 @@ from otel_kpi.dev.viewer.rendering import colours, fragment, page
 from otel_kpi.dev.views import TraceQuery
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from starlette.requests import Request
     from starlette.responses import Response
     from starlette.routing import BaseRoute
@@ -62,7 +60,7 @@ def _rows(request: Request) -> Response:
     return fragment(request, "live_rows.html", traces=traces)
 
 
-def _now(request: Request, store: Store) -> Mapping[str, object]:
+def _now(request: Request, store: Store) -> dict[str, Any]:
     reader = store.reader()
     end = time.time_ns()
     told = now(reader, end_ns=end, minutes=MINUTES)
