@@ -30,13 +30,6 @@ DRAIN_SECONDS: Final = 5.0
 _END_SECONDS: Final = 0.5
 
 
-class _Refusing(asyncio.Protocol):
-    """One connection too many."""
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        transport.close()
-
-
 class Server:
     """Serves an application of `app.make_app` on sockets that listen.
 
@@ -101,9 +94,10 @@ class Server:
             await asyncio.wait(waiting, timeout=seconds)
 
     def _connection(self) -> asyncio.Protocol:
-        if len(self._silent) + len(self._http1.connections) + len(self._http2) >= CONNECTIONS:
-            return _Refusing()
-        return Sniffing(self._http1_connection, self._http2_connection, self._silent)
+        return Sniffing(self._http1_connection, self._http2_connection, self._silent, self._is_full)
+
+    def _is_full(self) -> bool:
+        return len(self._silent) + len(self._http1.connections) + len(self._http2) > CONNECTIONS
 
     def _http1_connection(self) -> asyncio.Protocol:
         return Http1(self._config, self._http1, {})

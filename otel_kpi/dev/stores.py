@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from otel_kpi.dev.store import Store
-from otel_kpi.dev.store.files import StoreError, open_for_reading
+from otel_kpi.dev.store.files import InUseError, StoreError, open_for_reading
 
 if TYPE_CHECKING:
     import sqlite3
@@ -41,7 +41,21 @@ def open_store(options: Options) -> tuple[Store, str]:
     if options.store is not None:
         return Store(options.store, **limits), f"kept in {options.store}"
     prepare(FOLDER)
-    return Store(DEFAULT, **limits), f"kept in {DEFAULT}"
+    try:
+        return Store(DEFAULT, **limits), f"kept in {DEFAULT}"
+    except InUseError as error:
+        return _another(error, limits)
+
+
+def _another(first: InUseError, limits: dict[str, Any]) -> tuple[Store, str]:
+    """A store beside the folder's, which another session has."""
+    for number in range(2, _OTHERS + 1):
+        path = DEFAULT.with_name(f"{DEFAULT.stem}-{number}{DEFAULT.suffix}")
+        try:
+            return Store(path, **limits), f"kept in {path}, since {first}"
+        except InUseError:
+            continue
+    raise first
 
 
 def prepare(folder: Path) -> None:
@@ -65,14 +79,14 @@ class ReadStore(Store):
     """
 
     def __init__(self, path: Path) -> None:  # pyright: ignore[reportMissingSuperCall] - it opens nothing to write
-        self._file = path
+        self.path = path
         self._own = threading.local()
         self._lock = threading.Lock()
         self._opened: list[sqlite3.Connection] = []
 
     def write(self, requests: Sequence[Request[Any]]) -> Committed:  # noqa: ARG002 - as a store has it
         """Nothing is written here."""
-        raise StoreError(f"{self._file} is only looked at")
+        raise StoreError(f"{self.path} is only looked at")
 
     def reader(self) -> sqlite3.Connection:
         """A connection of the calling thread's own; the same each time.
@@ -82,7 +96,7 @@ class ReadStore(Store):
         """
         connection: sqlite3.Connection | None = getattr(self._own, "connection", None)
         if connection is None:
-            connection = self._own.connection = open_for_reading(self._file)
+            connection = self._own.connection = open_for_reading(self.path)
             with self._lock:
                 self._opened.append(connection)
         return connection

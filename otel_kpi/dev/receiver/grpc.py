@@ -179,7 +179,7 @@ class Http2(asyncio.Protocol):
             self._admit(path, headers.get("authorization", ""))
             check(encoding)
         except RefusedError as refused:
-            self._refuse(number, refused.status)
+            self._refuse(number, path, refused)
             return
         room = self._receiver.room()
         deadline = asyncio.get_running_loop().call_later(SECONDS, self._too_slow, number)
@@ -204,7 +204,7 @@ class Http2(asyncio.Protocol):
         try:
             call.room.add(len(event.data))
         except RefusedError as refused:
-            self._refuse(number, refused.status)
+            self._refuse(number, call.path, refused)
         else:
             call.body += event.data
 
@@ -223,7 +223,7 @@ class Http2(asyncio.Protocol):
                 taken = await self._receiver.take(calls.EXPORTS[call.path], body, encoding, "protobuf")
                 content = accepted(taken, "protobuf")
         except RefusedError as refused:
-            self._refuse(number, refused.status)
+            self._refuse(number, call.path, refused)
         else:
             self._succeed(number, content)
         finally:
@@ -259,8 +259,10 @@ class Http2(asyncio.Protocol):
     def _window(self, number: int) -> int:
         return min(self._h2.local_flow_control_window(number), self._h2.max_outbound_frame_size)
 
-    def _refuse(self, number: int, status: Status) -> None:
-        self._reply(number, calls.refused(status), b"")
+    def _refuse(self, number: int, path: str, refused: RefusedError) -> None:
+        if (signal := calls.EXPORTS.get(path)) is not None:
+            self._receiver.refused(signal, refused)
+        self._reply(number, calls.refused(refused.status), b"")
 
     def _not_grpc(self, number: int, status: HTTPStatus, text: str) -> None:
         self._reply(number, calls.not_grpc(status), f"{text}\n".encode())
@@ -292,7 +294,8 @@ class Http2(asyncio.Protocol):
 
     def _too_slow(self, number: int) -> None:
         message = f"the request took longer than {SECONDS:.0f} s"
-        self._refuse(number, Status(DEADLINE_EXCEEDED, HTTPStatus.REQUEST_TIMEOUT, message))
+        refused = _refused(DEADLINE_EXCEEDED, HTTPStatus.REQUEST_TIMEOUT, message)
+        self._refuse(number, self._calls[number].path, refused)
 
     def _forget(self, number: int) -> None:
         if (call := self._calls.pop(number, None)) is not None:

@@ -49,6 +49,8 @@ def _receiving(signal: Signal) -> Callable[[Request], Awaitable[Response]]:
             form = _form(request)
             return await _take(request, signal, form)
         except RefusedError as refused:
+            receiver: Receiver = request.app.state.receiver
+            receiver.refused(signal, refused)
             return answer(refused.status, form)
         except ClientDisconnect:
             return Response(status_code=HTTPStatus.BAD_REQUEST)  # nobody reads it

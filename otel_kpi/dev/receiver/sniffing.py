@@ -25,6 +25,7 @@ class Sniffing(asyncio.Protocol):
         http1: Makes the protocol for HTTP/1.1.
         http2: Makes the one for HTTP/2.
         open_connections: Those that have not yet spoken; they are closed when the server ends.
+        is_full: Says whether there are too many connections, this one counted.
     """
 
     def __init__(
@@ -32,10 +33,12 @@ class Sniffing(asyncio.Protocol):
         http1: Callable[[], asyncio.Protocol],
         http2: Callable[[], asyncio.Protocol],
         open_connections: set[asyncio.Transport],
+        is_full: Callable[[], bool],
     ) -> None:
         self._http1 = http1
         self._http2 = http2
         self._open = open_connections
+        self._is_full = is_full
         self._received = b""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -43,6 +46,8 @@ class Sniffing(asyncio.Protocol):
         self._transport = cast("asyncio.Transport", transport)
         self._open.add(self._transport)
         self._deadline = asyncio.get_running_loop().call_later(SECONDS, self._transport.abort)
+        if self._is_full():
+            self._transport.close()
 
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 - as asyncio has it
         """It ended without a word."""

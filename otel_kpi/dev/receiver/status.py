@@ -79,11 +79,13 @@ class RefusedError(Exception):
 
     Args:
         status: Why.
+        counted: It is among what became of what was sent.
     """
 
-    def __init__(self, status: Status) -> None:
+    def __init__(self, status: Status, *, counted: bool = False) -> None:
         super().__init__(status.message)
         self.status = status
+        self.counted = counted
 
 
 def accepted(request: Request[Any], form: Form) -> bytes:

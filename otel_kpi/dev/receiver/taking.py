@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, Final, Self
 
-from otel_kpi.dev.intake import FullError
+from otel_kpi.dev.intake import ClosedError, FullError
 from otel_kpi.dev.receiver.status import (
     INTERNAL,
     INVALID_ARGUMENT,
@@ -19,7 +19,9 @@ from otel_kpi.dev.receiver.status import (
     Status,
 )
 from otel_kpi.dev.receiver.unpacking import too_large, unpack
+from otel_kpi.dev.store import StoreError
 from otel_kpi.dev.telemetry import MalformedError
+from otel_kpi.dev.wire import json, protobuf
 
 if TYPE_CHECKING:
     from otel_kpi.dev.intake import Intake
@@ -31,6 +33,8 @@ ALL_BYTES: Final = 64 * 2**20
 """Of all bodies that are being read or decoded; who comes then is told to come again."""
 SECONDS: Final = 30.0
 """A request has so long to arrive as a whole."""
+_LATER: Final = 5
+"""Seconds after which a sender comes again when nothing can be written: a disk is not emptied in one."""
 
 _logger = logging.getLogger("otel_kpi.dev.receiver")
 
@@ -51,7 +55,6 @@ class Receiver:
         self._all = all_bytes
         self._held = 0
         self._intake = intake
-        self._failing = False
         self._taking: set[asyncio.Future[None]] = set()
         # One: the decoders remember what they have seen, and a second would only wait for the interpreter.
         self._decoding = ThreadPoolExecutor(1, "otel-kpi-decoding")
@@ -95,15 +98,11 @@ class Receiver:
             request = await loop.run_in_executor(
                 self._decoding, _decode, signal, body, encoding, form, self.most_bytes
             )
-            await self._intake.submit(request)
-        except MalformedError as error:
-            raise RefusedError(Status(INVALID_ARGUMENT, HTTPStatus.BAD_REQUEST, str(error))) from None
-        except FullError as error:
-            raise _full(error.retry_after) from None
-        except RefusedError:
+            await self._submit(request)
+        except (RefusedError, asyncio.CancelledError):
             raise
-        except OSError as error:
-            raise self._failed(error) from None
+        except MalformedError as error:
+            raise _malformed(error) from None
         except Exception as error:
             # Not the sender's fault; a sender that came again would only meet it again.
             _logger.exception("a request of %s could not be taken", signal)
@@ -112,16 +111,31 @@ class Receiver:
         finally:
             self._taking.discard(taken)
             taken.set_result(None)
-        if self._failing:
-            self._failing = False
-            _logger.warning("telemetry is kept again")
         return request
 
-    def _failed(self, error: OSError) -> RefusedError:
-        if not self._failing:
-            self._failing = True
-            _logger.warning("telemetry cannot be kept: %s", error)
-        return RefusedError(Status(UNAVAILABLE, HTTPStatus.SERVICE_UNAVAILABLE, str(error), 5))
+    async def _submit(self, request: Request[Any]) -> None:
+        assert self._intake is not None  # noqa: S101 - `take` has looked
+        try:
+            await self._intake.submit(request)
+        except MalformedError as error:
+            raise _malformed(error, counted=True) from None
+        except FullError as error:
+            raise _full(error.retry_after, counted=True) from None
+        except (ClosedError, StoreError, OSError) as error:
+            message = str(error) or "the receiver is about to end"
+            status = Status(UNAVAILABLE, HTTPStatus.SERVICE_UNAVAILABLE, message, _LATER)
+            raise RefusedError(status, counted=True) from None
+
+    def refused(self, signal: Signal, refused: RefusedError) -> None:
+        """Count a request that was not taken, unless the intake has done so."""
+        if refused.counted or self._intake is None:
+            return
+        status = refused.status
+        if status.code == INTERNAL:
+            outcome = "failed"
+        else:
+            outcome = "malformed" if status.retry_after is None else "refused"
+        self._intake.count(signal, outcome, 1, status.text)
 
     def hold(self, size: int) -> None:
         """Count bytes that are here.
@@ -172,15 +186,15 @@ class Room:
 
 def _decode(signal: Signal, body: bytes, encoding: str, form: Form, most: int) -> Request[Any]:
     unpacked = unpack(body, encoding, most)
-    if form == "json":
-        from otel_kpi.dev.wire import json
-
-        return json.decode(signal, unpacked)
-    from otel_kpi.dev.wire import protobuf
-
-    return protobuf.decode(signal, unpacked)
+    return (json if form == "json" else protobuf).decode(signal, unpacked)
 
 
-def _full(retry_after: int) -> RefusedError:
+def _full(retry_after: int, *, counted: bool = False) -> RefusedError:
     message = "more is waiting to be written than fits; come again"
-    return RefusedError(Status(RESOURCE_EXHAUSTED, HTTPStatus.TOO_MANY_REQUESTS, message, retry_after))
+    status = Status(RESOURCE_EXHAUSTED, HTTPStatus.TOO_MANY_REQUESTS, message, retry_after)
+    return RefusedError(status, counted=counted)
+
+
+def _malformed(error: MalformedError, *, counted: bool = False) -> RefusedError:
+    status = Status(INVALID_ARGUMENT, HTTPStatus.BAD_REQUEST, str(error) or "the request is malformed")
+    return RefusedError(status, counted=counted)
