@@ -13,6 +13,8 @@ from otel_kpi.spending.report import DIMENSIONS
 if TYPE_CHECKING:
     import argparse
 
+    from otel_kpi.spending.source import Source
+
 SUMMARY = (
     "Show what language models cost, by model, tenant, feature: totals, what is coming, and why it changed."
 )
@@ -35,8 +37,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--currency", metavar="CODE", help="convert into it, by the rates of OTEL_KPI_CURRENCY_RATES"
     )
-    parser.add_argument(
+    where = parser.add_mutually_exclusive_group()
+    where.add_argument(
         "--prometheus", metavar="URL", help="where Prometheus is; default: http://127.0.0.1:9090"
+    )
+    where.add_argument(
+        "--store", metavar="FILE", help="read the file of otel-kpi dev instead: .otel-kpi/dev.db"
     )
     output = parser.add_mutually_exclusive_group()
     output.add_argument("--json", action="store_true", help="print JSON")
@@ -48,8 +54,7 @@ def main(args: argparse.Namespace) -> int:
     from otel_kpi.spending import text
     from otel_kpi.spending.printable import printable_json
     from otel_kpi.spending.report import report
-    from otel_kpi.spending.source import Prometheus, SourceError
-    from otel_kpi.stack import ports
+    from otel_kpi.spending.source import SourceError
 
     try:
         by = _dimensions(args.by)
@@ -60,13 +65,12 @@ def main(args: argparse.Namespace) -> int:
     only = {name: value for name in DIMENSIONS if (value := getattr(args, name)) is not None}
     currency = args.currency.strip().upper() if args.currency else None
     try:
-        source = Prometheus(args.prometheus or f"http://{ports.HOST}:{ports.numbers(0)['prometheus']}")
-        found = report(source, by, when, only, currency)
+        found = report(_source(args), by, when, only, currency)
     except SourceError as error:
         where = (
             ""
-            if args.prometheus
-            else "; say where yours is: --prometheus URL, or start one: otel-kpi stack up"
+            if args.prometheus or args.store
+            else "; say where yours is: --prometheus URL, or start one: otel-kpi stack up, or read --store .otel-kpi/dev.db"
         )
         print(f"otel-kpi cost: {error}{where}", file=sys.stderr)
         return 1
@@ -77,6 +81,19 @@ def main(args: argparse.Namespace) -> int:
     else:
         print(text.table(found))
     return 0
+
+
+def _source(args: argparse.Namespace) -> Source:
+    if args.store:
+        from pathlib import Path
+
+        from otel_kpi.spending.stored import StoreSource
+
+        return StoreSource(Path(args.store))
+    from otel_kpi.spending.source import Prometheus
+    from otel_kpi.stack import ports
+
+    return Prometheus(args.prometheus or f"http://{ports.HOST}:{ports.numbers(0)['prometheus']}")
 
 
 def _dimensions(given: str) -> list[str]:
