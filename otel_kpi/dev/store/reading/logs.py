@@ -173,7 +173,7 @@ def _rows(
         for (segment,) in segments:
             select = (
                 f"SELECT {_COLUMNS} FROM fts_{segment} f CROSS JOIN log ON log.id = f.rowid "  # noqa: S608 - the same
-                f"WHERE f.t MATCH ? AND {where} ORDER BY f.rowid DESC"
+                f"WHERE f.fts_{segment} MATCH ? AND {where} ORDER BY f.rowid DESC"
             )
             yield from reader.execute(select, [" AND ".join(asked.match), *asked.values])
         return

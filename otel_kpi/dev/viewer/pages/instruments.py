@@ -176,7 +176,7 @@ def _exemplars(
         return found
     for one in series:
         found += metrics.exemplars(
-            dev.store.reader(), one.id, window.start_ns, window.end_ns, most=_MOST_DOTS
+            reader, one.id, window.start_ns, window.end_ns, most=_MOST_DOTS
         )
         if len(found) >= _MOST_DOTS:
             break
