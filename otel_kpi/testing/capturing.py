@@ -118,7 +118,7 @@ class Capture:
                 takes any key.
         """
         wanted = dict(attributes.pop("attributes", {}))
-        wanted.update((key.replace("_", "."), value) for key, value in attributes.items())
+        wanted.update(attributes)
         if self._reader is None:
             raise RuntimeError(
                 "metrics can be asked while the capture lasts, and where the meter provider is opentelemetry-sdk's"

@@ -131,6 +131,11 @@ def measured(
         if unchanged:
             continue
         names.add(of)
-        if of == name and has(point.attributes or {}, wanted):
+        if of == name and has(point.attributes or {}, _named(point.attributes or {}, wanted)):
             series.append(Series(dict(point.attributes or {}), value, count))
     return Measured(name, series, sorted(names))
+
+
+def _named(attributes: Mapping[str, Any], wanted: Mapping[str, Any]) -> dict[str, Any]:
+    """What is wanted by the keys that there are: a keyword of Python has no dot in it."""
+    return {key if key in attributes else key.replace("_", "."): value for key, value in wanted.items()}

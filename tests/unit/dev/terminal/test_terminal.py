@@ -221,8 +221,8 @@ def test_what_is_committed_is_printed_within_a_second(store: Store) -> None:
         await intake.submit(made(day.checkout))
         try:
             async with asyncio.timeout(3.0):
-                while "POST /checkout" not in out.getvalue():
-                    await asyncio.sleep(0.02)  # what is printed tells nobody
+                while "POST /checkout" not in out.getvalue():  # noqa: ASYNC110 - what is printed tells nobody
+                    await asyncio.sleep(0.02)
         finally:
             following.cancel()
             await asyncio.wait([following])
@@ -236,7 +236,7 @@ def test_summary_counts_what_came_since_the_mark(store: Store) -> None:
     dev = Dev(StoredTraces(store), store, None, ADDRESS)
     store.write(list(samples.requests(300, seed=1)))
     since = terminal.mark(dev)
-    later = list(samples.requests(1_500, seed=2))
+    later = list(samples.requests(1_500, seed=3))
     store.write(later)
 
     spans = [
@@ -265,7 +265,7 @@ def test_summary_counts_what_came_since_the_mark(store: Store) -> None:
 
 def test_summary_is_for_a_person_or_for_a_program(store: Store) -> None:
     dev = Dev(StoredTraces(store), store, None, ADDRESS)
-    store.write(list(samples.requests(1_500, seed=2)))
+    store.write(list(samples.requests(1_500, seed=3)))
     person, program = io.StringIO(), io.StringIO()
     terminal.summary(dev, terminal.Mark(), out=person)
     terminal.summary(dev, terminal.Mark(), out=program, as_json=True)
