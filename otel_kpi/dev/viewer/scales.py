@@ -39,7 +39,7 @@ def finite(value: Number | None) -> float | None:
     try:
         number = float(value)
     except OverflowError:  # an integer beyond any float
-        number = math.copysign(MOST, value)
+        number = MOST if value > 0 else -MOST
     except ValueError:  # a decimal that signals
         return None
     if math.isnan(number):
