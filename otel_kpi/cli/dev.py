@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import importlib
 import re
 import secrets
 import sys
@@ -41,8 +42,13 @@ def execute(words: list[str]) -> int:
     Returns:
         The command's exit status; 2 for options that are none, 1 when the server cannot start.
     """
+    if words[:1] and words[0] in _TOOLS:
+        return _tool(words[0], words[1:])
     before, command = split(words)
-    args = _parser().parse_args(before)
+    parser = _parser()
+    args, rest = parser.parse_known_args(before)
+    if rest:
+        parser.error(_unknown(before, rest))
     if status := missing_extra("dev"):
         return status
     if command and (ignoring := ignores_launchers(command)) is not None:
@@ -69,6 +75,22 @@ def execute(words: list[str]) -> int:
             **dict(args.keep),
         )
     )
+
+
+def _tool(name: str, words: list[str]) -> int:
+    module = importlib.import_module(f"otel_kpi.cli.dev_{name}")
+    parser = argparse.ArgumentParser(f"otel-kpi dev {name}", description=module.SUMMARY)
+    module.add_arguments(parser)
+    args = parser.parse_args(words)
+    return missing_extra(f"dev {name}") or int(module.main(args))
+
+
+def _unknown(before: Sequence[str], rest: Sequence[str]) -> str:
+    if rest[0].startswith("-"):
+        return f"unknown option {rest[0]}"
+    place = list(before).index(rest[0])
+    options = " ".join(before[:place])
+    return f"-- stands before the command: otel-kpi dev {options + ' ' if options else ''}-- {' '.join(before[place:])}"
 
 
 def split(words: Sequence[str]) -> tuple[list[str], list[str]]:

@@ -34,6 +34,8 @@ if TYPE_CHECKING:
     from otel_kpi.dev.terminal import Mark
 
 _PROBE_SECONDS: Final = 5.0
+_LAST_SECONDS: Final = 0.6
+"""After the command has ended: its last traces come to rest, and are printed."""
 _FAILED: Final = 1
 
 
@@ -140,6 +142,8 @@ async def _until_the_end(options: Options, listening: Listening) -> int:
             return error.status
         status = await command.wait()
         if not options.stay:
+            if not options.quiet:
+                await asyncio.sleep(_LAST_SECONDS)
             return status
         _say(f"the command has ended with status {status}; Ctrl-C ends this, too")
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):

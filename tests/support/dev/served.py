@@ -7,7 +7,7 @@ import contextlib
 import http.client
 import socket
 import threading
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from otel_kpi.dev.app import make_app
@@ -40,6 +40,8 @@ class Served:
     server: Server
     port: int
     loop: asyncio.AbstractEventLoop
+    before: dict[str, int] = field(default_factory=dict[str, int])
+    """Rows of a table that are of no interest."""
 
     @property
     def url(self) -> str:
@@ -75,9 +77,16 @@ class Served:
         rows = self.store.reader().execute(
             "SELECT s FROM span JOIN str ON str.id = span.name ORDER BY span.id"
         )
-        return [row[0] for row in rows]
+        return [row[0] for row in rows][self.before.get("span", 0) :]
 
     def count(self, table: str) -> int:
+        return self._rows(table) - self.before.get(table, 0)
+
+    def begin(self) -> None:
+        """Look at what comes from now on alone."""
+        self.before = {table: self._rows(table) for table in ("span", "log", "point")}
+
+    def _rows(self, table: str) -> int:
         return int(self.store.reader().execute(f"SELECT count(*) FROM {table}").fetchone()[0])
 
 

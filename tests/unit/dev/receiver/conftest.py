@@ -9,7 +9,14 @@ if TYPE_CHECKING:
     from collections.abc import Generator
 
 
+@pytest.fixture(scope="module")
+def running() -> Generator[Served]:
+    with served() as server:
+        yield server
+
+
 @pytest.fixture
-def server() -> Generator[Served]:
-    with served() as running:
-        yield running
+def server(running: Served) -> Served:
+    """One for all tests of a module: what the one before has sent is not seen."""
+    running.begin()
+    return running

@@ -9,7 +9,7 @@ import sqlite3
 import struct
 import time
 from concurrent.futures import ThreadPoolExecutor
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 import grpc
 import pytest
@@ -87,6 +87,7 @@ def test_large_messages_pass_the_windows(server: Served) -> None:
 
 
 def test_many_calls_at_once_on_one_connection(server: Served) -> None:
+    wait_for(lambda: not server.server._http2)
     with channel(server) as opened:
         call = opened.unary_unary(TRACES)
         futures = [call.future(sent.traces(f"span {number}"), timeout=30) for number in range(300)]
@@ -206,7 +207,7 @@ class Client:
         self.port = server.port
         self.events: list[Any] = []
 
-    def __enter__(self) -> Client:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
