@@ -27,15 +27,13 @@ class Alike:
     Attributes:
         spans: How many were found.
         quicker: Share of them that took less time than this one.
-        picture: Their distribution; this one's place is marked.
-        place: Of this one, in percent of the picture's width.
+        picture: Their distribution.
     """
 
     spans: int
     quicker: float
     p50: int
     picture: str
-    place: float
 
 
 def alike(store: Store | None, trace: TraceView, span: SpanView) -> Alike | None:
@@ -80,5 +78,4 @@ def _drawn(durations: Sequence[int], this: int) -> Alike:
         quicker=sum(each < this for each in durations) / len(durations),
         p50=durations[(len(durations) - 1) // 2],
         picture=picture,
-        place=min(100.0, 100 * (math.log(max(1, this)) - low) / (wide * _BUCKETS)),
     )

@@ -59,6 +59,9 @@ def mark_critical_path(waterfall: Waterfall) -> None:
         if cursor > row.start:
             row.critical.append((row.start, cursor))
         row.critical.reverse()
+    for row in rows:
+        if row.kind == "span" and row.parent >= 0 and rows[row.parent].kind == "repeats":
+            rows[row.parent].critical += row.critical
 
 
 def covered(intervals: Iterable[Interval]) -> list[Interval]:

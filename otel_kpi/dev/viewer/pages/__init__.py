@@ -6,11 +6,13 @@ from typing import TYPE_CHECKING, Final
 
 from otel_kpi.dev.viewer import files
 from otel_kpi.dev.viewer.pages import (
+    compare,
     errors,
     instruments,
     live,
     llm,
     logs,
+    map,
     pipelines,
     telemetry,
     trace,
@@ -31,4 +33,6 @@ ROUTES: Final[list[BaseRoute]] = [
     *pipelines.ROUTES,
     *traces.ROUTES,
     *trace.ROUTES,
+    *compare.ROUTES,
+    *map.ROUTES,
 ]

@@ -23,6 +23,9 @@ if TYPE_CHECKING:
 _MANY_STATEMENTS: Final = 10
 """Statements in one trace from which on it is worth a look whether one of them repeats."""
 
+_FAR: Final = 10
+"""Times the usual range of beginnings, beyond which a trace is left out of the drawing."""
+
 
 def _traces(request: Request) -> Response:
     """The list; a trace id in the search opens the trace."""
@@ -53,6 +56,10 @@ def _scatter(request: Request, traces: Sequence[TraceSummary]) -> str:
     if not traces:
         return ""
     known = colours(request)
+    # One clock that is decades off would leave all others on one line.
+    starts = sorted(trace.start_ns for trace in traces)
+    middle, usual = starts[len(starts) // 2], starts[len(starts) * 9 // 10] - starts[len(starts) // 10]
+    near = [start for start in starts if abs(start - middle) <= _FAR * max(usual, 1_000_000_000)]
     return charts.scatter(
         [
             charts.Dot(
@@ -66,8 +73,8 @@ def _scatter(request: Request, traces: Sequence[TraceSummary]) -> str:
             for trace in traces
         ],
         title="Duration of the traces below, by when they began",
-        start_ns=min(trace.start_ns for trace in traces),
-        end_ns=max(trace.start_ns for trace in traces),
+        start_ns=near[0],
+        end_ns=near[-1],
         log=True,
         height=120,
     )
