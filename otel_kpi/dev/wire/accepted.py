@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
 TRACE_ID: Final = 16
 SPAN_ID: Final = 8
+MAX_COUNT: Final = (1 << 32) - 1
+"""Of what was dropped: OTLP has 32 bits for it."""
 NO_TRACE: Final = bytes(TRACE_ID)
 NO_SPAN: Final = bytes(SPAN_ID)
 _KINDS = 5
@@ -85,6 +87,11 @@ def id_problem(name: str, value: bytes, size: int) -> str:
     if not value:
         return f"{name} is missing"
     return f"{name} has {len(value)} bytes instead of {size}" if len(value) != size else f"{name} is zero"
+
+
+def dropped(count: int, more: int) -> int:
+    """How many the sender left out, with those that say nothing."""
+    return min(count + more, MAX_COUNT)
 
 
 def link_kept(link: Link) -> bool:

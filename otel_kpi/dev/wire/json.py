@@ -21,6 +21,7 @@ from otel_kpi.dev.wire.accepted import (
     TRACE_ID,
     Counted,
     context,
+    dropped,
     event_kept,
     link_kept,
     log_problem,
@@ -223,8 +224,8 @@ def _span(message: Message, trace_id: bytes, span_id: bytes, parent_id: bytes) -
         uint32(message, "flags"),
         (
             uint32(message, "droppedAttributesCount"),
-            uint32(message, "droppedEventsCount") + len(events) - len(kept_events),
-            uint32(message, "droppedLinksCount") + len(links) - len(kept_links),
+            dropped(uint32(message, "droppedEventsCount"), len(events) - len(kept_events)),
+            dropped(uint32(message, "droppedLinksCount"), len(links) - len(kept_links)),
         ),
     )
 

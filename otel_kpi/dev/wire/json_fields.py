@@ -159,6 +159,12 @@ def optional_double(message: Message, name: str) -> float | None:
     return None if value is None else double(name, value)
 
 
+def number(message: Message, name: str) -> float:
+    """A double; 0 where it is absent."""
+    value = message.get(name)
+    return 0.0 if value is None else double(name, value)
+
+
 def boolean(name: str, value: object) -> bool:
     """True or false; absent is false."""
     if type(value) is bool:

@@ -16,6 +16,7 @@ from otel_kpi.dev.wire.json_fields import (
     integer,
     items,
     members,
+    number,
     optional_double,
     sint32,
     string,
@@ -80,14 +81,9 @@ def _point(kind: Kind, message: Message) -> Point:
     point.count = uint64(message, "count")
     point.sum = optional_double(message, "sum")
     if kind == "summary":
-        point.sum = point.sum or 0.0
+        point.sum = number(message, "sum")
         quantiles = [members(each) for each in items(message, "quantileValues")]
-        point.quantiles = tuple(
-            [
-                (optional_double(each, "quantile") or 0.0, optional_double(each, "value") or 0.0)
-                for each in quantiles
-            ]
-        )
+        point.quantiles = tuple([(number(each, "quantile"), number(each, "value")) for each in quantiles])
         return point
     point.min, point.max = optional_double(message, "min"), optional_double(message, "max")
     if kind == "histogram":
@@ -96,7 +92,7 @@ def _point(kind: Kind, message: Message) -> Point:
         return point
     point.scale = sint32(message, "scale")
     point.zero_count = uint64(message, "zeroCount")
-    point.zero_threshold = optional_double(message, "zeroThreshold") or 0.0
+    point.zero_threshold = number(message, "zeroThreshold")
     point.positive, point.negative = _buckets(message.get("positive")), _buckets(message.get("negative"))
     return point
 

@@ -197,10 +197,10 @@ def _point(kind: Kind, point: Point) -> Json:
     if kind == "histogram":
         counts, bounds = [str(each) for each in point.counts], [_double(each) for each in point.bounds]
         return document | _with(bucketCounts=counts, explicitBounds=bounds)
+    document["zeroThreshold"] = _double(point.zero_threshold)  # 0.0 or -0.0
     return document | _with(
         scale=point.scale,
         zeroCount=_time(point.zero_count),
-        zeroThreshold=_double(point.zero_threshold),
         positive=_buckets(point.positive),
         negative=_buckets(point.negative),
     )

@@ -68,7 +68,7 @@ class _Reader:
 
     def _of_resource(self, data: bytes, start: int, stop: int) -> None:
         """A `ResourceSpans`, `ResourceMetrics` or `ResourceLogs`: they have the same fields."""
-        parts: list[bytes] = []
+        parts = bytearray()
         found: list[tuple[Scope, list[Any]]] = []
         schema_url = ""
         for tag, first, last in fields(data, start, stop):
@@ -77,7 +77,7 @@ class _Reader:
                 found.extend(self._of_scope(data, first, last))
                 self._item = -1
             elif tag == _FIRST:
-                parts.append(data[first:last])
+                parts += data[first:last]
             elif tag == _THIRD:
                 schema_url = text(data, first, last)
         resource = _remembered(_resources, _read_resource, parts, schema_url)
@@ -85,7 +85,7 @@ class _Reader:
 
     def _of_scope(self, data: bytes, start: int, stop: int) -> Sequence[tuple[Scope, list[Any]]]:
         """A `ScopeSpans`, `ScopeMetrics` or `ScopeLogs`; nothing where nothing of it is kept."""
-        parts: list[bytes] = []
+        parts = bytearray()
         items: list[Any] = []
         schema_url = ""
         read = self._read
@@ -94,7 +94,7 @@ class _Reader:
                 self._item += 1
                 read(items, data, first, last)
             elif tag == _FIRST:
-                parts.append(data[first:last])
+                parts += data[first:last]
             elif tag == _THIRD:
                 schema_url = text(data, first, last)
         scope = _remembered(_scopes, _read_scope, parts, schema_url)
@@ -149,10 +149,10 @@ def decode(signal: Signal, body: bytes) -> Request[Any]:
 def _remembered(
     known: dict[tuple[bytes, str], Owner],
     read: Callable[[bytes, str], Owner],
-    parts: Sequence[bytes],
+    parts: bytearray,
     schema_url: str,
 ) -> Owner:
-    raw = b"".join(parts)  # of several for one field protobuf makes one: what they say one after another
+    raw = bytes(parts)  # of several for one field protobuf makes one: what they say one after another
     owner = known.get((raw, schema_url))
     if owner is None:
         owner = read(raw, schema_url)

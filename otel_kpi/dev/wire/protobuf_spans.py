@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from otel_kpi.dev.telemetry import Event, Link, Span
-from otel_kpi.dev.wire.accepted import event_kept, link_kept
+from otel_kpi.dev.wire.accepted import dropped, event_kept, link_kept
 from otel_kpi.dev.wire.protobuf_fields import (
     SEVEN_BITS,
     fields,
@@ -130,14 +130,14 @@ def span(data: bytes, position: int, end: int) -> Span:  # noqa: C901, PLR0912, 
         flags,
         (
             dropped_attributes & _UINT32,
-            (dropped_events & _UINT32) + empty_events,
-            (dropped_links & _UINT32) + empty_links,
+            dropped(dropped_events & _UINT32, empty_events),
+            dropped(dropped_links & _UINT32, empty_links),
         ),
     )
 
 
 def _event(data: bytes, start: int, stop: int) -> Event:
-    time_ns = dropped = 0
+    time_ns = left_out = 0
     name = ""
     carried: list[Attribute] = []
     for tag, first, last in fields(data, start, stop):
@@ -148,8 +148,8 @@ def _event(data: bytes, start: int, stop: int) -> Event:
         elif tag == 0x12:
             name = text(data, first, last)
         elif tag == 0x20:
-            dropped = first & _UINT32
-    return Event(name, time_ns, tuple(carried), dropped)
+            left_out = first & _UINT32
+    return Event(name, time_ns, tuple(carried), left_out)
 
 
 def _link(data: bytes, start: int, stop: int) -> Link:

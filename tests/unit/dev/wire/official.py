@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import base64
+import json
 from typing import TYPE_CHECKING, Any
 
+from google.protobuf import json_format
 from google.protobuf.descriptor import FieldDescriptor as Field
 from google.protobuf.message import DecodeError
 from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceRequest
@@ -42,7 +45,19 @@ REQUESTS: dict[Signal, Any] = {
     "metrics": ExportMetricsServiceRequest,
     "logs": ExportLogsServiceRequest,
 }
-TEXTS = ("", "GET", "http.route", "service.name", "grün", "日本語", "\x00", '"\\\n', "x" * 300, "😀", "<script>")
+TEXTS = (
+    "",
+    "GET",
+    "http.route",
+    "service.name",
+    "grün",
+    "日本語",
+    "\x00",
+    '"\\\n',
+    "x" * 300,
+    "😀",
+    "<script>",
+)
 NUMBERS = (0, 1, 2, 127, 128, 300, (1 << 31) - 1, 1 << 31, (1 << 63) - 1, 1 << 63, (1 << 64) - 1)
 DOUBLES = (0.0, -0.0, 1.0, 0.1, -2.5, 1e308, 5e-324, float("nan"), float("inf"), float("-inf"))
 TIME = 1_795_248_000_000_000_000
@@ -96,7 +111,11 @@ def scalar(draw: Random, field: Any) -> Any:  # noqa: PLR0911 - one for each typ
         return draw.choice(DOUBLES)
     if field.type == Field.TYPE_ENUM:
         return draw.choice((0, 1, 2, 3, 5, 9, 24, 25, -1, 2**31 - 1))
-    bits = 32 if field.type in {Field.TYPE_UINT32, Field.TYPE_FIXED32, Field.TYPE_SINT32, Field.TYPE_INT32} else 64
+    bits = (
+        32
+        if field.type in {Field.TYPE_UINT32, Field.TYPE_FIXED32, Field.TYPE_SINT32, Field.TYPE_INT32}
+        else 64
+    )
     number = draw.choice(NUMBERS) % (1 << bits)
     if field.type in {Field.TYPE_INT64, Field.TYPE_SFIXED64, Field.TYPE_SINT32, Field.TYPE_INT32}:
         return number - (1 << bits) if number >> (bits - 1) else number
@@ -170,6 +189,15 @@ def understood(signal: Signal, body: bytes) -> Request[Any] | None:
     return expected(signal, read, len(body))
 
 
+def observed_alike(ours: Request[Any], theirs: Request[Any]) -> None:
+    """Give the records that had no time the time that was given to ours."""
+    for group, other in zip(ours.groups, theirs.groups, strict=True):
+        for record, twin in zip(group.items, other.items, strict=True):
+            if not (twin.time_ns or twin.observed_ns):
+                assert record.observed_ns
+                twin.observed_ns = record.observed_ns
+
+
 def expected(signal: Signal, read: Any, size: int = 0) -> Request[Any]:
     request = Request[Any](signal, [], size=size)
     noun = {"traces": "spans", "metrics": "metrics", "logs": "logs"}[signal]
@@ -226,7 +254,9 @@ def _spans(group: Any) -> tuple[list[Span], int]:
         ):
             continue
         events = [
-            Event(event.name, event.time_unix_nano, attributes(event.attributes), event.dropped_attributes_count)
+            Event(
+                event.name, event.time_unix_nano, attributes(event.attributes), event.dropped_attributes_count
+            )
             for event in each.events
             if event.name or event.time_unix_nano or event.attributes
         ]
@@ -260,8 +290,8 @@ def _spans(group: Any) -> tuple[list[Span], int]:
                 each.flags,
                 (
                     each.dropped_attributes_count,
-                    each.dropped_events_count + len(each.events) - len(events),
-                    each.dropped_links_count + len(each.links) - len(links),
+                    min(each.dropped_events_count + len(each.events) - len(events), 2**32 - 1),
+                    min(each.dropped_links_count + len(each.links) - len(links), 2**32 - 1),
                 ),
             )
         )
@@ -374,3 +404,24 @@ def _point(kind: Kind, found: Any) -> Point | None:
     point.positive = Buckets(found.positive.offset, tuple(found.positive.bucket_counts))
     point.negative = Buckets(found.negative.offset, tuple(found.negative.bucket_counts))
     return point if point.no_value or -10 <= point.scale <= 40 else None
+
+
+def as_json(read: Any, *, snake: bool, named: bool) -> bytes:
+    """A message as proto3's JSON, but for the ids: OTLP has them in hexadecimal."""
+    document = json_format.MessageToDict(
+        read, preserving_proto_field_name=snake, use_integers_for_enums=not named
+    )
+    return json.dumps(_with_hexadecimal(document)).encode()
+
+
+def _with_hexadecimal(document: Any) -> Any:
+    if isinstance(document, list):
+        return [_with_hexadecimal(each) for each in document]
+    if not isinstance(document, dict):
+        return document
+    return {
+        key: base64.b64decode(each).hex()
+        if key.lower().endswith(("spanid", "traceid", "_id"))
+        else _with_hexadecimal(each)
+        for key, each in document.items()
+    }
