@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import statistics
 from dataclasses import dataclass, field
+from functools import reduce
 from itertools import pairwise
 from typing import TYPE_CHECKING, Final, Literal, cast
 
@@ -298,14 +299,13 @@ def _distributions(
     instrument: Instrument, groups: dict[str, list[list[PointView]]], window: Window
 ) -> History:
     made = History(window, "distribution", [])
-    whole: Distribution | None = None
-    mixed = False
+    came: list[Distribution] = []
     several = len(groups) > 1
     for label, members in groups.items():
         made.counts.append(
             _summed(label, members, instrument.temporality or CUMULATIVE, made, per_second=True)
         )
-        columns, broken = _by_column(members, instrument.temporality, window)
+        columns, broken = _by_column(members, instrument.temporality, window, came)
         made.incompatible += len(broken)
         for share in SHARES[1:2] if several else SHARES:
             values = [None if each is None else each.quantile(share) for each in columns]
@@ -314,38 +314,40 @@ def _distributions(
             line = Line(f"{label} {name}" if several else name, values, series=len(members))
             if any(value is not None for value in values):
                 made.lines.append(line)
-        for each in columns:
-            if each is not None and not mixed:
-                try:
-                    whole = each if whole is None else whole.plus(each)
-                except IncompatibleError:
-                    whole, mixed = None, True
-    made.distribution = whole
+    try:
+        made.distribution = reduce(Distribution.plus, came) if came else None
+    except IncompatibleError:
+        made.distribution = None
     return made
 
 
 def _by_column(
-    members: list[list[PointView]], temporality: int, window: Window
+    members: list[list[PointView]], temporality: int, window: Window, came: list[Distribution]
 ) -> tuple[list[Distribution | None], set[int]]:
-    """Distributions by column, and the columns in which they do not go together."""
+    """Distributions by column, and the columns in which they do not go together.
+
+    What came between two times is known for each column between them. `came` gets each once.
+    """
     columns: list[Distribution | None] = [None] * window.columns
     broken: set[int] = set()
     for points in members:
         for each in increases(points, temporality, window.step_ns):
-            at = window.column(each.end_ns)
-            if not 0 <= at < window.columns or at in broken:
+            last = window.column(each.end_ns)
+            if not 0 <= last < window.columns:
                 continue
-            if each.incompatible:
-                broken.add(at)
-                columns[at] = None
-            elif each.distribution is not None and each.amount:
-                held = columns[at]
-                try:
-                    columns[at] = each.distribution if held is None else held.plus(each.distribution)
-                except IncompatibleError:
+            if each.distribution is not None and each.amount:
+                came.append(each.distribution)
+            first = last if each.long else max(0, min(last, window.column(each.start_ns)))
+            for at in range(first, last + 1):
+                if each.incompatible:
                     broken.add(at)
-                    columns[at] = None
-    return columns, broken
+                elif at not in broken and each.distribution is not None and each.amount:
+                    held = columns[at]
+                    try:
+                        columns[at] = each.distribution if held is None else held.plus(each.distribution)
+                    except IncompatibleError:
+                        broken.add(at)
+    return [None if at in broken else each for at, each in enumerate(columns)], broken
 
 
 def _quantiles(groups: dict[str, list[list[PointView]]], window: Window) -> History:

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 SPANS: Final = 30_000
 """Of the newest that are looked at."""
 COLUMNS: Final = 60
+RECENT_SECONDS: Final = 60
 _SERVER: Final = 2
 _ERROR: Final = 2
 _SECOND: Final = 1_000_000_000
@@ -81,7 +82,7 @@ class Now:
         start_ns: From when on it is known; later than asked where more came than is looked at.
         requests: By column of time; None is before what is known.
         errors: The same: requests that failed.
-        tokens: Read and written by models.
+        recent_columns: How many of the columns are the last minute.
     """
 
     start_ns: int
@@ -91,6 +92,7 @@ class Now:
     errors: list[int | None]
     models: list[ModelNow]
     stages: list[StageNow]
+    recent_columns: int = COLUMNS
 
     @property
     def seconds(self) -> float:
@@ -98,10 +100,20 @@ class Now:
         return max(1e-9, (self.end_ns - self.start_ns) / _SECOND)
 
     @property
+    def recent_seconds(self) -> float:
+        """The last minute, or as much of it as is known."""
+        return min(float(RECENT_SECONDS), self.seconds)
+
+    @property
     def rate(self) -> float | None:
-        """Requests a second; None where there were none to count."""
-        known = [each for each in self.requests if each is not None]
-        return sum(known) / self.seconds if known and any(each.requests for each in self.services) else None
+        """Requests a second in the last minute; None where nothing answered a request for longer."""
+        if not any(each.requests for each in self.services):
+            return None
+        return sum(self.recent(each) for each in self.services) / self.recent_seconds
+
+    def recent(self, service: ServiceNow) -> int:
+        """Requests that a service answered in the last minute."""
+        return sum(service.rates[-self.recent_columns :])
 
     @property
     def failed(self) -> float | None:
@@ -163,6 +175,7 @@ def now(reader: sqlite3.Connection, *, end_ns: int, minutes: int = 5) -> Now:
         errors,
         _models(reader, start, end_ns),
         _stages(reader, start, end_ns),
+        max(1, COLUMNS // minutes),
     )
 
 

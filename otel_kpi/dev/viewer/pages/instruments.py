@@ -175,9 +175,7 @@ def _exemplars(
     if instrument.kind == "summary":
         return found
     for one in series:
-        found += metrics.exemplars(
-            reader, one.id, window.start_ns, window.end_ns, most=_MOST_DOTS
-        )
+        found += metrics.exemplars(reader, one.id, window.start_ns, window.end_ns, most=_MOST_DOTS)
         if len(found) >= _MOST_DOTS:
             break
     return found[:_MOST_DOTS]
@@ -287,7 +285,9 @@ def _spread(instrument: Instrument, told: History) -> str:
 def _joined(cells: Sequence[tuple[float, float, float]], most: int = 40) -> list[tuple[float, float, float]]:
     """Cells without gaps between them, at most so many: what is between two is an empty one."""
     found: list[tuple[float, float, float]] = []
-    for lower, upper, count in cells:
+    for below, upper, count in cells:
+        # The lowest bucket of what is never negative begins at 0, as Prometheus takes it, too.
+        lower = 0.0 if math.isinf(below) and upper > 0 else below
         if upper <= lower:
             continue  # the cell of zero has no width; the table has it
         if found and found[-1][1] < lower:

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from starlette.routing import BaseRoute
 
     from otel_kpi.dev.state import Dev
-    from otel_kpi.dev.store.reading.intake import Minute
+    from otel_kpi.dev.store.reading.intake import Minute, Sender
 
 OUTCOMES: Final = {
     "duplicate": "Came before and is not kept again: the sender did not hear that it had arrived.",
@@ -69,7 +69,7 @@ def _telemetry(request: Request) -> Response:
         accepted=_accepted(minutes, since, present),
         lost=_lost(minutes, since, present),
         troubles=troubles(minutes),
-        senders=intake.senders(reader),
+        senders=by_service(intake.senders(reader)),
         outcomes=OUTCOMES,
         not_kept=LOST,
         counts={
@@ -100,8 +100,17 @@ def troubles(minutes: Sequence[Minute]) -> list[Trouble]:
         )
         one.items += each.items
         one.last = one.last or each.last
-    order = {name: at for at, name in enumerate((*LOST, *OUTCOMES))}
+    order = {name: at for at, name in enumerate(dict.fromkeys((*LOST, *OUTCOMES)))}
     return sorted(found.values(), key=lambda each: (order.get(each.outcome, 0), -each.items))
+
+
+def by_service(senders: Sequence[Sender]) -> list[tuple[str, dict[str, int], int]]:
+    """By service how many of each signal were accepted, and the minute of the last."""
+    found: dict[str, tuple[dict[str, int], int]] = {}
+    for each in senders:
+        counts, last = found.get(each.service, ({}, 0))
+        found[each.service] = counts | {each.signal: each.items}, max(last, each.minute)
+    return [(service, counts, last) for service, (counts, last) in found.items()]
 
 
 def _accepted(minutes: Sequence[Minute], since: int, present: int) -> str:
