@@ -1,0 +1,322 @@
+"""`otel-kpi dev` as a person starts it: the command, its signals and status, ports, stores, and what survives a kill."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import re
+import signal
+import socket
+import sqlite3
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from typing import TYPE_CHECKING
+
+import pytest
+from support.children import BIN, environment, free_port, run, stop
+from support.dev import sent
+
+if TYPE_CHECKING:
+    from collections.abc import Generator
+    from pathlib import Path
+
+DEV = (str(BIN / "otel-kpi"), "dev")
+READY = re.compile(r"otel-kpi dev: (http://\S+?)/(\S*) ")
+
+SCRIPT = """
+import logging, sys
+from opentelemetry import trace
+with trace.get_tracer("shop").start_as_current_span("checkout"):
+    logging.getLogger("shop").warning("sold out")
+print(sys.argv[1:])
+sys.exit(7)
+"""
+
+TRAPPING = """
+import signal, sys, time
+def end(number, _):
+    print("got", signal.Signals(number).name, flush=True)
+    sys.exit(5)
+signal.signal(signal.SIGTERM, end)
+signal.signal(signal.SIGINT, end)
+print("waiting", flush=True)
+while True:
+    time.sleep(0.05)
+"""
+
+
+@contextlib.contextmanager
+def dev(
+    cwd: Path, *options: str, command: tuple[str, ...] = ()
+) -> Generator[tuple[subprocess.Popen[str], str]]:
+    """A session that listens, and its address."""
+    words = [*DEV, *options, *(("--", *command) if command else ())]
+    with subprocess.Popen(
+        words,
+        env=environment(),
+        cwd=cwd,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    ) as process:
+        try:
+            assert process.stderr is not None
+            said = ""
+            while (found := READY.search(said)) is None:
+                line = process.stderr.readline()
+                assert line, said
+                said += line
+            yield process, found[1]
+        finally:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
+
+
+def post(address: str, body: bytes, **headers: str) -> int:
+    request = urllib.request.Request(
+        f"{address}/v1/traces", body, {"Content-Type": "application/x-protobuf", **headers}
+    )
+    with urllib.request.urlopen(request, timeout=20) as response:
+        return int(response.status)
+
+
+def names(store: Path) -> set[str]:
+    with contextlib.closing(sqlite3.connect(store)) as connection:
+        return {row[0] for row in connection.execute("SELECT s FROM span JOIN str ON str.id = span.name")}
+
+
+def test_a_script_is_seen_and_stays_what_it_was(tmp_path: Path) -> None:
+    (tmp_path / "script.py").write_text(SCRIPT)
+    meant_for_others = {
+        "OTEL_SERVICE_NAME": "dev-script",
+        "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT": "http://127.0.0.1:9/v1/traces",
+        "OTEL_TRACES_EXPORTER": "none",
+        "OTEL_SDK_DISABLED": "true",
+    }
+    done = run(
+        [*DEV, "--port", "0", "--", "python", "script.py", "--port", "1", "--", "-v"],
+        environment(**meant_for_others),
+        tmp_path,
+    )
+    assert (done.returncode, done.stdout) == (7, "['--port', '1', '--', '-v']\n")
+    assert "OTEL_SDK_DISABLED is not set for the command" in done.stderr
+    assert "checkout" in done.stderr
+    assert "dev-script" in done.stderr
+    store = tmp_path / ".otel-kpi" / "dev.db"
+    assert "checkout" in names(store)
+    assert (tmp_path / ".otel-kpi" / ".gitignore").read_text() == "*\n"
+    assert store.stat().st_mode & 0o077 == 0
+
+
+def test_a_command_gets_the_signals_and_gives_the_status(tmp_path: Path) -> None:
+    (tmp_path / "trapping.py").write_text(TRAPPING)
+    with dev(tmp_path, "--port=0", "--memory", command=("python", "trapping.py")) as (process, _):
+        assert process.stdout is not None
+        assert process.stdout.readline() == "waiting\n"
+        process.send_signal(signal.SIGTERM)
+        output, _ = process.communicate(timeout=20)
+        assert (process.returncode, output) == (5, "got SIGTERM\n")
+
+
+def test_a_second_instance_has_a_port_and_a_store_of_its_own(tmp_path: Path) -> None:
+    with dev(tmp_path) as (first, address), dev(tmp_path) as (second, other):
+        assert address != other
+        assert post(address, sent.traces("to the first")) == 200
+        assert post(other, sent.traces("to the second")) == 200
+        port = address.rpartition(":")[2]
+        refused = run([*DEV, "--port", port, "--memory"], environment(), tmp_path)
+        assert refused.returncode == 1
+        assert refused.stderr == f"otel-kpi dev: 127.0.0.1:{port}: Address already in use\n"
+        for process in (first, second):
+            process.send_signal(signal.SIGINT)
+            process.communicate(timeout=20)
+            assert process.returncode == 0
+    assert names(tmp_path / ".otel-kpi" / "dev.db") == {"to the first"}
+    assert names(tmp_path / ".otel-kpi" / "dev-2.db") == {"to the second"}
+
+
+@pytest.mark.proof
+def test_what_was_acknowledged_survives_a_kill(tmp_path: Path) -> None:
+    acknowledged: set[str] = set()
+    with dev(tmp_path, "--port=0") as (process, address):
+        for number in range(40):
+            assert post(address, sent.traces(f"span {number}")) == 200
+            acknowledged.add(f"span {number}")
+        process.kill()
+        process.wait(10)
+    assert names(tmp_path / ".otel-kpi" / "dev.db") >= acknowledged
+    with dev(tmp_path, "--port=0") as (process, address):
+        assert post(address, sent.traces("after")) == 200
+        stop(process)
+    assert names(tmp_path / ".otel-kpi" / "dev.db") >= {*acknowledged, "after"}
+
+
+def test_what_is_missing_is_named() -> None:
+    blocked = "import sys; sys.modules.update(h2=None, rich=None)\nfrom otel_kpi.cli import main; sys.exit(main(['dev']))"
+    done = run([sys.executable, "-c", blocked], environment())
+    assert done.returncode == 1
+    assert done.stderr == "otel-kpi dev: h2, rich missing: pip install 'otel-kpi[dev]'\n"
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("python", "app.py"), "-- stands before the command: otel-kpi dev -- python app.py"),
+        (
+            ("--open", "python", "app.py"),
+            "-- stands before the command: otel-kpi dev --open -- python app.py",
+        ),
+        (("--no-such",), "unknown option --no-such"),
+        (("--keep", "3 moons"), "3 moons: an age is"),
+        (("--port", "70000"), "70000: a port is"),
+    ],
+)
+def test_options_that_are_none_are_explained(
+    words: tuple[str, ...], said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from otel_kpi.cli import main
+
+    with pytest.raises(SystemExit) as ended:
+        main(["dev", *words])
+    assert ended.value.code == 2
+    assert said in capsys.readouterr().err
+
+
+@pytest.mark.proof
+@pytest.mark.parametrize(
+    ("command", "status"), [(("no-such-program",), 127), (("sh", "-c", "kill -9 $$"), 137)]
+)
+def test_a_command_that_does_not_start_or_is_killed_says_so(
+    tmp_path: Path, command: tuple[str, ...], status: int
+) -> None:
+    assert run([*DEV, "--port=0", "--memory", "--", *command], environment(), tmp_path).returncode == status
+
+
+@pytest.mark.proof
+def test_a_python_without_otel_kpi_runs_as_it_was_and_is_told_what_to_install(tmp_path: Path) -> None:
+    (tmp_path / "script.py").write_text(
+        "import os, sys; print(os.environ['OTEL_EXPORTER_OTLP_ENDPOINT'][:17]); sys.exit(3)"
+    )
+    bare = tmp_path / "bare"
+    subprocess.run([sys.executable, "-m", "venv", "--without-pip", str(bare)], check=True)
+    done = run(
+        [*DEV, "--port=0", "--memory", "--", str(bare / "bin" / "python"), "script.py"],
+        environment(),
+        tmp_path,
+    )
+    assert (done.returncode, done.stdout) == (3, "http://127.0.0.1:\n")
+    assert f"{bare / 'bin' / 'python'} -m pip install otel-kpi" in done.stderr
+    assert "Error in sitecustomize" not in done.stderr
+
+
+@pytest.mark.proof
+def test_the_sitecustomize_of_the_environment_runs_as_well(tmp_path: Path) -> None:
+    (tmp_path / "own").mkdir()
+    (tmp_path / "own" / "sitecustomize.py").write_text("print('own')")
+    done = run(
+        [*DEV, "--port=0", "--memory", "--quiet", "--", "python", "-c", "print('application')"],
+        environment(PYTHONPATH=str(tmp_path / "own"), OTEL_SERVICE_NAME="dev-sitecustomize"),
+        tmp_path,
+    )
+    assert done.stdout.startswith("own\napplication\n")  # and that of otel-kpi itself
+    assert done.stderr == ""
+
+
+@pytest.mark.proof
+def test_lines_of_json_and_nothing_else_where_they_are_asked_for(tmp_path: Path) -> None:
+    (tmp_path / "script.py").write_text(SCRIPT.replace("print(sys.argv[1:])", ""))
+    done = run(
+        [*DEV, "--port=0", "--memory", "--json", "--", "python", "script.py"],
+        environment(OTEL_SERVICE_NAME="dev-json"),
+        tmp_path,
+    )
+    lines = [json.loads(line) for line in done.stdout.splitlines()]
+    assert lines[-1]["summary"]["traces"] == len(lines) - 1 == 1
+
+
+@pytest.mark.proof
+def test_a_span_is_on_the_page_soon_after_its_end(tmp_path: Path) -> None:
+    script = (
+        "import time\nfrom opentelemetry import trace\n"
+        "with trace.get_tracer('t').start_as_current_span('timed') as span: pass\n"
+        "print(time.time(), format(span.get_span_context().trace_id, '032x'), flush=True)\ntime.sleep(30)\n"
+    )
+    (tmp_path / "script.py").write_text(script)
+    with dev(tmp_path, "--port=0", "--memory", command=("python", "script.py")) as (process, address):
+        assert process.stdout is not None
+        ended, trace_id = process.stdout.readline().split()
+        deadline = time.monotonic() + 10
+        while True:
+            with contextlib.suppress(urllib.error.HTTPError):
+                urllib.request.urlopen(f"{address}/api/traces/{trace_id}", timeout=5).close()
+                break
+            assert time.monotonic() < deadline
+            time.sleep(0.01)  # until it is there
+        assert time.time() - float(ended) < 3 * 1.0
+
+
+@pytest.mark.proof
+def test_it_is_ready_soon(tmp_path: Path) -> None:
+    taken: list[float] = []
+    for _ in range(3):
+        begun = time.monotonic()
+        with dev(tmp_path, "--port=0", "--memory"):
+            taken.append(time.monotonic() - begun)
+    assert min(taken) < 3 * 1.5, taken
+
+
+@pytest.mark.proof
+def test_beyond_loopback_a_token_is_made_and_given_to_the_command(tmp_path: Path) -> None:
+    (tmp_path / "script.py").write_text(SCRIPT)
+    done = run(
+        [*DEV, "--port=0", "--host=0.0.0.0", "--store=a.db", "--", "python", "script.py"],
+        environment(OTEL_SERVICE_NAME="dev-token"),
+        tmp_path,
+    )
+    assert done.returncode == 7
+    assert re.search(r"/\?token=[\w-]{20,}", done.stderr)
+    assert "checkout" in names(tmp_path / "a.db")
+
+
+@pytest.mark.proof
+def test_a_viewer_shows_a_store_and_receives_nothing(tmp_path: Path) -> None:
+    with dev(tmp_path, "--port=0") as (process, address):
+        post(address, sent.traces("shown"))
+        port = free_port()
+        with subprocess.Popen(
+            [str(BIN / "otel-kpi"), "view", "--port", str(port)],
+            cwd=tmp_path,
+            env=environment(),
+            stderr=subprocess.PIPE,
+        ) as viewer:
+            try:
+                assert viewer.stderr is not None
+                assert b"shows .otel-kpi/dev.db" in viewer.stderr.readline()
+                with urllib.request.urlopen(f"http://127.0.0.1:{port}/api/services", timeout=10) as response:
+                    assert json.load(response)["data"] == ["shop"]
+                with pytest.raises(urllib.error.HTTPError):
+                    post(f"http://127.0.0.1:{port}", sent.traces("not taken"))
+            finally:
+                viewer.terminate()
+        stop(process)
+    assert names(tmp_path / ".otel-kpi" / "dev.db") == {"shown"}
+
+
+def test_ports_that_are_taken_are_left_to_who_has_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    from otel_kpi.dev import listening
+
+    with socket.create_server(("127.0.0.1", 0)) as other, socket.create_server(("127.0.0.1", 0)) as another:
+        monkeypatch.setattr(listening, "HTTP_PORT", other.getsockname()[1])
+        monkeypatch.setattr(listening, "GRPC_PORT", another.getsockname()[1])
+        with contextlib.closing(listening.listen()) as found:
+            assert found.port == found.grpc_port
+            assert found.port not in {other.getsockname()[1], another.getsockname()[1]}
+            assert found.address == f"http://127.0.0.1:{found.port}"
+        with pytest.raises(OSError, match="in use"):
+            listening.listen(port=other.getsockname()[1])
