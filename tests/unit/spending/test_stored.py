@@ -6,10 +6,10 @@ import json
 from typing import TYPE_CHECKING, Any
 
 import pytest
-
-from otel_kpi.cli import main
 from support.dev.asked import call, filled, spans
 from support.dev.made import START_NS
+
+from otel_kpi.cli import main
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -21,7 +21,10 @@ TIME = ("--since", "2026-11-21T08:00", "--until", "2026-11-21T09:00")
 @pytest.fixture(scope="module")
 def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("spent") / "dev.db"
-    cached = {"gen_ai__usage__cache_read__input_tokens": 30, "gen_ai__usage__reasoning__output_tokens": 4}
+    cached: dict[str, Any] = {
+        "gen_ai__usage__cache_read__input_tokens": 30,
+        "gen_ai__usage__reasoning__output_tokens": 4,
+    }
     sent = [
         call(cost=0.1, kpi__tenant="acme", kpi__feature="summary", start_ns=START_NS, **cached),
         call(cost=0.2, kpi__tenant="acme", start_ns=START_NS + SECOND),

@@ -6,13 +6,13 @@ import math
 import re
 from decimal import Decimal
 from typing import TYPE_CHECKING
-from xml.etree import ElementTree
+from xml.etree import ElementTree as ET
 
 import pytest
+from support.dev.hostile import TEXTS
 
 from otel_kpi.dev.viewer import charts
 from otel_kpi.dev.viewer.charts import Bar, Dot, Interval, Lane, Series
-from support.dev.hostile import TEXTS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -26,8 +26,8 @@ END = START + 60 * SECOND
 _NO_XML = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f]")
 
 
-def lines(points: Sequence[Point], label: str = "a", **more: bool) -> Markup:
-    return charts.lines([Series(label, points)], title=label, start_ns=START, end_ns=END, **more)
+def lines(points: Sequence[Point], label: str = "a", *, area: bool = False) -> Markup:
+    return charts.lines([Series(label, points)], title=label, start_ns=START, end_ns=END, area=area)
 
 
 def stacked(points: Sequence[Point], label: str = "a") -> Markup:
@@ -45,7 +45,9 @@ def sparkline(points: Sequence[Point], label: str = "a") -> Markup:
 
 
 def bars(points: Sequence[Point], label: str = "a") -> Markup:
-    return charts.bars([Bar(label, value, label, 0, f"/x?{label}", label) for _, value in points], title=label)
+    return charts.bars(
+        [Bar(label, value, label, 0, f"/x?{label}", label) for _, value in points], title=label
+    )
 
 
 def timeline(points: Sequence[Point], label: str = "a") -> Markup:
@@ -65,9 +67,9 @@ def table(points: Sequence[Point], label: str = "a") -> Markup:
 PICTURES = [lines, stacked, scatter, sparkline, bars, timeline, histogram, table]
 
 
-def read(picture: Markup) -> ElementTree.Element:
+def read(picture: Markup) -> ET.Element:
     """As a browser would that forgives nothing."""
-    return ElementTree.fromstring(f"<all>{_NO_XML.sub('', str(picture))}</all>")
+    return ET.fromstring(f"<all>{_NO_XML.sub('', str(picture))}</all>")
 
 
 @pytest.mark.parametrize("draw", PICTURES)
@@ -96,12 +98,17 @@ def test_no_text_breaks_out_of_a_picture(draw: Callable[[Sequence[Point], str], 
 
 
 def test_where_nothing_is_known_a_line_has_a_gap_and_a_bar_is_missing() -> None:
-    points = [(START, 1.0), (START + 10 * SECOND, None), (START + 20 * SECOND, 2.0), (START + 30 * SECOND, 3.0)]
+    points = [
+        (START, 1.0),
+        (START + 10 * SECOND, None),
+        (START + 20 * SECOND, 2.0),
+        (START + 30 * SECOND, 3.0),
+    ]
     line = next(each for each in read(lines(points)).iter("path"))
     # A dot, a gap, a line: what is single is a line of no length.
     assert line.attrib["d"].count("M") == 2
     assert "h0" in line.attrib["d"]
-    assert len([each for each in read(stacked(points)).iter("rect")]) == 6
+    assert len(list(read(stacked(points)).iter("rect"))) == 6
 
 
 def test_no_data_says_so_and_is_no_zero() -> None:
@@ -134,7 +141,9 @@ def test_colours_are_classes() -> None:
         [Series("a", [(START, 1)], 23), Series("b", [(START, 1)], charts.ERROR)],
         title="a", start_ns=START, end_ns=END, step_ns=SECOND,
     )  # fmt: skip
-    assert {"mark colour-3", "mark colour-error"} <= {each.attrib.get("class") for each in read(picture).iter()}
+    assert {"mark colour-3", "mark colour-error"} <= {
+        each.attrib.get("class") for each in read(picture).iter()
+    }
     assert not re.search(r"(fill|stroke)=", picture)
 
 

@@ -60,7 +60,9 @@ def test_what_is_no_number_is_none_and_what_is_too_large_is_at_the_end() -> None
     assert finite(Decimal("0.1")) == 0.1
 
 
-@pytest.mark.parametrize(("length", "step"), [(2, 1), (60, 15), (3_600, 900), (86_400, 21_600), (7 * 86_400, 172_800)])
+@pytest.mark.parametrize(
+    ("length", "step"), [(2, 1), (60, 15), (3_600, 900), (86_400, 21_600), (7 * 86_400, 172_800)]
+)
 def test_times_are_named_at_round_moments(length: int, step: int) -> None:
     named = time_ticks(START + 1, START + length * 1_000_000_000)
     assert 1 <= len(named) <= 6
@@ -86,14 +88,25 @@ def test_a_duration_has_the_unit_that_suits_it(nanoseconds: float, text: str) ->
 
 @pytest.mark.parametrize(
     ("value", "text"),
-    [(0, "0"), (0.05, "0.05"), (12, "12"), (1_234, "1.23k"), (34_000_000, "34M"), (2e-7, "2e-07"), (1e300, "1e+300")],
+    [
+        (0, "0"),
+        (0.05, "0.05"),
+        (12, "12"),
+        (1_234, "1.23k"),
+        (34_000_000, "34M"),
+        (2e-7, "2e-07"),
+        (1e300, "1e+300"),
+    ],
 )
 def test_a_quantity_is_short(value: float, text: str) -> None:
     assert quantity(value) == text
 
 
 def test_a_line_ends_where_there_is_no_value() -> None:
-    assert segments([(1, 1.0), (2, None), (3, None), (4, 2.0), (5, 3.0)]) == [[(1, 1.0)], [(4, 2.0), (5, 3.0)]]
+    assert segments([(1, 1.0), (2, None), (3, None), (4, 2.0), (5, 3.0)]) == [
+        [(1, 1.0)],
+        [(4, 2.0), (5, 3.0)],
+    ]
 
 
 def test_a_reduction_keeps_what_a_picture_shows() -> None:

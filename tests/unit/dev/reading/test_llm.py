@@ -6,11 +6,11 @@ from decimal import Decimal
 from typing import TYPE_CHECKING
 
 import pytest
+from support.dev.asked import call, filled, span, spans
+from support.dev.made import START_NS
 
 from otel_kpi.dev.store.reading import llm
 from otel_kpi.dev.store.reading.llm import NO_AMOUNT, Chosen, Spending, quantile
-from support.dev.asked import call, filled, span, spans
-from support.dev.made import START_NS
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from support.dev.asked import filled, logs, span, spans
+from support.dev.made import START_NS, attribute, attributes
+
 from otel_kpi.dev.store.reading import problems
 from otel_kpi.dev.store.reading.problems import Question
 from otel_kpi.dev.telemetry import Event, LogRecord
-from support.dev.asked import filled, logs, span, spans
-from support.dev.made import START_NS, attribute, attributes
 
 if TYPE_CHECKING:
     from pathlib import Path
