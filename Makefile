@@ -2,7 +2,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help setup services demo demo-stop test unit check proof bench docs clean
+.PHONY: help setup services demo demo-stack demo-stop test unit check proof bench docs clean
 
 CACHE := $(or $(OTEL_KPI_CACHE),$(or $(XDG_CACHE_HOME),$(HOME)/.cache)/otel-kpi)
 UV_VERSION := 0.13.8
@@ -30,14 +30,17 @@ setup: .venv/.ready  ## a Python environment with everything that tests and demo
 services:  ## the database servers that tests use, from Debian where they are missing
 	@.ci/services
 
-demo: setup  ## real Collector, Jaeger, Prometheus, Bugsink; a small shop; some traffic; where to look
+demo: setup  ## the example systems under traffic, and the page that shows them; DEMO_SECONDS ends it, else Ctrl-C
+	@PYTHONPATH=examples $(RUN) python -m demo --data "$(CACHE)/demo"
+
+demo-stack: setup  ## real Collector, Jaeger, Prometheus, Bugsink; a small shop; some traffic; where to look
 	@$(RUN) otel-kpi stack up
 	@PYTHONPATH=examples $(RUN) python -m storefront demo --data "$(CACHE)/storefront"
 	@echo "the stack goes on; 'make demo-stop' stops it and removes what it stored"
 
-demo-stop: setup  ## stop what the demo left running, and remove it
+demo-stop: setup  ## stop what demo-stack left running, and remove what both have left
 	@$(RUN) otel-kpi stack clean
-	@rm -rf "$(CACHE)/storefront"
+	@rm -rf "$(CACHE)/storefront" "$(CACHE)/demo" .otel-kpi/demo.db*
 
 check: setup  ## style, types, arrows between modules, generated files
 	@echo "checking: style, types, arrows, generated files"

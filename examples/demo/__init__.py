@@ -1,0 +1,1 @@
+"""The example systems under traffic, on `otel-kpi dev`: what `make demo` starts."""
