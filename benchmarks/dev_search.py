@@ -19,7 +19,7 @@ from support.dev import samples
 
 from otel_kpi.dev.store import Store
 from otel_kpi.dev.store.reading.traces import StoredTraces
-from otel_kpi.dev.views import TraceQuery
+from otel_kpi.dev.views import Found, TraceQuery
 
 FIGURE_MS = 150.0
 MS = 10**6
@@ -94,6 +94,7 @@ def measured(store: Store, query: TraceQuery, rounds: int) -> tuple[float, float
     store.reader().close()
     store._readers.clear()  # noqa: SLF001 - the next reader begins with an empty cache
     times: list[float] = []
+    found = Found([])
     for _ in range(rounds + 1):
         started = time.perf_counter()
         found = StoredTraces(store).search(query)

@@ -15,7 +15,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from otel_kpi.dev.api import jaeger_query, parameters
-from otel_kpi.dev.api.jaeger_model import trace_document
+from otel_kpi.dev.api.jaeger_model import short, trace_document
 from otel_kpi.dev.api.otlp import traces_document
 from otel_kpi.dev.api.parameters import ParameterError
 from otel_kpi.dev.store.reading.traces import orphans
@@ -132,7 +132,9 @@ def _search(request: Request) -> Response:
         return _json(_structured(found))
     views = {trace_id: _with_spans(traces, trace_id) for trace_id in search.trace_ids}
     missing = [
-        {"msg": "trace not found", "traceID": trace_id} for trace_id, view in views.items() if view is None
+        {"msg": "trace not found", "traceID": short(trace_id)}
+        for trace_id, view in views.items()
+        if view is None
     ]
     documents = [trace_document(view, raw=search.raw) for view in views.values() if view is not None]
     return _json(_structured(documents, errors=missing or None))

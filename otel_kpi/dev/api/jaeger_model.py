@@ -44,14 +44,19 @@ def trace_document(trace: TraceView, *, raw: bool = False) -> Document:
             processes[key] = f"p{len(processes) + 1}"
             documents[processes[key]] = process
         spans.append(_span(span, processes[key], here, raw=raw))
-    return {"traceID": trace.trace_id, "spans": spans, "processes": documents, "warnings": None}
+    return {"traceID": short(trace.trace_id), "spans": spans, "processes": documents, "warnings": None}
+
+
+def short(trace_id: str) -> str:
+    """An id as the older API writes it: of one whose first half is zero, the second alone."""
+    return trace_id[16:] if trace_id.startswith("0" * 16) else trace_id
 
 
 def _span(span: SpanView, process: str, here: set[str], *, raw: bool) -> Document:
     tags = list(_tags(span))
     lost = not raw and span.parent_id and span.parent_id not in here
     return {
-        "traceID": span.trace_id,
+        "traceID": short(span.trace_id),
         "spanID": span.span_id,
         "operationName": span.name,
         "references": _references(span),
@@ -105,7 +110,7 @@ def _references(span: SpanView) -> list[Document]:
 
 
 def _reference(kind: str, trace_id: str, span_id: str) -> Document:
-    return {"refType": kind, "traceID": trace_id, "spanID": span_id}
+    return {"refType": kind, "traceID": short(trace_id), "spanID": span_id}
 
 
 def _tag(key: str, value: Value) -> Document:  # noqa: PLR0911 - one for each type
