@@ -161,8 +161,10 @@ def _since(older: PointView | None, point: PointView, earliest: int, longest: in
     value = cast("float", point.value)
     whole = Increase(point.start_ns, point.time_ns, value, point.distribution, point.sum)
     if older is None:
-        # All that it has is new where it began when we already looked; else nobody knows how much of it is.
-        return whole if point.start_ns and (point.start_ns >= earliest or _began(point, longest)) else None
+        # All that it has is new where it began when we already looked; else nobody knows how much of it is. A point that
+        # begins when it ends says that its beginning is not known.
+        new = 0 < point.start_ns < point.time_ns and (point.start_ns >= earliest or _began(point, longest))
+        return whole if new else None
     since = max(older.time_ns, point.start_ns)
     if point.start_ns > older.start_ns or value < (older.value or 0):
         fresh = Increase(since, point.time_ns, value, point.distribution, point.sum, fresh=True)

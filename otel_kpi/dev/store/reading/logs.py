@@ -117,7 +117,8 @@ def _asked(reader: sqlite3.Connection, query: LogQuery) -> _Asked | None:
         ["log.id < ?", "log.id > ?"], [_EVER if query.before is None else query.before, query.after or 0], []
     )
     if query.service:
-        row = reader.execute("SELECT id FROM service WHERE name = ?", (query.service,)).fetchone()
+        name = query.service.encode("utf-8", "replace").decode()  # half a surrogate is no text to SQLite
+        row = reader.execute("SELECT id FROM service WHERE name = ?", (name,)).fetchone()
         if row is None:
             return None
         asked.where.append("log.service = ?")
