@@ -15,7 +15,7 @@ from otel_kpi.testing.measurements import Measured, measured, totals
 from otel_kpi.testing.spans import Spans, Statements
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Generator, Mapping
 
     from opentelemetry.sdk._logs import ReadWriteLogRecord
     from opentelemetry.sdk.trace import ReadableSpan
@@ -166,7 +166,7 @@ class Capture:
 
 
 @contextmanager
-def capture() -> Iterator[Capture]:
+def capture() -> Generator[Capture]:
     """Capture what the block records.
 
     Raises:

@@ -1,0 +1,74 @@
+"""`make demo` without make: the example systems on `otel-kpi dev`, ended after some seconds."""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from otel_kpi.dev.store.reading.traces import StoredTraces
+from otel_kpi.dev.stores import ReadStore
+
+EXAMPLES = Path(__file__).parents[2] / "examples"
+KEYS = ["services", "traces", "spans", "errors", "llm_calls", "cost", "pipelines", "stages"]
+
+
+def demo(folder: Path, *options: str, seconds: str) -> tuple[dict[str, Any], str]:
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        port = str(listener.getsockname()[1])
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("OTEL_")}
+    ran = subprocess.run(
+        [
+            sys.executable,
+            "-m",
+            "demo",
+            "--port",
+            port,
+            "--store",
+            str(folder / "demo.db"),
+            "--data",
+            str(folder / "data"),
+            *options,
+        ],
+        env={**kept, "DEMO_SECONDS": seconds, "PYTHONPATH": str(EXAMPLES)},
+        cwd=folder,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=500,
+        check=False,
+    )
+    assert ran.returncode == 0, ran.stdout + ran.stderr
+    return json.loads(ran.stdout.rstrip("\n").rpartition("\n")[2]), ran.stdout
+
+
+@pytest.mark.proof
+@pytest.mark.timeout(560)
+def test_demo_ends_by_itself_and_its_last_line_says_what_came(tmp_path: Path) -> None:
+    said, output = demo(tmp_path, seconds="5")
+    assert list(said) == KEYS
+    assert said["services"] >= 8, output
+    assert all(said[key] > 0 for key in KEYS), said
+
+    store = ReadStore(tmp_path / "demo.db")
+    services = StoredTraces(store).services()
+    store.close()
+    assert len(services) == said["services"]
+    assert {"storefront-shop", "coaching-api", "kpi-system", "kpi-system-job"} <= set(services)
+
+
+@pytest.mark.proof
+def test_demo_counts_what_came_since_it_began(tmp_path: Path) -> None:
+    first, _ = demo(tmp_path, "--only", "kpi_system", seconds="1")
+    second, _ = demo(tmp_path, "--only", "kpi_system", seconds="1")
+    store = ReadStore(tmp_path / "demo.db")
+    [(traces,)] = store.reader().execute("SELECT count(*) FROM trace").fetchall()
+    store.close()
+    assert first["traces"] + second["traces"] == traces
