@@ -26,7 +26,8 @@ _logger = logging.getLogger("otel_kpi.dev.intake")
 MOST_ITEMS: Final = 512
 """Spans, records and points of a commit, unless one request has more."""
 LONGEST_WAIT: Final = 0.05
-"""Seconds that a request waits for others to be committed with."""
+"""Seconds that a request waits for others to be committed with, unless as many as last time are there already: senders
+that wait for their answer send no more until they have it."""
 TIDY_AFTER: Final = 1.0
 """Seconds between two looks at what is too old or too much, while something comes."""
 _LISTENED: Final = 32
@@ -95,6 +96,7 @@ class Intake:
         self._most = most_bytes
         self._waiting: deque[_Waiting] = deque()
         self._size = self._items = 0
+        self._together = 1
         self._changed = threading.Condition()
         self._closing = False
         self._failing = ""
@@ -134,7 +136,7 @@ class Intake:
             self._waiting.append(_Waiting(request, done, items, size))
             self._size += size
             self._items += items
-            if len(self._waiting) == 1 or self._items >= MOST_ITEMS:
+            if self._is_enough() or len(self._waiting) == 1:
                 self._changed.notify()
         return done
 
@@ -184,6 +186,9 @@ class Intake:
         for listener in listeners:
             listener.end()
 
+    def _is_enough(self) -> bool:
+        return self._items >= MOST_ITEMS or len(self._waiting) >= self._together or self._closing
+
     def _next(self) -> list[_Waiting]:
         """What is written together; nothing where nothing comes for a while, or no more."""
         with self._changed:
@@ -191,13 +196,9 @@ class Intake:
                 self._changed.wait(TIDY_AFTER)
             if not self._waiting:
                 return []
-            if self._items < MOST_ITEMS and not self._closing:
-                until = time.monotonic() + LONGEST_WAIT
-                while self._items < MOST_ITEMS and not self._closing:
-                    left = until - time.monotonic()
-                    if left <= 0:
-                        break
-                    self._changed.wait(left)
+            until = time.monotonic() + LONGEST_WAIT
+            while not self._is_enough() and (left := until - time.monotonic()) > 0:
+                self._changed.wait(left)
             batch: list[_Waiting] = []
             items = 0
             while self._waiting and (not batch or items + self._waiting[0].items <= MOST_ITEMS):
@@ -207,6 +208,7 @@ class Intake:
                 items += waiting.items
                 if waiting.done.set_running_or_notify_cancel():
                     batch.append(waiting)
+            self._together = len(batch)
         return batch
 
     def _write(self, batch: list[_Waiting]) -> None:
@@ -225,12 +227,12 @@ class Intake:
             if self._failing:
                 self._failing = ""
                 _logger.warning("What comes is written again")
-            for waiting in batch:
-                waiting.done.set_result(None)
             with self._changed:
                 listeners = list(self._listeners)
-            for listener in listeners:
+            for listener in listeners:  # first, so that who has sent something sees it
                 listener.give(committed)
+            for waiting in batch:
+                waiting.done.set_result(None)
 
     def _failed(self, batch: list[_Waiting], error: BaseException) -> None:
         said = str(error) or type(error).__name__

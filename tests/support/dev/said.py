@@ -5,9 +5,8 @@ from __future__ import annotations
 import itertools
 from typing import TYPE_CHECKING, Any
 
-from support.dev.made import attribute, attributes
-
 from otel_kpi.dev.telemetry import Event, Group, LogRecord, Request, Resource, Scope, Span
+from support.dev.made import attribute, attributes
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -25,7 +24,7 @@ TRACE = b"t" * 16
 _numbers = itertools.count(1)
 
 
-def span(
+def span(  # noqa: PLR0913 - a span
     span_id: str,
     parent: str = "",
     *,
@@ -87,5 +86,7 @@ def found(store: Store, term: str, signal: str = "traces") -> list[int]:
     """Rows that the indexes of words find."""
     hits: list[int] = []
     for (number,) in rows(store, "SELECT id FROM words WHERE signal = ? ORDER BY id", signal):
-        hits += [row[0] for row in rows(store, f"SELECT rowid FROM fts_{number} WHERE fts_{number} MATCH ?", term)]
+        hits += [
+            row[0] for row in rows(store, f"SELECT rowid FROM fts_{number} WHERE fts_{number} MATCH ?", term)
+        ]
     return hits

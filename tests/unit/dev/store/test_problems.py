@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from support.dev.said import START, TRACE, exception, failure, of, record, rows, span
@@ -75,7 +75,7 @@ def test_what_varies_in_a_message_is_named(message: str, said: str) -> None:
     assert without_ids(message) == said
 
 
-def counted(store: Store) -> list[tuple[object, ...]]:
+def counted(store: Store) -> list[tuple[Any, ...]]:
     return rows(
         store,
         "SELECT type, message, times, (SELECT count(*) FROM occurrence WHERE problem = problem.id) FROM problem",
