@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import math
 import sys
 import time
 from typing import TYPE_CHECKING, Final, TextIO
@@ -18,12 +20,14 @@ if TYPE_CHECKING:
     from otel_kpi.dev.state import Dev
 
 _TICK: Final = 0.1
+_END: Final = 0.5
+"""Seconds in which what was committed last is waited for: a closed intake ends it at once."""
 _MOST_A_SECOND: Final = 20
 """Traces that a person is shown in a second; more are counted."""
 
 
 async def follow(dev: Dev, *, out: TextIO | None = None, quiet: bool = False, as_json: bool = False) -> None:
-    """Print each trace as it comes, until cancelled.
+    """Print each trace as it comes, until cancelled; then what has not come to rest.
 
     Args:
         dev: What is running.
@@ -51,6 +55,13 @@ async def follow(dev: Dev, *, out: TextIO | None = None, quiet: bool = False, as
                 await asyncio.to_thread(printer.rest)
     except (BrokenPipeError, ValueError):
         return  # nobody reads any more, or the stream was closed
+    except asyncio.CancelledError:
+        # A command that was short has ended before its traces came to rest.
+        await asyncio.wait([taking], timeout=_END)
+        with contextlib.suppress(BrokenPipeError, ValueError):
+            printer.show(gathering.due(math.inf), gathering.passed, gathering.missed, time.monotonic())
+            printer.rest()
+        raise
     finally:
         taking.cancel()
 

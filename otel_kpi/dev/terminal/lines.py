@@ -76,8 +76,11 @@ def headline(trace: Gathered) -> Words:
         words.append((money(trace.cost), "magenta"))
     if trace.errors:
         words.append((f"{trace.errors} error{'s' * (trace.errors != 1)}", "bold red"))
-    words += [(f"N+1: {repeat.times}× {clean(repeat.statement)}", "yellow") for repeat in trace.repeats[:1]]
     return words
+
+
+def _warning(trace: Gathered) -> Words:
+    return [(f"N+1: {repeat.times}× {clean(repeat.statement)}", "yellow") for repeat in trace.repeats[:1]]
 
 
 def tree(trace: Gathered) -> list[Words]:
@@ -90,8 +93,10 @@ def tree(trace: Gathered) -> list[Words]:
             parent = drawn.span.parent_id if drawn.span.parent_id in known else head.span.span_id
             below[parent].append(drawn)
     lines = [headline(trace)]
+    if warning := _warning(trace):
+        lines.append([("        ", ""), *warning])
     told = 1
-    for line, spans in _branches(below, head.span.span_id, "         "):
+    for line, spans in _branches(below, head, "         "):
         if len(lines) > MOST_LINES:
             break
         lines.append(line)
@@ -102,9 +107,10 @@ def tree(trace: Gathered) -> list[Words]:
 
 
 def _branches(
-    below: Mapping[bytes, list[Drawn]], parent: bytes, margin: str, path: frozenset[bytes] = frozenset()
+    below: Mapping[bytes, list[Drawn]], around: Drawn, margin: str, path: frozenset[bytes] = frozenset()
 ) -> Iterator[tuple[Words, int]]:
     """Lines with how many spans each stands for; a span that is its own ancestor ends its branch."""
+    parent = around.span.span_id
     if parent in path or len(path) >= DEEPEST:
         return
     runs: list[list[Drawn]] = []
@@ -119,10 +125,10 @@ def _branches(
         stands_for[-1] += 1 + (drawn is not child)
     for number, run in enumerate(runs):
         last = number == len(runs) - 1
-        yield [(margin + ("└─" if last else "├─"), "dim"), *_said(run)], stands_for[number]
+        yield [(margin + ("└─" if last else "├─"), "dim"), *_said(run, around.service)], stands_for[number]
         if len(run) == 1:
             further = margin + ("  " if last else "│ ")
-            yield from _branches(below, run[0].span.span_id, further, path | {parent})
+            yield from _branches(below, run[0], further, path | {parent})
 
 
 def _answered(below: Mapping[bytes, list[Drawn]], drawn: Drawn) -> Drawn:
@@ -135,11 +141,13 @@ def _answered(below: Mapping[bytes, list[Drawn]], drawn: Drawn) -> Drawn:
     )
 
 
-def _said(run: list[Drawn]) -> Words:
+def _said(run: list[Drawn], caller: str) -> Words:
     first = run[0]
     failed = any(drawn.span.status == _ERROR for drawn in run)
     total = sum(max(0, drawn.span.end_ns - drawn.span.start_ns) for drawn in run)
-    words: Words = [(clean(first.span.name), "red" if failed else ""), (clean(first.service, 30), "cyan")]
+    words: Words = [(clean(first.span.name), "red" if failed else "")]
+    if first.service != caller:
+        words.append((clean(first.service, 30), "cyan"))
     if first.to and first.span.kind == _CLIENT:
         words.append((f"→ {clean(first.to, 30)}", "dim"))
     if len(run) > 1:
@@ -156,7 +164,7 @@ def _said(run: list[Drawn]) -> Words:
 
 def plain(trace: Gathered) -> str:
     """One line without a style."""
-    return " ".join(word for word, _ in headline(trace))
+    return " ".join(word for word, _ in (*headline(trace), *_warning(trace)))
 
 
 def as_json(trace: Gathered, address: str) -> str:

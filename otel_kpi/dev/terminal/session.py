@@ -220,7 +220,7 @@ def lines(found: Session, address: str) -> Iterator[str]:
     if not found.spans and not found.logs:
         yield f"Nothing was received. Send OTLP to {address}, or start with: otel-kpi dev -- <command>"
         return
-    yield f"{found.traces:,} traces, {found.spans:,} spans, {found.logs:,} log records from {clean(', '.join(found.services) or 'nobody', 200)}"
+    yield f"{_many(found.traces, 'trace')}, {_many(found.spans, 'span')}, {_many(found.logs, 'log record')} from {clean(', '.join(found.services) or 'nobody', 200)}"
     if found.requests:
         yield f"requests   {found.requests:,}, {found.failed_requests:,} failed"
     for number, slow in enumerate(found.slowest):
@@ -240,4 +240,8 @@ def lines(found: Session, address: str) -> Iterator[str]:
         title = "pipelines" if number == 0 else ""
         quality = "" if runs.quality is None else f", quality {runs.quality:g}"
         failed = f", {runs.failed:,} failed" if runs.failed else ""
-        yield f"{title:10} {clean(runs.pipeline)}: {runs.runs:,} runs{failed}, {runs.stages:,} stages{quality}"
+        yield f"{title:10} {clean(runs.pipeline)}: {_many(runs.runs, 'run')}{failed}, {_many(runs.stages, 'stage')}{quality}"
+
+
+def _many(number: int, what: str) -> str:
+    return f"{number:,} {what}{'s' * (number != 1)}"

@@ -295,3 +295,20 @@ def test_summary_survives_whatever_was_sent(store: Store) -> None:
         store.write([sample])
     said = "\n".join(lines(session(store.reader(), terminal.Mark()), ADDRESS))
     assert all(sign.isprintable() for sign in said.replace("\n", ""))
+
+
+def test_what_came_last_is_printed_when_the_session_ends_at_once(store: Store) -> None:
+    async def session_of_one() -> str:
+        intake = Intake(store)
+        out = io.StringIO()
+        following = asyncio.create_task(
+            terminal.follow(Dev(StoredTraces(store), store, intake, ADDRESS), out=out)
+        )
+        await asyncio.sleep(0)  # it begins to listen
+        await intake.submit(made(day.checkout))
+        await asyncio.to_thread(intake.close)
+        following.cancel()
+        await asyncio.wait([following])
+        return out.getvalue()
+
+    assert "POST /checkout" in asyncio.run(session_of_one())
