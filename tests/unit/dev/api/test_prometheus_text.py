@@ -114,12 +114,12 @@ def test_two_processes_of_a_service_are_two_instances(server: Served) -> None:
     assert sorted(labels) == [("shop/orders", "one"), ("shop/orders", "two")]
 
 
-@pytest.mark.parametrize("accept", ["text/plain", "application/openmetrics-text;version=1.0.0"])
-@pytest.mark.parametrize("text", hostile.TEXTS)
-def test_whatever_is_in_names_and_labels_the_text_can_be_read(server: Served, text: str, accept: str) -> None:
-    server.store.write(hostile.in_every_field(text))
+def test_whatever_is_in_names_and_labels_the_text_can_be_read(server: Served) -> None:
+    for text in hostile.TEXTS:
+        server.store.write(hostile.in_every_field(text))
 
-    assert scraped(server, "?max_age=1e9", accept) is not None
+    for accept in ("text/plain", "application/openmetrics-text;version=1.0.0"):
+        assert scraped(server, "?max_age=1e9", accept)
 
 
 def test_an_empty_store_has_an_empty_text(server: Served) -> None:
