@@ -18,8 +18,8 @@ LONGEST: Final = 256
 """Characters of a key or a value that are remembered."""
 
 _REMEMBERED: Final = frozenset((str, int))
-"""Types of values; True and 1.0 would be found under 1."""
-_known: dict[tuple[str, str, str | int], Attribute] = {}
+"""Types of values."""
+known: dict[tuple[Any, ...], Attribute] = {}
 
 
 def attributes(message: Message, name: str = "attributes") -> tuple[Attribute, ...]:
@@ -28,27 +28,36 @@ def attributes(message: Message, name: str = "attributes") -> tuple[Attribute, .
     Raises:
         MalformedError: They are none.
     """
-    found = message.get(name)
-    return tuple([_attribute(pair) for pair in items(message, name)]) if found else ()
+    find = known.get
+    result: list[Attribute] = []
+    for pair in items(message, name):
+        try:
+            key = pair["key"]
+            document = pair["value"]
+            value = document.get("stringValue")
+            place = key, value
+            if value is None:
+                value = document.get("intValue")
+                place = key, "intValue", value  # it may be written as a text, too
+        except (KeyError, TypeError, AttributeError):  # not as it mostly is
+            key = value = None
+            place = ()
+        # Only of these types: a memory would find True and 1.0 under 1.
+        if type(key) is str and type(value) in _REMEMBERED:
+            result.append(find(place) or _learn(place, pair))
+        else:
+            result.append(attribute(*_pair(pair, 0, Budget())))
+    return tuple(result)
 
 
-def _attribute(pair: Any) -> Attribute:
-    try:
-        key, document = pair["key"], pair["value"]
-        ((member, value),) = document.items()
-    except (KeyError, TypeError, ValueError, AttributeError):  # not as it mostly is
-        return attribute(*_pair(pair, 0, Budget()))
-    if type(key) is str and type(value) in _REMEMBERED and len(key) <= LONGEST:
-        known = _known.get((key, member, value))
-        if known is not None:
-            return known
-        result = attribute(key, any_value(document))
-        if len(str(value)) <= LONGEST:
-            if len(_known) >= MOST:
-                _known.clear()
-            _known[key, member, value] = result
-        return result
-    return attribute(*_pair(pair, 0, Budget()))
+def _learn(place: tuple[Any, ...], pair: object) -> Attribute:
+    """An attribute that is not among the known."""
+    result = attribute(*_pair(pair, 0, Budget()))
+    if max([len(str(each)) for each in place]) <= LONGEST:
+        if len(known) >= MOST:
+            known.clear()
+        known[place] = result
+    return result
 
 
 def _pair(pair: object, depth: int, budget: Budget) -> tuple[str, Value]:

@@ -6,6 +6,7 @@ The one message whose fields are read by hand: with `protobuf_fields.fields` a s
 # ruff: noqa: PLR2004 - a tag is what the .proto file numbers it: number << 3 | wire type
 from __future__ import annotations
 
+from struct import Struct
 from typing import TYPE_CHECKING
 
 from otel_kpi.dev.telemetry import Event, Link, Span
@@ -31,6 +32,8 @@ _KIND, _START, _END, _ATTRIBUTE, _DROPPED_ATTRIBUTES = 0x30, 0x39, 0x41, 0x4A, 0
 _EVENT, _DROPPED_EVENTS, _LINK, _DROPPED_LINKS, _STATUS, _FLAGS = 0x5A, 0x60, 0x6A, 0x70, 0x7A, 0x85
 _UINT32 = 0xFFFF_FFFF
 
+both_times = Struct("<QxQ").unpack_from
+
 
 def span(data: bytes, position: int, end: int) -> Span:  # noqa: C901, PLR0912, PLR0915 - the span's fields, one by one
     """The span between two positions, as it was sent.
@@ -45,9 +48,17 @@ def span(data: bytes, position: int, end: int) -> Span:  # noqa: C901, PLR0912, 
     carried: list[Attribute] = []
     events: list[Event] = []
     links: list[Link] = []
-    find = known.get
+    find, carry = known.get, carried.append
     while position < end:
         tag = data[position]
+        if tag == _ATTRIBUTE:  # ten of a span's twenty fields; that it ends with the span is seen at the end
+            size = data[position + 1]
+            start = position + 2
+            if size >= SEVEN_BITS:
+                size, start = varint(data, position + 1)
+            position = start + size
+            carry(find(data[start:position]) or learn(data, start, position))
+            continue
         position += 1
         if tag >= SEVEN_BITS:
             tag, position = varint(data, position - 1)
@@ -60,8 +71,8 @@ def span(data: bytes, position: int, end: int) -> Span:  # noqa: C901, PLR0912, 
             position += size
             if position > end:
                 raise overrun(position, end, tag)
-            if tag == _ATTRIBUTE:
-                carried.append(find(data[start:position]) or learn(data, start, position))
+            if tag == _ATTRIBUTE:  # whose tag was written with needless bytes
+                carry(find(data[start:position]) or learn(data, start, position))
             elif tag == _TRACE_ID:
                 trace_id = data[start:position]
             elif tag == _SPAN_ID:
@@ -93,8 +104,12 @@ def span(data: bytes, position: int, end: int) -> Span:  # noqa: C901, PLR0912, 
             elif tag < 8:  # no number
                 skip(data, tag, start)
         elif tag == _START:
-            (start_ns,) = fixed64(data, position)
-            position += 8
+            if position + 17 <= end and data[position + 8] == _END:  # as everybody writes it
+                start_ns, end_ns = both_times(data, position)
+                position += 17
+            else:
+                (start_ns,) = fixed64(data, position)
+                position += 8
         elif tag == _END:
             (end_ns,) = fixed64(data, position)
             position += 8
@@ -103,6 +118,7 @@ def span(data: bytes, position: int, end: int) -> Span:  # noqa: C901, PLR0912, 
             position += 4
         elif tag == _KIND:
             kind, position = varint(data, position)
+            kind = int32(kind)
         elif tag == _DROPPED_ATTRIBUTES:
             dropped_attributes, position = varint(data, position)
         elif tag == _DROPPED_EVENTS:
@@ -113,12 +129,19 @@ def span(data: bytes, position: int, end: int) -> Span:  # noqa: C901, PLR0912, 
             position = skip(data, tag, position)
     if position > end:
         raise overrun(position, end)
+    left_out = (0, 0, 0)
+    if dropped_attributes or dropped_events or dropped_links or empty_events or empty_links:
+        left_out = (
+            dropped_attributes & _UINT32,
+            dropped(dropped_events & _UINT32, empty_events),
+            dropped(dropped_links & _UINT32, empty_links),
+        )
     return Span(
         trace_id,
         span_id,
         parent_id,
         name,
-        int32(kind),
+        kind,
         start_ns,
         end_ns,
         tuple(carried),
@@ -128,11 +151,7 @@ def span(data: bytes, position: int, end: int) -> Span:  # noqa: C901, PLR0912, 
         status_message,
         trace_state,
         flags,
-        (
-            dropped_attributes & _UINT32,
-            dropped(dropped_events & _UINT32, empty_events),
-            dropped(dropped_links & _UINT32, empty_links),
-        ),
+        left_out,
     )
 
 
