@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Final, cast
+from typing import TYPE_CHECKING, Final
 
-from otel_kpi.dev.views import KINDS, STATUSES, SpanKind, Status, TraceQuery
+from otel_kpi.dev.views import KINDS, STATUSES, TraceQuery
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -95,8 +95,8 @@ def asked(query: Mapping[str, str]) -> Asked:
         TraceQuery(
             service=query.get("service") or None,
             operation=query.get("operation") or None,
-            status=cast("Status", status) if status in STATUSES else None,
-            kind=cast("SpanKind", kind) if kind in KINDS else None,
+            status=status if status in STATUSES else None,
+            kind=kind if kind in KINDS else None,
             min_duration_ns=read("min"),
             max_duration_ns=read("max"),
             start_ns=read("from", int),

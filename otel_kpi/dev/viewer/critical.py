@@ -31,7 +31,7 @@ def mark_critical_path(waterfall: Waterfall) -> None:
     """Say of each row what of it the trace waited for.
 
     From the end of the longest root backwards: its last child to end is what it waited for, before that the last one to end
-    before that one began. A child that ends after its parent, or goes on beside one that was waited for, held nobody up.
+    before that one began. What goes on beside one that was waited for held nobody up; what ends after its parent counts until then.
     """
     rows = waterfall.rows
     below = _below(rows)
@@ -39,25 +39,25 @@ def mark_critical_path(waterfall: Waterfall) -> None:
     if not roots:
         return
     root = max(roots, key=lambda number: rows[number].duration)
-    # Each: a span, until when it is looked at, and how far its children (by their ends) have been gone through.
-    waiting: list[tuple[int, int]] = [(root, rows[root].start + rows[root].duration)]
+    # Each: a span, and the time of it that its parent has for it.
+    waiting: list[tuple[int, int, int]] = [(root, rows[root].start, rows[root].start + rows[root].duration)]
     while waiting:
-        number, until = waiting.pop()
+        number, since, until = waiting.pop()
         row = rows[number]
         cursor = until
         ends = sorted(
             ((min(rows[one].start + rows[one].duration, until), one) for one in below[number]), reverse=True
         )
         for end, one in ends:
-            start = rows[one].start
-            if end > cursor or start >= end or end <= row.start or rows[one].start >= until:
+            start = max(rows[one].start, since)
+            if end > cursor or start >= end:
                 continue
             if cursor > end:
                 row.critical.append((end, cursor))
-            waiting.append((one, end))
-            cursor = max(start, row.start)
-        if cursor > row.start:
-            row.critical.append((row.start, cursor))
+            waiting.append((one, start, end))
+            cursor = start
+        if cursor > since:
+            row.critical.append((since, cursor))
         row.critical.reverse()
     for row in rows:
         if row.kind == "span" and row.parent >= 0 and rows[row.parent].kind == "repeats":

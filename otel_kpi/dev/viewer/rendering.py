@@ -161,9 +161,8 @@ def environment() -> Environment:
         lstrip_blocks=True,
         auto_reload=False,
     )
-    made.globals["static"] = files.address
-    made.globals["here"] = here
-    made.filters |= {
+    cast("dict[str, Any]", made.globals).update(static=files.address, here=here)
+    filters = {
         "bytes": formats.bytes_,
         "colour": colour,
         "count": formats.count,
@@ -176,4 +175,5 @@ def environment() -> Environment:
         "tokens": formats.tokens,
         "value": formats.value,
     }
+    cast("dict[str, Any]", made.filters).update(filters)
     return made

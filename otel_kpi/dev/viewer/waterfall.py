@@ -223,17 +223,11 @@ def lay_out(trace: TraceView, *, fold: bool = True) -> Waterfall:
         (span.start_ns + span.duration_ns + moved[place] for place, span in enumerate(spans)), default=0
     )
     rows = _rows(tree, moved, begin, fold=fold)
-    counts: dict[str, list[int]] = defaultdict(lambda: [0, 0])
-    for span in spans:
-        counts[span.service][0] += 1
-        counts[span.service][1] += span.status == "error"
     return Waterfall(
         rows=rows,
         begin_ns=begin,
         duration=max(1, end - begin),
-        services=sorted(
-            ((name, *count) for name, count in counts.items()), key=lambda one: (-one[1], one[0])
-        ),
+        services=_services(spans),
         spans=len(spans),
         errors=sum(span.status == "error" for span in spans),
         missing=len(tree.missing),
@@ -242,6 +236,18 @@ def lay_out(trace: TraceView, *, fold: bool = True) -> Waterfall:
         skewed=sum(shift != 0 for shift in moved.values()),
         repeated=sum(row.kind == "repeats" for row in rows),
     )
+
+
+def _services(spans: Iterable[SpanView]) -> list[tuple[str, int, int]]:
+    """Spans and failures of each service, the busiest first."""
+    number: dict[str, int] = defaultdict(int)
+    failed: dict[str, int] = defaultdict(int)
+    for span in spans:
+        number[span.service] += 1
+        failed[span.service] += span.status == "error"
+    return [
+        (name, number[name], failed[name]) for name in sorted(number, key=lambda name: (-number[name], name))
+    ]
 
 
 def _rows(tree: _Tree, moved: dict[int, int], begin: int, *, fold: bool) -> list[Row]:

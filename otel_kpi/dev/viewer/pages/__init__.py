@@ -12,7 +12,7 @@ from otel_kpi.dev.viewer.pages import (
     live,
     llm,
     logs,
-    map,
+    map,  # noqa: A004 - the page is called so
     pipelines,
     telemetry,
     trace,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from starlette.exceptions import HTTPException
 from starlette.responses import PlainTextResponse
@@ -115,7 +115,7 @@ def _folded(request: Request, laid: Waterfall, chosen: str) -> set[str]:
     return folded
 
 
-def _drawn(request: Request, found: TraceView, laid: Waterfall, chosen: str) -> dict[str, object]:
+def _drawn(request: Request, found: TraceView, laid: Waterfall, chosen: str) -> dict[str, Any]:
     """The waterfall, all of it or, of a large trace, its beginning with the rest as columns."""
     critical.mark_critical_path(laid)
     left_out = critical.gaps(laid)
@@ -140,7 +140,7 @@ def _drawn(request: Request, found: TraceView, laid: Waterfall, chosen: str) -> 
     }  # fmt: skip
 
 
-def _pane(request: Request, found: TraceView, span: SpanView | None) -> dict[str, object]:
+def _pane(request: Request, found: TraceView, span: SpanView | None) -> dict[str, Any]:
     """What the pane of a span shows."""
     if span is None:
         return {"span": None}
