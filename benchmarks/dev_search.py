@@ -15,7 +15,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
 
-from support.dev import samples
+from support.dev import samples  # pyright: ignore[reportMissingImports] - the tests are no package; found by the path above
 
 from otel_kpi.dev.store import Store
 from otel_kpi.dev.store.reading.traces import StoredTraces

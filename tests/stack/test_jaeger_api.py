@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from collections.abc import Generator, Iterable
     from pathlib import Path
 
-    from otel_kpi.dev.telemetry import Request
+    from otel_kpi.dev.telemetry import Request, Value
 
 pytestmark = pytest.mark.stack
 
@@ -100,7 +100,8 @@ class Api:
 
 def odd_traces() -> Iterable[Request[Span]]:
     """What the day of the samples has not."""
-    sender = resource("oddities", **{"host.name": "a&b <c>", "list": ["x", 1, True, 2.5], "large": 2**60})
+    more: dict[str, Value] = {"host.name": "a&b <c>", "list": ["x", 1, True, 2.5], "large": 2**60}
+    sender = resource("oddities", **more)
     start = START_NS + 60 * SECOND
     root = Span(ODD, b"\1" * 8, b"", "odd <b>&'\"", 2, start, start + 5_000_001)
     root.attributes = attributes(

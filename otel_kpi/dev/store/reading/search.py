@@ -18,7 +18,7 @@ import time
 import unicodedata
 from bisect import insort
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import islice, product
 from typing import TYPE_CHECKING, Any, Final
 
@@ -95,6 +95,7 @@ def bounded(reader: sqlite3.Connection, seconds: float) -> Generator[None]:
 def search(reader: sqlite3.Connection, query: TraceQuery, most: int, seconds: float) -> Hits:
     """Rows of the newest traces that fit, at most so many, in at most so much time."""
     found: list[int] = []  # ascending
+    query = _sayable(query)
     try:
         with bounded(reader, seconds):
             if _asks_of_traces(query):
@@ -107,6 +108,21 @@ def search(reader: sqlite3.Connection, query: TraceQuery, most: int, seconds: fl
     except TimeoutError:
         return Hits(found[: -most - 1 : -1], capped=True)
     return Hits(found[: -most - 1 : -1])
+
+
+def _sayable(query: TraceQuery) -> TraceQuery:
+    """The same with texts that SQLite takes: half a character, which an address can have, is none that was kept."""
+    return replace(
+        query,
+        service=_clean(query.service),
+        operation=_clean(query.operation),
+        attributes=tuple((_clean(key) or "", _clean(value) or "") for key, value in query.attributes),
+        text=_clean(query.text) or "",
+    )
+
+
+def _clean(text: str | None) -> str | None:
+    return None if text is None else text.encode("utf-8", "replace").decode()
 
 
 def _asks_of_traces(query: TraceQuery) -> bool:
@@ -341,7 +357,8 @@ class _Recheck:
                 return False
         if self._words:
             named = self._reader.execute("SELECT s FROM str WHERE id = ?", (name,)).fetchone()
-            said = _folded(f"{named[0] if named else ''} {attrs} {events or ''} {message or ''}")
+            happened = json_of(value_of(orjson.loads(events))) if events else ""
+            said = _folded(f"{named[0] if named else ''} {attrs} {happened} {message or ''}")
             return all(word in said for word in self._words)
         return True
 
