@@ -17,6 +17,7 @@ NAMES = (
     "redaction",
     "endpoints",
     "storefront",
+    "dev_wire",
     "dev_store",
 )
 
