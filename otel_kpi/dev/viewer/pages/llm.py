@@ -49,8 +49,9 @@ def _show(request: Request) -> Response:
     shown = period(asked.get("range"), extent, time.time_ns())
     only: dict[Dimension, str] = {each: asked[each] for each in DIMENSIONS if asked.get(each)}
     failed = asked.get("status") == "error"
-    spending = llm.spending(reader, Chosen(shown.start_ns, shown.end_ns, only, failed), shown.step_ns)
     by = _dimension(asked.get("by"))
+    chosen = Chosen(shown.start_ns, shown.end_ns, only, failed)
+    spending = llm.spending(reader, chosen, shown.step_ns, by=[by])
     return page(
         request,
         "llm.html",
@@ -83,8 +84,8 @@ def precise(amount: Decimal, currency: str) -> str:
 
 
 def _dimension(asked: str | None) -> Dimension:
-    # With `in`: a comparison would make any text of the dimension, for who checks types.
-    return next((each for each in DIMENSIONS if each in {asked}), DIMENSIONS[0])
+    known: dict[str | None, Dimension] = {each: each for each in DIMENSIONS}
+    return known.get(asked, DIMENSIONS[0])
 
 
 def _charts(spending: Spending, shown: Period) -> list[tuple[str, str, Markup, Markup]]:
