@@ -5,7 +5,9 @@ from __future__ import annotations
 import contextlib
 import os
 import shlex
+import shutil
 import sqlite3
+import time
 from typing import TYPE_CHECKING, Final
 
 from otel_kpi.dev.store.schema import APPLICATION_ID, MIGRATIONS
@@ -14,6 +16,9 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 _HEADER: Final = b"SQLite format 3\0"
+NAME: Final = "dev.db"
+_MADE: Final = 60
+"""Seconds in which a temporary store is made."""
 BUSY: Final = 5.0
 """Seconds that a connection waits for another's lock."""
 _JOURNAL: Final = 64 * 2**20
@@ -80,6 +85,28 @@ def _take(descriptor: int) -> bool:
     except OSError:  # a file system without locks; SQLite's own are all there is
         return True
     return True
+
+
+def sweep(folder: Path, prefix: str) -> None:
+    """Delete temporary stores of processes that were killed: who keeps nothing wants nothing to be kept.
+
+    Args:
+        folder: Where temporary directories are.
+        prefix: Of those of ours.
+    """
+    for lock in folder.glob(f"{prefix}*/{NAME}-lock"):
+        try:
+            # One that is being made has no lock yet, or a new one.
+            if time.time() - lock.stat().st_mtime < _MADE or lock.stat().st_uid != os.getuid():
+                continue
+            descriptor = os.open(lock, os.O_RDWR | os.O_CLOEXEC)
+        except OSError:
+            continue
+        try:
+            if _take(descriptor):
+                shutil.rmtree(lock.parent, ignore_errors=True)
+        finally:
+            os.close(descriptor)
 
 
 def open_for_writing(path: Path) -> sqlite3.Connection:

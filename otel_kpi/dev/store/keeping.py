@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from otel_kpi.dev.store.tally import Tally
     from otel_kpi.dev.telemetry import Request
 
+_TEMPORARY = "otel-kpi-store-"
+
 
 class Store:
     """A store that is open.
@@ -50,8 +52,12 @@ class Store:
         now: Callable[[], float] = time.time,
     ) -> None:
         # SQLite's own memory would make readers wait for the writer, or see what is not committed.
-        self._temporary = tempfile.TemporaryDirectory(prefix="otel-kpi-") if path is None else None
-        self.path = path if path is not None else Path(self._temporary.name) / "dev.db"  # type: ignore[union-attr] - one of both
+        self._temporary = None
+        if path is None:
+            files.sweep(Path(tempfile.gettempdir()), _TEMPORARY)
+            self._temporary = tempfile.TemporaryDirectory(prefix=_TEMPORARY)
+            path = Path(self._temporary.name) / files.NAME
+        self.path = path
         self.most_bytes = most_bytes
         self.most_seconds = most_seconds
         self._readers: dict[threading.Thread, sqlite3.Connection] = {}

@@ -9,6 +9,7 @@ import sqlite3
 import stat
 import subprocess
 import sys
+import tempfile
 from typing import TYPE_CHECKING
 
 import pytest
@@ -232,3 +233,20 @@ def test_a_store_without_a_path_leaves_nothing() -> None:
     assert not folder.exists()
     with pytest.raises(StoreError):
         store.reader()
+
+
+def test_a_store_without_a_path_that_was_killed_is_swept_up(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    first, second = Store(None), Store(None)
+    dead = tmp_path / "otel-kpi-store-dead"
+    shutil.copytree(first.path.parent, dead)
+    for lock in (first.path.with_name("dev.db-lock"), dead / "dev.db-lock"):
+        os.utime(lock, (0, 0))
+    third = Store(None)
+    assert not dead.exists()
+    for each in (first, second, third):
+        assert each.path.exists()
+        each.close()
+    assert list(tmp_path.iterdir()) == []
