@@ -33,7 +33,9 @@ def get(server: Served, path: str, status: int = 200) -> Any:
 
 def fits(path: str, answer: Any, status: str = "200") -> None:
     described = document()
-    schema = described["paths"][f"/api/kpi{path}"]["get"]["responses"][status]["content"]["application/json"]["schema"]
+    schema = described["paths"][f"/api/kpi{path}"]["get"]["responses"][status]["content"]["application/json"][
+        "schema"
+    ]
     validator = Draft202012Validator({**schema, "components": described["components"]})
     assert not [error.message for error in validator.iter_errors(answer)][:3]
 
@@ -71,7 +73,15 @@ def test_the_document_is_open_api_that_names_every_address(server: Served) -> No
     assert told == document()
 
 
-@pytest.mark.parametrize(("path", "name", "row"), [("/traces", "traces", "row"), ("/logs", "logs", "row"), ("/errors", "errors", "id"), ("/pipelines", "runs", "span")])
+@pytest.mark.parametrize(
+    ("path", "name", "row"),
+    [
+        ("/traces", "traces", "row"),
+        ("/logs", "logs", "row"),
+        ("/errors", "errors", "id"),
+        ("/pipelines", "runs", "span"),
+    ],
+)
 def test_pages_together_are_the_whole_list_once(server: Served, path: str, name: str, row: str) -> None:
     every = [each[row] for each in get(server, f"{path}?limit=60")[name]]
     found: list[Any] = []
@@ -112,7 +122,16 @@ def test_a_wrong_parameter_is_told_by_its_name(server: Served, path: str, parame
     fits("/traces", answer, "400")
 
 
-@pytest.mark.parametrize("path", ["/traces/00000000000000000000000000000001", "/errors/999999", "/instruments/x", "/series/9999999/points", "/instruments/99999999999999999999"])
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/traces/00000000000000000000000000000001",
+        "/errors/999999",
+        "/instruments/x",
+        "/series/9999999/points",
+        "/instruments/99999999999999999999",
+    ],
+)
 def test_what_is_not_there_is_said_so(server: Served, path: str) -> None:
     assert get(server, path, 404)["error"]
 

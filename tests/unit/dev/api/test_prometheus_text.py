@@ -39,7 +39,15 @@ def scraped(server: Served, query: str = "", accept: str = "text/plain") -> dict
 
 
 def delta(value: float, at: int, *, end: int, name: str = "jobs.done") -> Metric:
-    return Metric(name, "Jobs.", "{job}", "sum", [Point((), end - SECOND, end + at, value=value)], temporality=1, monotonic=True)
+    return Metric(
+        name,
+        "Jobs.",
+        "{job}",
+        "sum",
+        [Point((), end - SECOND, end + at, value=value)],
+        temporality=1,
+        monotonic=True,
+    )
 
 
 def test_the_sample_day_is_read_by_prometheus_own_parser(server: Served) -> None:
@@ -53,7 +61,9 @@ def test_the_sample_day_is_read_by_prometheus_own_parser(server: Served) -> None
     assert families["process_memory_usage_bytes"].type == "gauge"
     assert families["rpc_latency_milliseconds"].type == "summary"
     assert families["db_client_operation_duration_seconds"].type == "histogram"
-    assert families["http_server_request_duration_seconds"].documentation == "Duration of HTTP server requests."
+    assert (
+        families["http_server_request_duration_seconds"].documentation == "Duration of HTTP server requests."
+    )
     [count] = [
         sample
         for sample in families["http_server_request_duration_seconds"].samples
@@ -68,7 +78,28 @@ def test_the_sample_day_is_read_by_prometheus_own_parser(server: Served) -> None
 def test_openmetrics_has_exemplars_that_name_the_trace(server: Served) -> None:
     now = time.time_ns()
     seen = Exemplar(0.3, now, bytes.fromhex("ab" * 16), bytes.fromhex("cd" * 8))
-    write(server, Metric("wait", "", "s", "histogram", [Point((), now - SECOND, now, count=3, sum=0.9, bounds=(0.1, 1.0), counts=(1, 2, 0), exemplars=[seen])], temporality=2))
+    write(
+        server,
+        Metric(
+            "wait",
+            "",
+            "s",
+            "histogram",
+            [
+                Point(
+                    (),
+                    now - SECOND,
+                    now,
+                    count=3,
+                    sum=0.9,
+                    bounds=(0.1, 1.0),
+                    counts=(1, 2, 0),
+                    exemplars=[seen],
+                )
+            ],
+            temporality=2,
+        ),
+    )
 
     families = scraped(server, accept="application/openmetrics-text;version=1.0.0")
 
@@ -98,7 +129,19 @@ def test_a_series_of_which_nothing_came_for_five_minutes_is_left_out(server: Ser
 
 def test_a_gauge_that_its_sender_ended_is_left_out(server: Served) -> None:
     now = time.time_ns()
-    write(server, Metric("depth", "", "1", "gauge", [Point(attributes({"q": "a"}), 0, now, no_value=True), Point(attributes({"q": "b"}), 0, now, value=2.0)]))
+    write(
+        server,
+        Metric(
+            "depth",
+            "",
+            "1",
+            "gauge",
+            [
+                Point(attributes({"q": "a"}), 0, now, no_value=True),
+                Point(attributes({"q": "b"}), 0, now, value=2.0),
+            ],
+        ),
+    )
 
     assert [sample.labels["q"] for sample in scraped(server)["depth_ratio"].samples] == ["b"]
 
@@ -109,7 +152,9 @@ def test_two_processes_of_a_service_are_two_instances(server: Served) -> None:
         sender = resource("orders", **{"service.instance.id": instance, "service.namespace": "shop"})
         write(server, delta(1, 0, end=now), sender=sender)
 
-    labels = [(sample.labels["job"], sample.labels["instance"]) for sample in scraped(server)["jobs_done"].samples]
+    labels = [
+        (sample.labels["job"], sample.labels["instance"]) for sample in scraped(server)["jobs_done"].samples
+    ]
 
     assert sorted(labels) == [("shop/orders", "one"), ("shop/orders", "two")]
 

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 SECOND = 1_000_000_000
 START = 1_000 * SECOND
 WINDOW = Window(START, START + 60 * SECOND, 6)
-COUNTER = Instrument(1, "requests", "sum", "1", "", CUMULATIVE, True, "shop", "", ("shop",), 1, None)  # noqa: FBT003 - monotonic
+COUNTER = Instrument(1, "requests", "sum", "1", "", CUMULATIVE, True, "shop", "", ("shop",), 1, None)
 
 
 def cumulative(*values: tuple[int, float | None], began: int = 0) -> list[PointView]:
@@ -47,7 +47,9 @@ def test_a_process_that_began_anew_is_counted_from_its_beginning() -> None:
 
 
 def test_a_counter_that_falls_without_a_new_start_began_anew_all_the_same() -> None:
-    assert [(each.amount, each.fresh) for each in increases(cumulative((0, 100), (10, 5)), CUMULATIVE)] == [(5, True)]
+    assert [(each.amount, each.fresh) for each in increases(cumulative((0, 100), (10, 5)), CUMULATIVE)] == [
+        (5, True)
+    ]
 
 
 def test_the_first_point_of_an_old_series_adds_nothing_since_nobody_knows_how_much_is_new() -> None:
@@ -69,7 +71,10 @@ def test_where_nothing_came_there_is_a_gap_and_no_zero() -> None:
 
 
 def test_deltas_and_cumulative_points_of_the_same_thing_are_drawn_alike() -> None:
-    deltas = [PointView(START + at * SECOND, START + (at - 10) * SECOND, rise) for at, rise in ((10, 20.0), (20, 30.0))]
+    deltas = [
+        PointView(START + at * SECOND, START + (at - 10) * SECOND, rise)
+        for at, rise in ((10, 20.0), (20, 30.0))
+    ]
 
     delta = history(replace(COUNTER, temporality=DELTA), {"all": [deltas]}, WINDOW).lines[0].values
 
@@ -142,7 +147,9 @@ def test_exponential_histograms_are_put_together_at_the_coarser_scale() -> None:
 
     assert (together.scale, together.positive, together.zero) == (0, ((0, 4), (1, 5)), 1)
     assert together.minus(coarse) is not None
-    assert fine.minus(Distribution(3, 1.0, scale=2, positive=((7, 3),))) is None, "it has fewer now: a new beginning"
+    assert fine.minus(Distribution(3, 1.0, scale=2, positive=((7, 3),))) is None, (
+        "it has fewer now: a new beginning"
+    )
 
 
 @pytest.mark.parametrize("other", [spread((1, 2), (0.5,)), Distribution(1, scale=0, positive=((0, 1),))])

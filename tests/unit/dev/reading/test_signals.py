@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sqlite3
 import time
 from typing import TYPE_CHECKING
 
@@ -18,6 +17,7 @@ from otel_kpi.dev.store.reading.now import now
 from otel_kpi.dev.telemetry import LogRecord, Metric, Point
 
 if TYPE_CHECKING:
+    import sqlite3
     from collections.abc import Generator
 
 SECOND = 1_000_000_000
@@ -45,7 +45,12 @@ def by_name(reader: sqlite3.Connection, name: str) -> metrics.Instrument:
 def test_an_instrument_is_one_whoever_records_it(reader: sqlite3.Connection) -> None:
     found = by_name(reader, "http.server.request.duration")
 
-    assert (found.kind, found.unit, found.temporality, found.scope) == ("histogram", "s", metrics.CUMULATIVE, "sample")
+    assert (found.kind, found.unit, found.temporality, found.scope) == (
+        "histogram",
+        "s",
+        metrics.CUMULATIVE,
+        "sample",
+    )
     assert found.services == tuple(sorted(samples.SERVICES))
     assert found.series == len(samples.SERVICES)
     assert metrics.instrument(reader, found.id) == found
@@ -83,8 +88,19 @@ def test_points_go_on_where_the_last_page_ended(reader: sqlite3.Connection) -> N
 
 def test_a_thinned_series_loses_neither_increase_nor_reset(store: Store) -> None:
     sender = resource("thinned")
-    cumulative = [Point((), samples.START_NS + at // 50 * 50 * SECOND, samples.START_NS + (at + 1) * SECOND, value=float(at % 50)) for at in range(200)]
-    deltas = [Point((), samples.START_NS + at * SECOND, samples.START_NS + (at + 1) * SECOND, value=1.0) for at in range(200)]
+    cumulative = [
+        Point(
+            (),
+            samples.START_NS + at // 50 * 50 * SECOND,
+            samples.START_NS + (at + 1) * SECOND,
+            value=float(at % 50),
+        )
+        for at in range(200)
+    ]
+    deltas = [
+        Point((), samples.START_NS + at * SECOND, samples.START_NS + (at + 1) * SECOND, value=1.0)
+        for at in range(200)
+    ]
     store.write([together("metrics", [
         (sender, "t", Metric("thinned.cumulative", "", "1", "sum", cumulative, temporality=2, monotonic=True)),
         (sender, "t", Metric("thinned.delta", "", "1", "sum", deltas, temporality=1, monotonic=True)),
@@ -113,10 +129,14 @@ def test_logs_are_found_by_words_level_service_trace_and_attribute(reader: sqlit
     assert found(severity=17) == errors
     assert found(severity=5) == [log.row for log in every if log.severity >= 5]
     assert found(service="orders") == [log.row for log in every if log.service == "orders"] != []
-    assert found(text="Order PLACED") == [log.row for log in every if "order" in log.body and "placed" in log.body]
+    assert found(text="Order PLACED") == [
+        log.row for log in every if "order" in log.body and "placed" in log.body
+    ]
     one = next(log for log in every if log.trace_id)
     assert one.row in found(trace_id=one.trace_id)
-    key, value = next((key, value) for log in every for key, value in log.attributes.items() if isinstance(value, str))
+    key, value = next(
+        (key, value) for log in every for key, value in log.attributes.items() if isinstance(value, str)
+    )
     assert found(attributes=((key, value),)) == [log.row for log in every if log.attributes.get(key) == value]
     assert found(attributes=((key, f"{value}!"),)) == []
     assert found(service="nobody") == found(text="-") == found(trace_id="nonsense") == []
@@ -141,13 +161,18 @@ def test_a_word_of_the_index_itself_finds_nothing(reader: sqlite3.Connection) ->
     assert reading.search(reader, LogQuery(text="zv9")).logs == []
 
 
-@pytest.mark.parametrize("text", ['"', "' OR 1=1 --", "NEAR(a b)", "t:order", "order*", "(", "a AND", "\x00", "\ud800", "注文", "*"])
+@pytest.mark.parametrize(
+    "text",
+    ['"', "' OR 1=1 --", "NEAR(a b)", "t:order", "order*", "(", "a AND", "\x00", "\ud800", "注文", "*"],
+)
 def test_whatever_is_searched_for_is_only_words(reader: sqlite3.Connection, text: str) -> None:
     reading.search(reader, LogQuery(text=text))
     reading.search(reader, LogQuery(attributes=((text, text),), service=text, trace_id=text))
 
 
-def test_a_search_that_takes_too_long_ends_and_says_where_to_go_on(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_search_that_takes_too_long_ends_and_says_where_to_go_on(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(reading, "_BLOCK", 10)
 
     found = reading.search(store.reader(), LogQuery(start_ns=END * 5, limit=5), seconds=0.0)
@@ -171,7 +196,9 @@ def test_what_became_of_what_was_sent_is_counted_by_minute(store: Store) -> None
 
     told = intake.minutes(reader, since=0)
 
-    assert ("traces", "malformed", "", 3, "field 9") in [(one.signal, one.outcome, one.service, one.items, one.last) for one in told]
+    assert ("traces", "malformed", "", 3, "field 9") in [
+        (one.signal, one.outcome, one.service, one.items, one.last) for one in told
+    ]
     assert sum(one.items for one in told if (one.signal, one.outcome) == ("traces", "accepted")) == 1_500
     assert {one.service for one in intake.senders(reader)} >= set(samples.SERVICES)
     kept = intake.kept(reader)
@@ -187,7 +214,9 @@ def test_what_senders_say_that_they_lost_is_shown_and_what_they_sent_is_not(stor
     losses = Metric("otel.sdk.exporter.span.exported", "Spans", "{span}", "sum", [exported(500), exported(7, **{"error.type": "refused"})], temporality=2, monotonic=True)  # fmt: skip
     store.write([together("metrics", [(resource("loser"), "t", losses)])])
 
-    assert [(loss.service, loss.count, loss.attributes["error.type"]) for loss in intake.losses(store.reader())] == [("loser", 7, "refused")]
+    assert [
+        (loss.service, loss.count, loss.attributes["error.type"]) for loss in intake.losses(store.reader())
+    ] == [("loser", 7, "refused")]
 
 
 def test_now_is_what_the_newest_rows_say(reader: sqlite3.Connection) -> None:
@@ -209,7 +238,9 @@ def test_now_is_what_the_newest_rows_say(reader: sqlite3.Connection) -> None:
     assert now(reader, end_ns=newest + 10**6 * SECOND).rate is None, "nothing is not zero"
 
 
-def test_now_looks_at_a_bounded_number_of_rows(reader: sqlite3.Connection, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_now_looks_at_a_bounded_number_of_rows(
+    reader: sqlite3.Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr("otel_kpi.dev.store.reading.now.SPANS", 200)
     newest = reader.execute("SELECT max(start_ns + dur_ns) FROM span").fetchone()[0]
 

@@ -51,7 +51,7 @@ def read(event: bytes) -> dict[str, str]:
     return dict(line.split(": ", 1) for line in event.decode().strip().splitlines())
 
 
-async def following(source: Source, told: Live, last: str = "") -> tuple[Any, dict[str, str]]:
+async def following(told: Live, last: str = "") -> tuple[Any, dict[str, str]]:
     """A connection that has said hello, and its first event."""
     events = told.events(last)
     hello = read(await anext(events))
@@ -64,13 +64,20 @@ async def following(source: Source, told: Live, last: str = "") -> tuple[Any, di
 async def test_news_are_small_and_carry_what_is_new() -> None:
     source = Source()
     told = live(source)
-    events, hello = await following(source, told)
+    events, hello = await following(told)
     assert hello["event"] == "hello"
 
     source.commit(4, 5, spans=12)
 
     event = read(await asyncio.wait_for(anext(events), 5))
-    assert json.loads(event["data"]) == {"spans": 12, "logs": 0, "points": 0, "traces": [4, 5], "changed": 2, "missed": False}
+    assert json.loads(event["data"]) == {
+        "spans": 12,
+        "logs": 0,
+        "points": 0,
+        "traces": [4, 5],
+        "changed": 2,
+        "missed": False,
+    }
     told.close()
 
 
@@ -78,7 +85,7 @@ async def test_news_are_small_and_carry_what_is_new() -> None:
 async def test_what_is_committed_close_together_is_one_event() -> None:
     source = Source()
     told = live(source, together=0.05)
-    events, _ = await following(source, told)
+    events, _ = await following(told)
 
     for row in range(200):
         source.commit(row)
@@ -93,7 +100,7 @@ async def test_what_is_committed_close_together_is_one_event() -> None:
 async def test_a_listener_that_does_not_read_holds_one_piece_of_news() -> None:
     source = Source()
     told = live(source)
-    events, _ = await following(source, told)
+    events, _ = await following(told)
 
     for row in range(500):
         source.commit(row)
@@ -110,7 +117,7 @@ async def test_a_listener_that_does_not_read_holds_one_piece_of_news() -> None:
 async def test_who_comes_again_gets_what_came_since() -> None:
     source = Source()
     told = live(source)
-    events, _ = await following(source, told)
+    events, _ = await following(told)
     source.commit(1)
     last = read(await asyncio.wait_for(anext(events), 5))["id"]
     await events.aclose()
@@ -118,7 +125,7 @@ async def test_who_comes_again_gets_what_came_since() -> None:
     source.commit(3)
     await asyncio.sleep(0.05)
 
-    again, _ = await following(source, told, last)
+    again, _ = await following(told, last)
 
     news = json.loads(read(await asyncio.wait_for(anext(again), 5))["data"])
     assert (news["traces"], news["missed"]) == ([2, 3], False)
@@ -131,7 +138,7 @@ async def test_who_comes_from_elsewhere_is_told_to_draw_anew(last: str) -> None:
     source = Source()
     told = live(source)
 
-    again, _ = await following(source, told, last)
+    again, _ = await following(told, last)
 
     assert json.loads(read(await asyncio.wait_for(anext(again), 5))["data"])["missed"]
     told.close()
@@ -141,14 +148,14 @@ async def test_who_comes_from_elsewhere_is_told_to_draw_anew(last: str) -> None:
 async def test_more_events_than_are_kept_are_said_to_be_missed() -> None:
     source = Source()
     told = live(source)
-    events, hello = await following(source, told)
+    events, hello = await following(told)
     await events.aclose()
     for row in range(400):
         source.commit(row)
         await asyncio.sleep(0.0001)
     await asyncio.sleep(0.05)
 
-    again, _ = await following(source, told, hello["id"])
+    again, _ = await following(told, hello["id"])
 
     assert json.loads(read(await asyncio.wait_for(anext(again), 5))["data"])["missed"]
     told.close()
@@ -158,7 +165,7 @@ async def test_more_events_than_are_kept_are_said_to_be_missed() -> None:
 async def test_a_silent_connection_says_that_it_is_alive() -> None:
     source = Source()
     told = live(source, heartbeat=0.02)
-    events, _ = await following(source, told)
+    events, _ = await following(told)
 
     assert read(await asyncio.wait_for(anext(events), 5))["event"] == "alive"
     told.close()
@@ -168,7 +175,7 @@ async def test_a_silent_connection_says_that_it_is_alive() -> None:
 async def test_closing_ends_every_connection() -> None:
     source = Source()
     told = live(source)
-    events, _ = await following(source, told)
+    events, _ = await following(told)
     waiting = asyncio.create_task(anext(events, None))
     await asyncio.sleep(0)
 
@@ -181,7 +188,7 @@ async def test_closing_ends_every_connection() -> None:
 async def test_the_number_of_listeners_is_bounded() -> None:
     source = Source()
     told = live(source)
-    connections = [await following(source, told) for _ in range(MOST_LISTENERS)]
+    connections = [await following(told) for _ in range(MOST_LISTENERS)]
     assert told.full
 
     await connections[0][0].aclose()

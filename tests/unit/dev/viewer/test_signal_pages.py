@@ -63,7 +63,8 @@ def page(server: Served, path: str, status: int = 200) -> Read:
 
 def addresses(server: Served) -> list[str]:
     instruments = [
-        f"/instruments/{number}" for (number,) in server.store.reader().execute("SELECT id FROM metric ORDER BY id")
+        f"/instruments/{number}"
+        for (number,) in server.store.reader().execute("SELECT id FROM metric ORDER BY id")
     ]
     return [
         "/", "/live/now", "/live/rows", "/instruments", *instruments, "/logs", "/logs/rows", "/telemetry",
@@ -98,12 +99,20 @@ def test_live_says_what_happens_now_and_lists_the_newest_traces(server: Served) 
 def test_rows_are_given_by_number_and_nonsense_gives_the_newest(server: Served) -> None:
     newest = [each["data-number"] for each in page(server, "/live/rows").of("li")]
 
-    assert [each["data-number"] for each in page(server, f"/live/rows?rows={newest[3]},{newest[1]}").of("li")] == [newest[1], newest[3]]
-    assert [each["data-number"] for each in page(server, "/live/rows?rows=x,,99999999999999999999").of("li")] == newest
+    assert [
+        each["data-number"] for each in page(server, f"/live/rows?rows={newest[3]},{newest[1]}").of("li")
+    ] == [newest[1], newest[3]]
+    assert [
+        each["data-number"] for each in page(server, "/live/rows?rows=x,,99999999999999999999").of("li")
+    ] == newest
 
 
 def test_an_instrument_shows_percentiles_and_counts_and_exemplars_that_open_traces(server: Served) -> None:
-    number = server.store.reader().execute("SELECT id FROM metric WHERE name = 'http.server.request.duration'").fetchone()[0]
+    number = (
+        server.store.reader()
+        .execute("SELECT id FROM metric WHERE name = 'http.server.request.duration'")
+        .fetchone()[0]
+    )
 
     read = page(server, f"/instruments/{number}?window=5m")
 
@@ -156,5 +165,8 @@ def test_headings_and_labels_are_there_for_who_hears_the_page(server: Served) ->
         ids = [each["id"] for _, each in read.elements if each.get("id")]
         assert len(ids) == len(set(ids)), path
         labelled = {each.get("for") for each in read.of("label")}
-        for control in [*read.of("select"), *(each for each in read.of("input") if each.get("type") not in {"hidden", "checkbox"})]:
+        for control in [
+            *read.of("select"),
+            *(each for each in read.of("input") if each.get("type") not in {"hidden", "checkbox"}),
+        ]:
             assert control.get("id") in labelled or control.get("aria-label"), (path, control)
