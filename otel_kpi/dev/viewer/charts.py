@@ -272,7 +272,7 @@ def _legend(series: Sequence[Series]) -> list[Entry]:
 def sparkline(
     values: Sequence[Number | None], *, title: str, colour: Colour = QUIET, height: int = 24
 ) -> Markup:
-    """Small bars without axes, within a line of a table; as a sentence it has its title alone."""
+    """Small bars without axes, within a line of a table; what is not known is a line below."""
     numbers = [finite(value) for value in values]
     known = [max(0.0, value) for value in numbers if value is not None]
     most = max(known, default=0.0)
@@ -286,6 +286,10 @@ def sparkline(
         f'y="{number(height - max(2.0, value / most * height))}" height="{number(max(2.0, value / most * height))}"/>'
         for at, value in enumerate(numbers)
         if value is not None and value > 0
+    ) + "".join(
+        f'<rect class="unknown" x="{percent(at * width)}" width="{percent(width)}" y="{height - 2}" height="2"/>'
+        for at, value in enumerate(numbers)
+        if value is None
     )
     return picture(
         f'<svg class="spark {colour_class(colour)}" width="100%" height="{height}" role="img" '

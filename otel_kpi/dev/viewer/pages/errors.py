@@ -77,13 +77,20 @@ def _sparks(
     times = problems.over_time(reader, [each.id for each in found], *extent, _STEPS)
     return {
         each.id: charts.sparkline(
-            values,
+            _known(values, each.times),
             title=f"{each.times} times, {sum(values)} of them still kept",
             colour=charts.ERROR,
         )
         for each in found
         for values in [times[each.id]]
     }
+
+
+def _known(values: Sequence[int], times: int) -> list[int | None]:
+    """Where older occurrences are forgotten, nothing before the oldest that is kept is known; it is no zero."""
+    first = next((at for at, value in enumerate(values) if value), 0)
+    forgotten = first if sum(values) < times else 0
+    return [None] * forgotten + list(values[forgotten:])
 
 
 def _show_problem(request: Request) -> Response:
@@ -113,7 +120,10 @@ def _show_problem(request: Request) -> Response:
         kept=kept,
         lines=stack_lines(occurrence.stack, shown.frame),
         spark=charts.sparkline(
-            values, title=f"{shown.times} times, {kept} of them kept", colour=charts.ERROR, height=40
+            _known(values, shown.times),
+            title=f"{shown.times} times, {kept} of them kept",
+            colour=charts.ERROR,
+            height=40,
         ),
         behind=problems.occurrences(reader, number),
         logs=problems.logs(reader, occurrence.trace_id),

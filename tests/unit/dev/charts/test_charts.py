@@ -166,3 +166,8 @@ def test_the_parts_of_a_bar_are_together_as_long_as_it() -> None:
     picture = charts.bars([Bar("a", 10, "10", parts=[(4, 1), (6, 2)]), Bar("b", None, "unknown")], title="a")
     rects = [each.attrib for each in read(picture).iter("rect")]
     assert [(each["x"], each["width"]) for each in rects] == [("0%", "40%"), ("40%", "60%")]
+
+
+def test_what_a_sparkline_does_not_know_is_a_line_and_no_bar() -> None:
+    rects = [each.attrib["class"] for each in read(charts.sparkline([None, 0, 3], title="a")).iter("rect")]
+    assert sorted(rects) == ["mark", "unknown"]
