@@ -159,7 +159,7 @@ def test_a_larger_trace_has_only_in_the_page_what_is_seen(tab: Tab, site: Site) 
     expect(page).to_have_url(re.compile(f"span={identity}"))
     page.reload()
     expect(page.locator(f'[id="{identity}"]')).to_be_in_viewport()
-    tab.picture("20000")
+    tab.picture("6000")
 
 
 def test_hostile_text_in_every_field_is_shown_and_never_run(tab: Tab, site: Site) -> None:

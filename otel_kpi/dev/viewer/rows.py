@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from otel_kpi.dev.views import LogView
 
 MOST_DRAWN: Final = 5_000
-"""Rows that are drawn at once; of more the visible ones are, by a script."""
+"""Spans whose rows are drawn at once; of more those in view are, by a script."""
 CHUNK: Final = 50
 """Rows that the browser lays out together, when they come into view."""
 FIRST: Final = 120

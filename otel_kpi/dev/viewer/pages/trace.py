@@ -124,7 +124,7 @@ def _drawn(request: Request, found: TraceView, laid: Waterfall, chosen: str) -> 
     folded = _folded(request, laid, chosen)
     happened = rows.dots(laid, found.logs)
     known = colours(request)
-    large = len(laid.rows) > rows.MOST_DRAWN
+    large = laid.spans > rows.MOST_DRAWN
     return {
         "large": large,
         "gaps": left_out,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter
+from itertools import pairwise
 from typing import Any
 
 from hypothesis import given, settings
@@ -17,7 +18,7 @@ from otel_kpi.dev.views import SpanView, TraceView
 MS = 1_000_000
 
 
-def span(
+def span(  # noqa: PLR0913, PLR0917 - what a span has
     identity: str,
     parent: str = "",
     start: int = 0,
@@ -67,8 +68,8 @@ spans_of_any_kind = st.lists(
 
 
 @settings(max_examples=100, deadline=None)
-@given(spans_of_any_kind, st.booleans())
-def test_every_span_is_a_row_once_whatever_its_parent_is(spans: list[SpanView], fold: bool) -> None:
+@given(spans=spans_of_any_kind, fold=st.booleans())
+def test_every_span_is_a_row_once_whatever_its_parent_is(spans: list[SpanView], *, fold: bool) -> None:
     waterfall = laid(*spans, fold=fold)
     different = {(each.span_id, each.service, each.name, each.start_ns, each.duration_ns) for each in spans}
     drawn = [row for row in waterfall.rows if row.kind == "span"]
@@ -90,7 +91,7 @@ def test_a_critical_path_never_overlaps_itself_and_stays_within_its_spans(spans:
     waterfall = laid(*spans)
     critical.mark_critical_path(waterfall)
     pieces = sorted(piece for row in waterfall.rows if row.kind != "repeats" for piece in row.critical)
-    for (_, end), (start, _) in zip(pieces, pieces[1:], strict=False):
+    for (_, end), (start, _) in pairwise(pieces):
         assert end <= start
     for row in waterfall.rows:
         for start, end in row.critical:
