@@ -65,6 +65,7 @@ def test_demo_ends_by_itself_and_its_last_line_says_what_came(tmp_path: Path) ->
 
 
 @pytest.mark.proof
+@pytest.mark.timeout(1_100)
 def test_demo_counts_what_came_since_it_began(tmp_path: Path) -> None:
     first, _ = demo(tmp_path, "--only", "kpi_system", seconds="1")
     second, _ = demo(tmp_path, "--only", "kpi_system", seconds="1")
