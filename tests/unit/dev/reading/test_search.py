@@ -159,6 +159,7 @@ def test_a_search_finds_what_looking_at_each_span_finds(
     assert not found.capped
 
 
+@pytest.mark.proof
 @pytest.mark.parametrize("asked", QUESTIONS, ids=str)
 def test_pages_leave_nothing_out_and_repeat_nothing(
     asked: dict[str, Any], traces: StoredTraces, sent: Sent
