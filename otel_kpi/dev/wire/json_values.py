@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 from otel_kpi.dev.wire.json_fields import Message, binary, boolean, double, int64, items, members, string
+from otel_kpi.dev.wire.memory import Memory
 from otel_kpi.dev.wire.values import MAX_DEPTH, TOO_DEEP, TOO_MANY, Budget, attribute
 
 if TYPE_CHECKING:
@@ -12,14 +13,9 @@ if TYPE_CHECKING:
 
     from otel_kpi.dev.telemetry import Attribute, Value
 
-MOST: Final = 100_000
-"""Attributes that are remembered; with one more all are forgotten."""
-LONGEST: Final = 256
-"""Characters of a key or a value that are remembered."""
-
 _REMEMBERED: Final = frozenset((str, int))
 """Types of values."""
-known: dict[tuple[Any, ...], Attribute] = {}
+known = Memory[tuple[Any, ...]]()
 
 
 def attributes(message: Message, name: str = "attributes") -> tuple[Attribute, ...]:
@@ -53,10 +49,7 @@ def attributes(message: Message, name: str = "attributes") -> tuple[Attribute, .
 def _learn(place: tuple[Any, ...], pair: object) -> Attribute:
     """An attribute that is not among the known."""
     result = attribute(*_pair(pair, 0, Budget()))
-    if max([len(str(each)) for each in place]) <= LONGEST:
-        if len(known) >= MOST:
-            known.clear()
-        known[place] = result
+    known.keep(place, sum([len(str(each)) for each in place]), result)
     return result
 
 

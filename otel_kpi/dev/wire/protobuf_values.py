@@ -1,29 +1,22 @@
-"""Attributes and other values from protobuf; what was decoded once is found again by its bytes.
-
-An application says the same again and again: nine of ten attributes are ones that came before, byte for byte. Decoding them,
-not reading the wire, is what a request costs.
-"""
+"""Attributes and other values from protobuf; what was decoded once is found again by its bytes."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final, cast
 
+from otel_kpi.dev.wire.memory import LONGEST, Memory
 from otel_kpi.dev.wire.protobuf_fields import SEVEN_BITS, double, fields, signed, text
 from otel_kpi.dev.wire.values import MAX_DEPTH, TOO_DEEP, TOO_MANY, Budget, attribute
 
 if TYPE_CHECKING:
     from otel_kpi.dev.telemetry import Attribute, Value
 
-MOST: Final = 100_000
-"""Attributes that are remembered; with one more all are forgotten, and what repeats is back within a request."""
-LONGEST: Final = 256
-"""Bytes of one that is remembered; what is longer seldom repeats."""
-
 _KEY, _VALUE = 0x0A, 0x12
 _STRING, _BOOL, _INT, _DOUBLE, _ARRAY, _MAP, _BYTES = 0x0A, 0x10, 0x18, 0x21, 0x2A, 0x32, 0x3A
 _ITEM = 0x0A  # of an array or a map
 
-known: dict[bytes, Attribute] = {}
+known = Memory[bytes]()
+_MOST_KEYS: Final = 10_000
 _keys: dict[bytes, str] = {}
 
 
@@ -37,9 +30,7 @@ def learn(data: bytes, start: int, stop: int) -> Attribute:
         return _attribute(data, start, stop)
     raw = data[start:stop]
     result = _attribute(raw, 0, len(raw))
-    if len(known) >= MOST:
-        known.clear()
-    known[raw] = result
+    known.keep(raw, len(raw), result)
     return result
 
 
@@ -73,7 +64,7 @@ def _key(raw: bytes) -> str:
     if key is None:
         key = raw.decode("utf-8", "replace")
         if len(raw) <= LONGEST:
-            if len(_keys) >= MOST // 10:
+            if len(_keys) >= _MOST_KEYS:
                 _keys.clear()
             _keys[raw] = key
     return key

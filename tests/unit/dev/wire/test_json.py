@@ -11,11 +11,11 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from support.dev import samples
+from support.dev import hostile, samples
 from unit.dev.wire import official
 
 from otel_kpi.dev.telemetry import MalformedError, Signal
-from otel_kpi.dev.wire import json
+from otel_kpi.dev.wire import json, otlp_json, protobuf
 from otel_kpi.dev.wire.values import MAX_DEPTH, TOO_DEEP
 
 SIGNALS: tuple[Signal, ...] = ("traces", "metrics", "logs")
@@ -250,3 +250,14 @@ def test_a_day_is_read_as_it_was_made() -> None:
         message = official.REQUESTS[request.signal].FromString(samples.encode(request))
         body = official.as_json(message, snake=False, named=False)
         assert json.decode(request.signal, body) == replace(request, size=len(body))
+
+
+def test_what_is_hostile_is_the_same_in_both_encodings() -> None:
+    for request in (hostile.cycle(), hostile.skewed(), hostile.bad_ids(), *hostile.everywhere()):
+        first = protobuf.decode(request.signal, samples.encode(request))
+        second = json.decode(request.signal, otlp_json.encode(request))
+        assert (first.groups, first.rejected, first.problem) == (
+            second.groups,
+            second.rejected,
+            second.problem,
+        )

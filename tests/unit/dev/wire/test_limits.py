@@ -11,7 +11,7 @@ from unit.dev.wire import official
 from unit.dev.wire.official import varint
 
 from otel_kpi.dev.telemetry import MalformedError, Request, Signal
-from otel_kpi.dev.wire import accepted, protobuf, protobuf_values
+from otel_kpi.dev.wire import accepted, memory, protobuf, protobuf_values
 from otel_kpi.dev.wire.values import MAX_BUCKETS, MAX_DEPTH, MAX_NODES, TOO_DEEP, TOO_MANY
 
 MEGABYTE = 2**20
@@ -87,11 +87,17 @@ def test_a_megabyte_of_text_is_kept_and_not_remembered() -> None:
 
 
 def test_what_is_remembered_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(protobuf_values, "MOST", 100)
-    protobuf_values.known.clear()
-    for number in range(1_000):
-        assert only(traces(span(attribute(field(1, b"%d" % number))))).attributes[0].value == str(number)
-        assert len(protobuf_values.known) <= 100
+    known = protobuf_values.known
+    for limit, value, most in (
+        ("MOST", 100, 100),
+        ("MOST_BYTES", 1_000, 125),
+    ):  # each has eight bytes at least
+        monkeypatch.setattr(memory, limit, value)
+        known.clear()
+        for number in range(1_000):
+            assert only(traces(span(attribute(field(1, b"%d" % number))))).attributes[0].value == str(number)
+            assert len(known) <= most
+        monkeypatch.undo()
 
 
 def nested(levels: int, number: int) -> bytes:
