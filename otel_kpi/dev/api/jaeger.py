@@ -1,8 +1,9 @@
 """Jaeger's query API on whatever keeps the traces: v3 (OTLP), the older one of its pages and of Grafana, and summaries.
 
-Addresses, parameters, answers and errors are those of Jaeger 2.13, with the later names of parameters beside them; what
-differs is in `docs/decisions/` under Jaeger's API. `trace-summaries` and `capabilities` are of later releases, whose page
-searches by them.
+Addresses, parameters, answers and errors are those of Jaeger 2.13, with the later names of parameters beside them.
+`trace-summaries` and `capabilities` are of later releases, whose page searches by them. What differs: a span of no
+duration stays one, where Jaeger makes it a nanosecond; flags that nearly every span has are not kept; events stand in the
+order in which they were sent; traces come in the order in which they arrived.
 """
 
 from __future__ import annotations
