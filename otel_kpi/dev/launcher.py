@@ -6,7 +6,6 @@ import asyncio
 import contextlib
 import logging
 import os
-import signal
 import subprocess
 import sys
 import webbrowser
@@ -20,7 +19,7 @@ from otel_kpi.dev.app import make_app
 from otel_kpi.dev.environment import child_environment, interpreter
 from otel_kpi.dev.intake import Intake
 from otel_kpi.dev.listening import GRPC_PORT, HTTP_PORT, LOOPBACK, Listening, is_loopback, listen
-from otel_kpi.dev.processes import Command, StartError
+from otel_kpi.dev.processes import Command, StartError, on_signals
 from otel_kpi.dev.server import Server
 from otel_kpi.dev.state import Dev
 from otel_kpi.dev.store.files import StoreError
@@ -34,8 +33,6 @@ if TYPE_CHECKING:
     from otel_kpi.dev.terminal import Mark
 
 _PROBE_SECONDS: Final = 5.0
-_LAST_SECONDS: Final = 0.6
-"""After the command has ended: its last traces come to rest, and are printed."""
 _FAILED: Final = 1
 
 
@@ -93,6 +90,7 @@ def run(options: Options) -> int:
 
 
 async def _session(options: Options, listening: Listening, store: Store, said: str) -> int:
+    ended = on_signals()  # before anybody is told that it runs
     store.tell(listening.address)
     intake = Intake(store)
     dev = Dev(
@@ -116,7 +114,7 @@ async def _session(options: Options, listening: Listening, store: Store, said: s
             _greet(options, listening, said)
         if options.open_page:
             await asyncio.to_thread(webbrowser.open, page(listening.address, options.token))
-        status = await _until_the_end(options, listening)
+        status = await _until_the_end(options, listening, ended)
     finally:
         await server.stop()
         await _close(intake)
@@ -126,9 +124,7 @@ async def _session(options: Options, listening: Listening, store: Store, said: s
     return status
 
 
-async def _until_the_end(options: Options, listening: Listening) -> int:
-    loop = asyncio.get_running_loop()
-    ended = asyncio.Event()
+async def _until_the_end(options: Options, listening: Listening, ended: asyncio.Event) -> int:
     status = 0
     if options.command:
         here = os.getcwd()  # noqa: PTH109 - a string, as it goes into the environment
@@ -142,12 +138,9 @@ async def _until_the_end(options: Options, listening: Listening) -> int:
             return error.status
         status = await command.wait()
         if not options.stay:
-            if not options.quiet:
-                await asyncio.sleep(_LAST_SECONDS)
             return status
         _say(f"the command has ended with status {status}; Ctrl-C ends this, too")
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        loop.add_signal_handler(number, ended.set)
+        ended = on_signals()  # those of the command's time were its own
     await ended.wait()
     return status
 

@@ -78,6 +78,15 @@ class Command:
         return _SIGNALLED - status if status < 0 else status
 
 
+def on_signals() -> asyncio.Event:
+    """What is set by a signal that ends the session."""
+    ended = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        loop.add_signal_handler(number, ended.set)
+    return ended
+
+
 def _is_in_foreground() -> bool:
     """Say whether keys reach us: the terminal sends their signals to each process of the group, the command among them."""
     try:

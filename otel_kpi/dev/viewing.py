@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import signal
 import sys
 import webbrowser
 from typing import TYPE_CHECKING
@@ -12,6 +11,7 @@ from urllib.parse import urlsplit
 
 from otel_kpi.dev.app import make_app
 from otel_kpi.dev.listening import listen
+from otel_kpi.dev.processes import on_signals
 from otel_kpi.dev.server import Server
 from otel_kpi.dev.state import Dev
 from otel_kpi.dev.store.files import StoreError
@@ -67,10 +67,7 @@ def _of_store(path: Path) -> tuple[Dev, str]:
 
 
 async def _serve(dev: Dev, listening: Listening, shown: str, *, open_page: bool) -> None:
-    ended = asyncio.Event()
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        loop.add_signal_handler(number, ended.set)
+    ended = on_signals()
     server = Server(make_app(dev), listening.sockets)
     await server.start()
     print(f"otel-kpi view: {listening.address}/ shows {shown}; Ctrl-C ends", file=sys.stderr, flush=True)  # noqa: T201 - a command prints

@@ -21,7 +21,7 @@ from support.children import BIN, environment, free_port, run, stop
 from support.dev import sent
 
 if TYPE_CHECKING:
-    from collections.abc import Generator
+    from collections.abc import Callable, Generator
     from pathlib import Path
 
 DEV = (str(BIN / "otel-kpi"), "dev")
@@ -196,6 +196,59 @@ def test_a_command_that_does_not_start_or_is_killed_says_so(
     tmp_path: Path, command: tuple[str, ...], status: int
 ) -> None:
     assert run([*DEV, "--port=0", "--memory", "--", *command], environment(), tmp_path).returncode == status
+
+
+@pytest.mark.proof
+def test_a_key_reaches_the_command_once(tmp_path: Path) -> None:
+    """The terminal sends Ctrl-C to the command as well: passed on, it would come twice."""
+    script = TRAPPING.replace("    sys.exit(5)\n", "    if len(got) > 1: sys.exit(9)\n").replace(
+        "def end(number, _):\n", "got = []\ndef end(number, _):\n    got.append(number)\n"
+    )
+    script = script.replace(
+        "while True:\n    time.sleep(0.05)", "while not got: time.sleep(0.05)\ntime.sleep(1)\nsys.exit(5)"
+    )
+    (tmp_path / "trapping.py").write_text(script)
+    words = [*DEV, "--port=0", "--memory", "--quiet", "--", "python", "trapping.py"]
+    with in_a_terminal(words, tmp_path) as (read, write, wait):
+        assert b"waiting" in read(b"waiting")
+        write(b"\x03")
+        assert b"got SIGINT" in read(b"got SIGINT")
+        assert wait() == 5
+
+
+@contextlib.contextmanager
+def in_a_terminal(
+    words: list[str], cwd: Path
+) -> Generator[tuple[Callable[[bytes], bytes], Callable[[bytes], object], Callable[[], int]]]:
+    """A program in the foreground of a terminal of its own."""
+    ours, theirs = os.openpty()
+    # A session of its own takes the terminal that it opens first.
+    taking = (
+        "import os, sys; os.close(os.open(os.ttyname(0), os.O_RDWR)); os.execvp(sys.argv[1], sys.argv[1:])"
+    )
+    with subprocess.Popen(
+        [sys.executable, "-c", taking, *words],
+        cwd=cwd,
+        env=environment(OTEL_SERVICE_NAME="dev-keys"),
+        stdin=theirs,
+        stdout=theirs,
+        stderr=theirs,
+        start_new_session=True,
+    ) as process:
+        os.close(theirs)
+
+        def read(until: bytes) -> bytes:
+            received = b""
+            while until not in received:
+                received += os.read(ours, 4096)
+            return received
+
+        try:
+            yield read, lambda keys: os.write(ours, keys), lambda: process.wait(20)
+        finally:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
+            os.close(ours)
 
 
 @pytest.mark.proof
