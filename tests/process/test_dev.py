@@ -120,7 +120,7 @@ def test_a_command_gets_the_signals_and_gives_the_status(tmp_path: Path) -> None
         assert process.stdout is not None
         assert process.stdout.readline() == "waiting\n"
         process.send_signal(signal.SIGTERM)
-        output, _ = process.communicate(timeout=20)
+        output, _ = process.communicate(timeout=60)
         assert (process.returncode, output) == (5, "got SIGTERM\n")
 
 
@@ -135,7 +135,7 @@ def test_a_second_instance_has_a_port_and_a_store_of_its_own(tmp_path: Path) -> 
         assert refused.stderr == f"otel-kpi dev: 127.0.0.1:{port}: Address already in use\n"
         for process in (first, second):
             process.send_signal(signal.SIGINT)
-            process.communicate(timeout=20)
+            process.communicate(timeout=60)
             assert process.returncode == 0
     assert names(tmp_path / ".otel-kpi" / "dev.db") == {"to the first"}
     assert names(tmp_path / ".otel-kpi" / "dev-2.db") == {"to the second"}
