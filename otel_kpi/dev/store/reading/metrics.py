@@ -270,7 +270,11 @@ def _exemplars(text: str | None) -> tuple[ExemplarView, ...]:
         return ()
     return tuple(
         ExemplarView(
-            cast("float", decoded(value)), time_ns, trace_id, span_id, {key: decoded(each) for key, each in attributes.items()}
+            cast("float", decoded(value)),
+            time_ns,
+            trace_id,
+            span_id,
+            {key: decoded(each) for key, each in attributes.items()},
         )
         for value, time_ns, trace_id, span_id, attributes in orjson.loads(text)
     )
