@@ -14,9 +14,9 @@ from otel_kpi.dev.terminal.lines import as_json as json_line
 from otel_kpi.dev.terminal.lines import plain, tree
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import AsyncIterator, Callable
 
-    from otel_kpi.dev.intake import Intake
+    from otel_kpi.dev.intake import Committed
     from otel_kpi.dev.state import Dev
 
 _TICK: Final = 0.1
@@ -39,7 +39,7 @@ async def follow(dev: Dev, *, out: TextIO | None = None, quiet: bool = False, as
         return
     printer = Printer(out or sys.stdout, dev.address, as_json=as_json)
     gathering, came = Gathering(), asyncio.Event()
-    taking = asyncio.create_task(_take(dev.intake, gathering, came))
+    taking = asyncio.create_task(_take(dev.intake.follow(), gathering, came))
     try:
         while True:
             await came.wait()
@@ -66,8 +66,8 @@ async def follow(dev: Dev, *, out: TextIO | None = None, quiet: bool = False, as
         taking.cancel()
 
 
-async def _take(intake: Intake, gathering: Gathering, came: asyncio.Event) -> None:
-    async for committed in intake.follow():
+async def _take(commits: AsyncIterator[Committed], gathering: Gathering, came: asyncio.Event) -> None:
+    async for committed in commits:
         gathering.missed += committed.missed
         if committed.spans or committed.missed:
             gathering.take(committed.requests, time.monotonic())

@@ -362,7 +362,7 @@ def test_noise_after_the_preface_ends_the_connection_and_nothing_else(server: Se
     assert server.names() == ["after"]
 
 
-def wait_for(condition: Callable[[], object], seconds: float = 10.0) -> None:
+def wait_for(condition: Callable[[], object], seconds: float = 60.0) -> None:
     deadline = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < deadline

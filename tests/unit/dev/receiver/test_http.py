@@ -182,7 +182,7 @@ def test_another_method_is_told_to_post(server: Served, method: str) -> None:
     assert (answer.status, answer.headers["allow"]) == (405, "POST")
 
 
-def wait_for(condition: Callable[[], object], seconds: float = 10.0) -> None:
+def wait_for(condition: Callable[[], object], seconds: float = 60.0) -> None:
     deadline = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < deadline
