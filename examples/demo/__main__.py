@@ -59,6 +59,9 @@ def main() -> int:
         except KeyboardInterrupt:
             print("ending …", flush=True)
         finally:
+            # `make` and its shell pass a signal on more than once; the second may leave no service behind.
+            for number in (signal.SIGINT, signal.SIGTERM):
+                signal.signal(number, lambda *_: None)
             stop.set()
             for each in played:
                 each.join()
