@@ -91,7 +91,9 @@ def running(system: System) -> Generator[dict[str, subprocess.Popen[bytes]]]:
     observed = (program("otel-kpi"), "run", sys.executable, "-m")
     host = ("--host", "127.0.0.1", "--no-access-log")
     conf = str(Path(__file__).parent / "site" / "gunicorn_conf.py")
-    api = (*host, "--port", str(system.port + 1), "--workers", str(system.workers), "coaching_ia.api.app:app")
+    # Workers import the SDKs of three providers before they answer their parent, which gives them 5 s else.
+    workers = ("--workers", str(system.workers), "--timeout-worker-healthcheck", "60")
+    api = (*host, "--port", str(system.port + 1), *workers, "coaching_ia.api.app:app")
     site = ("--config", conf, "--bind", f"127.0.0.1:{system.port}", "coaching_ia.site.wsgi")
     models = (str(system.port + 2), str(system.port + 3))
     processes: dict[str, subprocess.Popen[bytes]] = {}

@@ -87,7 +87,9 @@ def running(system: System) -> Generator[dict[str, subprocess.Popen[bytes]]]:
     """Run both for the length of the block; at its end they get SIGTERM and time to finish."""
     processes: dict[str, subprocess.Popen[bytes]] = {}
     serve = (sys.executable, "-m", "uvicorn", "--no-access-log", "--host", "127.0.0.1")
-    chat = ("--port", str(system.port), "--workers", str(system.workers), "innatural_chatbot.service.app:app")
+    # Workers import SDKs before they answer their parent, which gives them 5 s else.
+    workers = ("--workers", str(system.workers), "--timeout-worker-healthcheck", "60")
+    chat = ("--port", str(system.port), *workers, "innatural_chatbot.service.app:app")
     commands = {
         # The models belong to somebody else: nothing of theirs is observed.
         PROVIDER: (sys.executable, "-m", "model_provider", str(system.port + 1)),
