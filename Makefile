@@ -46,7 +46,7 @@ check: setup  ## style, types, arrows between modules, generated files
 	@echo "checking: style, types, arrows, generated files"
 	@$(RUN) ruff check --quiet
 	@$(RUN) ruff format --check --quiet
-	@$(RUN) pyright
+	@$(RUN) pyright --threads
 	@$(RUN) lint-imports
 	@$(RUN) otel-kpi settings --markdown | diff - docs/settings.md
 	@$(RUN) otel-kpi generate --check

@@ -18,7 +18,7 @@ from otel_kpi.dev.intake import Committed
 from otel_kpi.dev.live import MOST_LISTENERS, Live, News
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Coroutine, Generator, Iterator
+    from collections.abc import AsyncIterator, Callable, Coroutine, Generator
 
 
 def on_a_loop(test: Callable[..., Coroutine[Any, Any, None]]) -> Callable[..., None]:
@@ -213,7 +213,7 @@ def server() -> Generator[Served]:
 
 
 @contextlib.contextmanager
-def listening(server: Served) -> Iterator[http.client.HTTPResponse]:
+def listening(server: Served) -> Generator[http.client.HTTPResponse]:
     connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=10)
     connection.request("GET", "/events", headers={"accept": "text/event-stream"})
     try:

@@ -40,10 +40,8 @@ def assert_inert(text: str) -> None:
         assert not [name for name in attributes if name.startswith("on")], (tag, attributes)
         assert tag not in {"iframe", "object", "embed", "base", "style", "meta"} or tag == "meta", tag
         if tag == "script":
-            assert (
-                attributes.get("src", "").startswith("/static/")
-                or attributes.get("type") == "application/json"
-            )  # type: ignore[union-attr]
+            source = attributes.get("src") or ""
+            assert source.startswith("/static/") or attributes.get("type") == "application/json"
         if tag == "img":
             assert (attributes.get("src") or "").startswith("/static/")
         href = attributes.get("href") or ""
@@ -64,7 +62,7 @@ def test_a_list_goes_on_before_its_last_row_without_repeating_one(pages: Pages) 
     address: str | None = "/traces"
     while address and len(listed) < 200:
         parsed = Parsed(pages.client.get(address).text).tags
-        listed += [attributes["data-trace"] or "" for tag, attributes in parsed if "data-trace" in attributes]
+        listed += [attributes["data-trace"] or "" for _, attributes in parsed if "data-trace" in attributes]
         address = next(
             (attributes["href"] for _, attributes in parsed if attributes.get("rel") == "next"), None
         )

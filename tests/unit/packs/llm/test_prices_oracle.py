@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from genai_prices import Usage as TheirUsage
 from genai_prices import calc_price
-from genai_prices.data import providers
+from genai_prices.data_snapshot import get_snapshot
 from genai_prices.data_units import unit_data
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -19,7 +19,7 @@ from otel_kpi.packs.llm import prices
 from otel_kpi.packs.llm.prices.amounts import NO_RATE, NO_USAGE, UNKNOWN_PROCESSING, UNKNOWN_TIER
 from otel_kpi.packs.llm.usage import Usage
 
-MODELS = [(provider.id, model.id) for provider in providers for model in provider.models]
+MODELS = [(provider.id, model.id) for provider in get_snapshot().providers for model in provider.models]
 UNITS = [key for key in unit_data if key != "requests"]
 TIERS = (None, None, None, "default", "flex", "priority", "fast")
 FIRST, LAST = datetime(2025, 1, 1, tzinfo=UTC).timestamp(), datetime(2027, 6, 1, tzinfo=UTC).timestamp()
