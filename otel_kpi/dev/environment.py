@@ -8,6 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 from urllib.parse import quote
 
+from otel_kpi.dev.naming import service_name
+
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
@@ -30,7 +32,7 @@ _SOON: Final = {
 
 
 def child_environment(
-    environ: Mapping[str, str], address: str, token: str, here: str
+    environ: Mapping[str, str], address: str, token: str, here: str, command: Sequence[str]
 ) -> tuple[dict[str, str], tuple[str, ...]]:
     """The environment of a command, and what was found in it that a person should know.
 
@@ -39,6 +41,7 @@ def child_environment(
         address: Where this receives.
         token: What requests must carry; may be empty.
         here: The working directory, from which `gunicorn app:app` imports.
+        command: The program and its arguments, after which the service is called where nobody has named it.
     """
     notes: list[str] = []
     child = {name: value for name, value in environ.items() if not _ELSEWHERE.fullmatch(name)}
@@ -62,27 +65,21 @@ def child_environment(
     for variable, value in {**_SOON, "OTEL_KPI_TRACE_URL": f"{address}/traces/{{trace_id}}"}.items():
         if not child.get(variable, "").strip():
             child[variable] = value
+    if not _is_named(child) and (name := service_name(command, here, child)):
+        child["OTEL_SERVICE_NAME"] = name
     child["PYTHONPATH"] = os.pathsep.join(_python_path(child.get("PYTHONPATH", ""), here))
     return child, tuple(notes)
+
+
+def _is_named(environ: Mapping[str, str]) -> bool:
+    """Say whether somebody has named the service; a declarative file does, or means not to."""
+    if environ.get("OTEL_SERVICE_NAME", "").strip() or environ.get("OTEL_CONFIG_FILE", "").strip():
+        return True
+    pairs = (pair.partition("=") for pair in environ.get("OTEL_RESOURCE_ATTRIBUTES", "").split(","))
+    return any(key.strip() == "service.name" and value.strip() for key, _, value in pairs)
 
 
 def _python_path(current: str, here: str) -> Sequence[str]:
     """Ours first, then the working directory, then what was set: as `otel-kpi run` has it."""
     kept = [entry for entry in current.split(os.pathsep) if entry and entry != str(CHILD)]
     return [str(CHILD), *([] if here in kept else [here]), *kept]
-
-
-def interpreter(program: str) -> str | None:
-    """The Python that a program is, or that its first line names; None of what is no Python."""
-    path = Path(program)
-    if re.fullmatch(r"python[0-9.]*t?", path.name):
-        return program
-    try:
-        with path.open("rb") as file:
-            line = file.readline(512)
-    except OSError:
-        return None
-    words = line[2:].decode("utf-8", "replace").split() if line.startswith(b"#!") else []
-    # `#!/usr/bin/env python` depends on the PATH, as the program itself will.
-    name = words[1] if len(words) > 1 and words[0].endswith("/env") else (words[0] if words else "")
-    return name if re.fullmatch(r"python[0-9.]*t?", Path(name).name) else None

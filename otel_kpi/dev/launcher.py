@@ -16,9 +16,10 @@ from urllib.parse import quote
 
 from otel_kpi.dev import terminal
 from otel_kpi.dev.app import make_app
-from otel_kpi.dev.environment import child_environment, interpreter
+from otel_kpi.dev.environment import child_environment
 from otel_kpi.dev.intake import Intake
 from otel_kpi.dev.listening import GRPC_PORT, HTTP_PORT, LOOPBACK, Listening, is_loopback, listen
+from otel_kpi.dev.naming import interpreter
 from otel_kpi.dev.processes import Command, StartError, on_signals
 from otel_kpi.dev.server import Server
 from otel_kpi.dev.state import Dev
@@ -128,7 +129,9 @@ async def _until_the_end(options: Options, listening: Listening, ended: asyncio.
     status = 0
     if options.command:
         here = os.getcwd()  # noqa: PTH109 - a string, as it goes into the environment
-        environment, notes = child_environment(os.environ, _inside(listening), options.token, here)
+        environment, notes = child_environment(
+            os.environ, _inside(listening), options.token, here, options.command
+        )
         for note in (*notes, *_missing(options.command)):
             _say(note)
         try:
