@@ -18,6 +18,8 @@ import orjson
 from starlette.responses import PlainTextResponse, StreamingResponse
 from starlette.routing import Route
 
+from otel_kpi.dev import literals
+
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator
 
@@ -185,7 +187,7 @@ class Live:
         if not last:
             return None
         name, _, text = last.partition("-")
-        number = int(text) if text.isdecimal() else -1
+        number = -1 if (said := literals.whole(text)) is None else said
         if name == self._name and number == self._number:
             return None
         news = News()

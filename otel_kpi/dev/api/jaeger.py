@@ -15,7 +15,7 @@ import orjson
 from starlette.responses import Response
 from starlette.routing import Route
 
-from otel_kpi.dev.api import jaeger_query, parameters
+from otel_kpi.dev.api import go_literals, jaeger_query
 from otel_kpi.dev.api.jaeger_model import short, trace_document
 from otel_kpi.dev.api.otlp import traces_document
 from otel_kpi.dev.api.parameters import ParameterError
@@ -148,7 +148,7 @@ def _with_spans(traces: Traces, trace_id: str) -> TraceView | None:
 
 
 def _trace(request: Request) -> Response:
-    trace_id = parameters.trace_id(request.path_params["trace_id"])
+    trace_id = go_literals.trace_id(request.path_params["trace_id"])
     raw = jaeger_query.raw(request.query_params)
     trace = _with_spans(_traces(request), trace_id)
     if trace is None:
@@ -190,7 +190,7 @@ def _search_v3(request: Request) -> Response:
 
 def _trace_v3(request: Request) -> Response:
     try:
-        trace_id = parameters.trace_id(request.path_params["trace_id"])
+        trace_id = go_literals.trace_id(request.path_params["trace_id"])
     except ParameterError as error:
         raise ParameterError(f"malformed parameter trace_id: {error}") from error
     trace = _with_spans(_traces(request), trace_id)

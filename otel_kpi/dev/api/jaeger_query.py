@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeVar, cast
 
 import orjson
 
-from otel_kpi.dev.api import parameters
+from otel_kpi.dev.api import go_literals
 from otel_kpi.dev.api.parameters import ParameterError
 from otel_kpi.dev.views import TraceQuery
 
@@ -43,28 +43,28 @@ def _read(name: str, text: str, read: Callable[[str], Result]) -> Result:
         raise ParameterError(f"unable to parse param '{name}': {error}") from error
 
 
-def older_search(parameters_given: QueryParams, now_ns: int) -> Search:
+def older_search(given: QueryParams, now_ns: int) -> Search:
     """The parameters of `/api/traces`: times in microseconds, durations like `1.5s`, tags as `key:value` or JSON.
 
     Raises:
         ParameterError: One cannot be read, or the service is missing.
     """
-    asked = parameters_given.get
+    asked = given.get
     start, end = asked("start"), asked("end")
-    start_ns = _read("start", start, parameters.integer) * _MICRO if start else now_ns - _LOOKBACK
-    end_ns = _read("end", end, parameters.integer) * _MICRO if end else now_ns
-    tags = _tags(parameters_given.getlist("tag"), parameters_given.getlist("tags"))
+    start_ns = _read("start", start, go_literals.integer) * _MICRO if start else now_ns - _LOOKBACK
+    end_ns = _read("end", end, go_literals.integer) * _MICRO if end else now_ns
+    tags = _tags(given.getlist("tag"), given.getlist("tags"))
     limit = asked("limit")
-    number = parameters.integer(limit, bits=32) if limit else _DEFAULT_LIMIT
+    number = go_literals.integer(limit, bits=32) if limit else _DEFAULT_LIMIT
     least, most = (
-        _read(name, text, parameters.duration) if (text := asked(name)) else 0
+        _read(name, text, go_literals.duration) if (text := asked(name)) else 0
         for name in ("minDuration", "maxDuration")
     )
     try:
-        trace_ids = tuple(parameters.trace_id(text) for text in parameters_given.getlist("traceID"))
+        trace_ids = tuple(go_literals.trace_id(text) for text in given.getlist("traceID"))
     except ParameterError as error:
         raise ParameterError(f"cannot parse traceID param: {error}") from error
-    raw = _read("raw", text, parameters.boolean) if (text := asked("raw")) else False
+    raw = _read("raw", text, go_literals.boolean) if (text := asked("raw")) else False
     service = asked("service")
     if not trace_ids and not service:
         raise ParameterError("parameter 'service' is required")
@@ -127,18 +127,18 @@ def search_v3(given: QueryParams) -> Search:
     (first, start), (last, end) = _named(given, "start_time_min"), _named(given, "start_time_max")
     if not start or not end:
         raise ParameterError("query.start_time_min and query.start_time_max are required")
-    start_ns, end_ns = _malformed(first, start, parameters.time), _malformed(last, end, parameters.time)
+    start_ns, end_ns = _malformed(first, start, go_literals.time), _malformed(last, end, go_literals.time)
     limit = 0
     for name in ("search_depth", "num_traces"):
         key, text = _named(given, name)
         if text and not limit:
-            limit = _malformed(key, text, lambda said: parameters.integer(said, function="Atoi"))
+            limit = _malformed(key, text, lambda said: go_literals.integer(said, function="Atoi"))
     least, most = (
-        _malformed(key, text, parameters.duration) if text else 0
+        _malformed(key, text, go_literals.duration) if text else 0
         for key, text in (_named(given, "duration_min"), _named(given, "duration_max"))
     )
     key, text = _named(given, "raw_traces")
-    raw = _malformed(key, text, parameters.boolean) if text else False
+    raw = _malformed(key, text, go_literals.boolean) if text else False
     key, text = _named(given, "attributes")
     attributes = _malformed(key, text, _texts) if text else {}
     query = TraceQuery(
@@ -177,9 +177,9 @@ def raw(given: QueryParams) -> bool:
     """
     for name in ("start", "end"):
         if text := given.get(name):
-            _read(name, text, parameters.integer)
+            _read(name, text, go_literals.integer)
     text = given.get("raw")
-    return _read("raw", text, parameters.boolean) if text else False
+    return _read("raw", text, go_literals.boolean) if text else False
 
 
 def dependencies(given: QueryParams, now_ns: int) -> tuple[int, int]:
@@ -189,6 +189,6 @@ def dependencies(given: QueryParams, now_ns: int) -> tuple[int, int]:
         ParameterError: One of its parameters cannot be read.
     """
     end, lookback = given.get("endTs"), given.get("lookback")
-    end_ns = _read("endTs", end, parameters.integer) * _MILLI if end else now_ns
-    back = _read("lookback", lookback, parameters.integer) if lookback else _DAY_MS
+    end_ns = _read("endTs", end, go_literals.integer) * _MILLI if end else now_ns
+    back = _read("lookback", lookback, go_literals.integer) if lookback else _DAY_MS
     return end_ns - back * _MILLI, end_ns

@@ -8,14 +8,16 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass
 from functools import cache
+from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, Final
 
 from starlette.responses import Response
 from starlette.routing import Route
 
 from otel_kpi._version import __version__
+from otel_kpi.dev import literals
 from otel_kpi.dev.api import answers
-from otel_kpi.dev.api.questions import Parameter, ParameterError, read
+from otel_kpi.dev.api.parameters import Parameter, ParameterError, read
 from otel_kpi.dev.api.schemas import Schemas, encoded
 from otel_kpi.dev.store.reading import intake, llm, logs, metrics, pipelines, problems
 from otel_kpi.dev.views import KINDS, STATUSES, TraceQuery, TraceView
@@ -86,6 +88,7 @@ _LIMIT: Final = Parameter("limit", "integer", "How many at most.", least=1, most
 _BEFORE: Final = Parameter("before", "integer", "To go on: what the last answer gave.")
 _START: Final = Parameter("start", "time", "From this moment on.")
 _END: Final = Parameter("end", "time", "Until this moment.")
+_TRACE_ID: Final = Parameter("trace_id", "trace id", "Of this trace.")
 _SERVICE: Final = Parameter("service", "text", "Of this service.")
 _ATTRIBUTE: Final = Parameter(
     "attribute", "pairs", "Has this attribute, `key=value`; can come several times."
@@ -119,10 +122,7 @@ def _traces(asked: _Asked) -> answers.TracesFound:
 
 
 def _trace(asked: _Asked) -> TraceView:
-    wanted = Parameter("trace_id", "trace id", "")
-    from starlette.datastructures import QueryParams
-
-    number = wanted.read(QueryParams({"trace_id": asked.path["trace_id"]}))
+    number = _TRACE_ID.value(asked.path["trace_id"])
     found = asked.dev.traces.trace(number)
     if found is None:
         raise _AbsentError(f"there is no trace {number}")
@@ -167,19 +167,10 @@ def _errors(asked: _Asked) -> answers.Errors:
         asked.reader,
         problems.Question(
             service=query["service"] or "", text=query["q"] or "", trace_id=query["trace"] or "",
-            before=_place(query["before"]), limit=query["limit"],
+            before=query["before"], limit=query["limit"],
         ),
     )  # fmt: skip
     return answers.Errors(found, more, f"{found[-1].last_ns}-{found[-1].id}" if more and found else None)
-
-
-def _place(text: str | None) -> tuple[int, int] | None:
-    if text is None:
-        return None
-    last, _, number = text.partition("-")
-    if not (last.isdecimal() and number.isdecimal()) or len(text) > 38:  # noqa: PLR2004 - two numbers of SQLite
-        raise ParameterError("before", f"before should be what an answer gave, and is {text[:60]!r}")
-    return int(last), int(number)
 
 
 def _error(asked: _Asked) -> answers.ErrorFound:
@@ -241,9 +232,9 @@ def _intake(asked: _Asked) -> answers.Intake:
 
 
 def _row(text: str) -> int:
-    if not text.isascii() or not text.isdigit() or len(text) > 18:  # noqa: PLR2004 - SQLite's integers have no more
+    if (number := literals.whole(text)) is None:
         raise _AbsentError(f"there is none of this number: {text[:60]!r}")
-    return int(text)
+    return number
 
 
 OPERATIONS: Final = (
@@ -277,7 +268,7 @@ OPERATIONS: Final = (
         (
             _SERVICE, Parameter("q", "text", "In the type, the message or the place."),
             Parameter("trace", "trace id", "Behind which this trace is."),
-            Parameter("before", "text", "To go on: what the last answer gave."), _LIMIT,
+            Parameter("before", "place", "To go on: what the last answer gave."), _LIMIT,
         ),
     ),
     Operation(
@@ -315,9 +306,9 @@ def _endpoint(operation: Operation) -> Callable[[Request], Response]:
             query = read(operation.parameters, request.query_params)
             answer = operation.respond(_Asked(request.app.state.dev, request.path_params, query))
         except ParameterError as error:
-            return _refused(400, answers.Refusal(str(error), error.parameter))
+            return _refused(HTTPStatus.BAD_REQUEST, answers.Refusal(str(error), error.parameter))
         except _AbsentError as error:
-            return _refused(404, answers.Refusal(str(error)))
+            return _refused(HTTPStatus.NOT_FOUND, answers.Refusal(str(error)))
         return Response(encoded(answer), media_type=_JSON, headers={"cache-control": "no-store"})
 
     return endpoint

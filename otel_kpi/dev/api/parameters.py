@@ -1,122 +1,172 @@
-"""Parameters as Jaeger reads them: numbers, durations and times of Go, and what Go says of those that are none."""
+"""What an address can be asked, declared once: read from the query, and described in the document of the JSON API."""
 
 from __future__ import annotations
 
-import re
-from datetime import UTC, datetime
-from typing import Final
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple
 
-_UNITS: Final = {
-    "ns": 1,
-    "us": 10**3,
-    "µs": 10**3,  # U+00B5
-    "μs": 10**3,  # U+03BC
-    "ms": 10**6,
-    "s": 10**9,
-    "m": 60 * 10**9,
-    "h": 3_600 * 10**9,
-}
-_PART: Final = re.compile(r"(\d*)(?:\.(\d*))?([^\d.]*)", re.ASCII)
-_TIME: Final = re.compile(r"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)(?:[.,](\d+))?(Z|[+-]\d\d:\d\d)", re.ASCII)
-_LEAST, _MOST = -(2**63), 2**63 - 1
-_DIGITS_OF_NS: Final = 9
+from otel_kpi.dev import literals
+from otel_kpi.dev.literals import LARGEST
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    from starlette.datastructures import QueryParams
+
+Form = Literal["text", "integer", "duration", "time", "place", "choice", "trace id", "pairs"]
+_LONGEST: Final = 2_000
+"""Characters of a parameter."""
 
 
 class ParameterError(ValueError):
-    """A parameter that cannot be read; the text is Go's."""
+    """A parameter that is not what it should be; the text says so to who asks.
+
+    Attributes:
+        parameter: Its name; empty where the API has no place for it beside the text.
+    """
+
+    def __init__(self, message: str, parameter: str = "") -> None:
+        super().__init__(message)
+        self.parameter = parameter
 
 
-def quoted(text: str) -> str:
-    """A text as Go quotes it."""
-    escaped = text.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n").replace("\t", "\\t")
-    return f'"{escaped}"'
+class _Reading(NamedTuple):
+    """How a form is read.
+
+    Attributes:
+        read: None of what is not of the form.
+        should: What it should be, for who gave something else.
+        schema: As OpenAPI has it.
+    """
+
+    read: Callable[[str], Any]
+    should: str
+    schema: Mapping[str, Any]
 
 
-def integer(text: str, *, function: str = "ParseInt", bits: int = 64) -> int:
-    """A decimal integer.
+def _text(text: str) -> str | None:
+    return None if len(text) > _LONGEST or "\0" in text else text
+
+
+def _pair(text: str) -> tuple[str, str] | None:
+    key, equals, value = text.partition("=")
+    return (key, value) if equals and key and _text(text) is not None else None
+
+
+_READINGS: Final[dict[Form, _Reading]] = {
+    "text": _Reading(
+        _text, f"of {_LONGEST} characters at most, and none of them is 0", {"type": "string", "maxLength": _LONGEST}
+    ),
+    "integer": _Reading(literals.whole, "", {"type": "integer"}),  # what it should be, the parameter itself says
+    "duration": _Reading(
+        literals.duration, "a duration with its unit, like 250ms or 1.5s",
+        {"type": "string", "pattern": f"^{literals.DURATION}$", "examples": ["250ms"]},
+    ),
+    "time": _Reading(
+        literals.moment, "nanoseconds since 1970, or a time like 2026-11-21T16:00:00Z",
+        {"type": "string", "examples": ["2026-11-21T16:00:00Z", "1795276800000000000"]},
+    ),
+    "place": _Reading(literals.place, "what an answer gave", {"type": "string", "pattern": "^[0-9]+-[0-9]+$"}),
+    "choice": _Reading(_text, "", {"type": "string"}),  # the same
+    "trace id": _Reading(
+        literals.trace_id, "hexadecimal, 32 digits", {"type": "string", "pattern": "^[0-9a-fA-F]{1,32}$"}
+    ),
+    "pairs": _Reading(_pair, "key=value", {"type": "array", "items": {"type": "string", "pattern": "^[^=]+="}}),
+}  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Parameter:
+    """A parameter of the query.
+
+    Attributes:
+        form: `duration` is text with a unit (`250ms`), read as nanoseconds; `time` is nanoseconds since 1970, or
+            ISO 8601; `place` is where a list goes on; `pairs` can come several times, each `key=value`.
+        choices: Of a `choice`.
+        least: Of an integer.
+        most: The same.
+        default: Where it is not there.
+    """
+
+    name: str
+    form: Form
+    brief: str
+    choices: tuple[str, ...] = ()
+    least: int = 0
+    most: int = LARGEST
+    default: Any = None
+
+    def read(self, query: QueryParams) -> Any:
+        """Its value in a query.
+
+        Raises:
+            ParameterError: It is not what it should be; the text says what that is.
+        """
+        texts = query.getlist(self.name)
+        if self.form == "pairs":
+            return tuple(self.value(text) for text in texts)
+        if not texts or not texts[-1]:
+            return self.default
+        if len(texts) > 1:
+            raise ParameterError(f"{self.name} is there {len(texts)} times", self.name)
+        return self.value(texts[0].strip())
+
+    def value(self, text: str) -> Any:
+        """What a text says.
+
+        Raises:
+            ParameterError: As in `read`.
+        """
+        value = _READINGS[self.form].read(text)
+        fits = value is not None
+        if self.form == "choice":
+            fits = value in self.choices
+        elif self.form == "integer":
+            fits = fits and self.least <= value <= self.most
+        if not fits:
+            raise ParameterError(f"{self.name} should be {self._should}, and is {text[:60]!r}", self.name)
+        return value
+
+    @property
+    def _should(self) -> str:
+        match self.form:
+            case "choice":
+                return f"one of {', '.join(self.choices)}"
+            case "integer":
+                return f"a whole number between {self.least} and {self.most}"
+            case _:
+                return _READINGS[self.form].should
+
+    def described(self) -> dict[str, Any]:
+        """As OpenAPI has it."""
+        schema = dict(_READINGS[self.form].schema)
+        if self.form == "integer":
+            schema["minimum"] = self.least
+            if self.most != LARGEST:
+                schema["maximum"] = self.most
+        if self.form == "choice":
+            schema["enum"] = list(self.choices)
+        if self.default is not None:
+            schema["default"] = self.default
+        shown: dict[str, Any] = {
+            "name": self.name,
+            "in": "query",
+            "description": self.brief,
+            "required": False,
+            "schema": schema,
+        }
+        return shown | ({"style": "form", "explode": True} if self.form == "pairs" else {})
+
+
+def read(parameters: Sequence[Parameter], query: QueryParams) -> Mapping[str, Any]:
+    """All of them.
 
     Raises:
-        ParameterError: It is none, or too large.
+        ParameterError: One is not what it should be, or is not known.
     """
-    if not re.fullmatch(r"[+-]?\d+", text, re.ASCII):
-        raise ParameterError(f"strconv.{function}: parsing {quoted(text)}: invalid syntax")
-    # Longer than any number that fits: not even converted.
-    number = int(text) if len(text) <= 2 * _DIGITS_OF_NS + 3 else _MOST + 1
-    if not -(1 << (bits - 1)) <= number < 1 << (bits - 1):
-        raise ParameterError(f"strconv.{function}: parsing {quoted(text)}: value out of range")
-    return number
-
-
-def boolean(text: str) -> bool:
-    """A truth value.
-
-    Raises:
-        ParameterError: It is none.
-    """
-    if text in {"1", "t", "T", "true", "TRUE", "True"}:
-        return True
-    if text in {"0", "f", "F", "false", "FALSE", "False"}:
-        return False
-    raise ParameterError(f"strconv.ParseBool: parsing {quoted(text)}: invalid syntax")
-
-
-def duration(text: str) -> int:
-    """A duration like `1.5s` or `1h10m`, in nanoseconds.
-
-    Raises:
-        ParameterError: It is none.
-    """
-    sign, rest = (-1, text[1:]) if text.startswith("-") else (1, text.removeprefix("+"))
-    if rest == "0":
-        return 0
-    total = 0
-    if not rest:
-        raise ParameterError(f"time: invalid duration {quoted(text)}")
-    while rest:
-        part = _PART.match(rest)
-        if part is None or not (part[1] or part[2]):
-            raise ParameterError(f"time: invalid duration {quoted(text)}")
-        if not part[3]:
-            raise ParameterError(f"time: missing unit in duration {quoted(text)}")
-        if part[3] not in _UNITS:
-            raise ParameterError(f"time: unknown unit {quoted(part[3])} in duration {quoted(text)}")
-        unit, fraction = _UNITS[part[3]], (part[2] or "")[:18]
-        total += int(part[1][:20] or "0") * unit + int(fraction or "0") * unit // 10 ** len(fraction)
-        if total > _MOST:
-            raise ParameterError(f"time: invalid duration {quoted(text)}")
-        rest = rest[part.end() :]
-    return sign * total
-
-
-def time(text: str) -> int:
-    """A time of RFC 3339, in nanoseconds since 1970.
-
-    Raises:
-        ParameterError: It is none.
-    """
-    layout = '"2006-01-02T15:04:05.999999999Z07:00"'
-    if (parts := _TIME.fullmatch(text)) is None:
-        raise ParameterError(
-            f'parsing time {quoted(text)} as {layout}: cannot parse {quoted(text)} as "2006"'
-        )
-    try:
-        moment = datetime.fromisoformat(parts[1] + parts[3])
-    except ValueError as error:
-        raise ParameterError(f"parsing time {quoted(text)}: {error}") from error
-    seconds = moment.astimezone(UTC) - datetime(1970, 1, 1, tzinfo=UTC)
-    fraction = (parts[2] or "")[:_DIGITS_OF_NS].ljust(_DIGITS_OF_NS, "0")
-    return (seconds.days * 86_400 + seconds.seconds) * 10**9 + int(fraction)
-
-
-def trace_id(text: str) -> str:
-    """A trace id of 32 digits, whose leading zeros may be missing.
-
-    Raises:
-        ParameterError: It is none.
-    """
-    if len(text) > 32:  # noqa: PLR2004 - digits of a trace id
-        raise ParameterError(f"TraceID cannot be longer than 32 hex characters: {text}")
-    for part in (text[:-16], text[-16:]) if len(text) > 16 else (text,):  # noqa: PLR2004 - Jaeger reads two halves
-        if not re.fullmatch(r"[0-9a-fA-F]+", part, re.ASCII):
-            raise ParameterError(f"strconv.ParseUint: parsing {quoted(part)}: invalid syntax")
-    return text.rjust(32, "0").lower()
+    known = {each.name for each in parameters}
+    for name in query:
+        if name not in known:
+            told = ", ".join(sorted(known)) or "none"
+            raise ParameterError(f"there is no parameter {name[:60]!r} here; there are: {told}", name[:60])
+    return {each.name: each.read(query) for each in parameters}

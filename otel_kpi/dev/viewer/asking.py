@@ -6,21 +6,16 @@ import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
+from otel_kpi.dev import literals
 from otel_kpi.dev.views import KINDS, STATUSES, TraceQuery
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
 LISTED: Final = 50
 _TOKEN: Final = re.compile(r'(?:[^\s"]|"[^"]*"?)+')
 _ATTRIBUTE: Final = re.compile(r'([^\s="<>]+)=(.*)', re.DOTALL)
-_DURATION: Final = re.compile(r"\s*(\d+(?:[.,]\d+)?)\s*(ns|us|µs|μs|ms|s|min|m|h)?\s*")
-_UNITS: Final = {
-    "ns": 1, "us": 1_000, "µs": 1_000, "μs": 1_000, "ms": 1_000_000, "s": 1_000_000_000, "min": 60_000_000_000,
-    "m": 60_000_000_000, "h": 3_600_000_000_000,
-}  # fmt: skip
-_TRACE_ID: Final = re.compile(r"\s*([0-9a-fA-F]{32})\s*")
-_MOST_NANOSECONDS: Final = 2**63 - 1
+_DIGITS_OF_TRACE: Final = 32
 
 
 @dataclass(slots=True)
@@ -37,9 +32,9 @@ class Asked:
 
 
 def trace_id(text: str) -> str | None:
-    """The trace id that somebody has pasted into the search."""
-    found = _TRACE_ID.fullmatch(text)
-    return found[1].lower() if found else None
+    """The trace id that somebody has pasted into a search: all of its digits, for a number of fewer is a word."""
+    text = text.strip()
+    return literals.trace_id(text) if len(text) == _DIGITS_OF_TRACE else None
 
 
 def words_and_attributes(text: str) -> tuple[str, tuple[tuple[str, str], ...]]:
@@ -55,33 +50,19 @@ def words_and_attributes(text: str) -> tuple[str, tuple[tuple[str, str], ...]]:
     return " ".join(word for word in words if word), tuple(attributes)
 
 
-def nanoseconds(text: str) -> int | None:
-    """A duration as people write it, `250ms`, `1.5 s`; a bare number is milliseconds. None of what is none."""
-    found = _DURATION.fullmatch(text)
-    if not found:
-        return None
-    number = float(found[1].replace(",", ".")) * _UNITS[found[2] or "ms"]
-    return int(number) if number <= _MOST_NANOSECONDS else None
-
-
-def _number(text: str) -> int | None:
-    try:
-        number = int(text)
-    except ValueError:
-        return None
-    return number if 0 <= number <= _MOST_NANOSECONDS else None
+def milliseconds(text: str) -> int | None:
+    """A duration in nanoseconds, whose unit is milliseconds where a person names none."""
+    return literals.duration(text, "ms")
 
 
 def asked(query: Mapping[str, str]) -> Asked:
     """The question of an address: `service`, `operation`, `q`, `min`, `max`, `status`, `kind`, `from`, `to`, `before`."""
     wrong: list[str] = []
 
-    def read(key: str, how: type[int] | None = None) -> int | None:
+    def read(key: str, reading: Callable[[str], int | None]) -> int | None:
         text = query.get(key, "").strip()
-        if not text:
-            return None
-        number = _number(text) if how else nanoseconds(text)
-        if number is None:
+        number = reading(text) if text else None
+        if text and number is None:
             wrong.append(f"{key}={text[:40]}")
         return number
 
@@ -97,14 +78,14 @@ def asked(query: Mapping[str, str]) -> Asked:
             operation=query.get("operation") or None,
             status=status if status in STATUSES else None,
             kind=kind if kind in KINDS else None,
-            min_duration_ns=read("min"),
-            max_duration_ns=read("max"),
-            start_ns=read("from", int),
-            end_ns=read("to", int),
+            min_duration_ns=read("min", milliseconds),
+            max_duration_ns=read("max", milliseconds),
+            start_ns=read("from", literals.moment),
+            end_ns=read("to", literals.moment),
             attributes=attributes,
             text=text,
             limit=LISTED,
-            before=read("before", int),
+            before=read("before", literals.whole),
         ),
         wrong,
     )

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Final
 
 import orjson
 
+from otel_kpi.dev import literals
 from otel_kpi.dev.store.reading.spans import (
     LOG_COLUMNS,
     SPAN_COLUMNS,
@@ -219,8 +220,8 @@ def runs(  # noqa: PLR0913 - what is asked
 def run(reader: sqlite3.Connection, number: str) -> RunView | None:
     """A run by the row of its span, or by its id: the newest that has it."""
     row = None
-    if number.isascii() and number.isdigit() and len(number) <= 18:  # noqa: PLR2004 - SQLite's integers have no more
-        row = reader.execute("SELECT span FROM pipeline_run WHERE span = ?", (int(number),)).fetchone()
+    if (span := literals.whole(number)) is not None:
+        row = reader.execute("SELECT span FROM pipeline_run WHERE span = ?", (span,)).fetchone()
     if row is None:
         row = reader.execute(
             "SELECT span FROM pipeline_run WHERE run_id = ? ORDER BY span DESC LIMIT 1", (number,)
@@ -423,8 +424,9 @@ def reasons(said: Value) -> dict[str, int]:
     found: dict[str, int] = {}
     for each in said if isinstance(said, list) else ():
         reason, _, count = each.rpartition("=") if isinstance(each, str) else ("", "", "")
-        if reason and count.isascii() and count.isdigit() and len(count) < 19:  # noqa: PLR2004 - more is no count
-            found[reason] = found.get(reason, 0) + int(count)
+        number = literals.whole(count)
+        if reason and number is not None:
+            found[reason] = found.get(reason, 0) + number
     return found
 
 

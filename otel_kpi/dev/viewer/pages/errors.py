@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import re
 from typing import TYPE_CHECKING, Final, cast
 
 from starlette.routing import Route
 
+from otel_kpi.dev import literals
 from otel_kpi.dev.store.reading import problems
 from otel_kpi.dev.store.reading.problems import Question
-from otel_kpi.dev.viewer import charts
+from otel_kpi.dev.viewer import asking, charts
 from otel_kpi.dev.viewer.rendering import page
 from otel_kpi.dev.viewer.stacks import stack_lines
 
@@ -26,7 +26,6 @@ if TYPE_CHECKING:
     from otel_kpi.dev.store.reading.problems import Problem
 
 _STEPS: Final = 24
-_TRACE_ID: Final = re.compile(r"[0-9a-fA-F]{32}")
 
 
 def _show(request: Request) -> Response:
@@ -39,14 +38,14 @@ def _show(request: Request) -> Response:
         return page(request, "errors.html", found=None, any=False)
     asked = request.query_params
     text = asked.get("q", "").strip()
-    is_id = _TRACE_ID.fullmatch(text) is not None
+    trace_id = asking.trace_id(text)
     found, more = problems.problems(
         reader,
         Question(
             service=asked.get("service", ""),
-            text="" if is_id else text,
-            trace_id=text.lower() if is_id else "",
-            before=_before(asked.get("before")),
+            text="" if trace_id else text,
+            trace_id=trace_id or "",
+            before=literals.place(asked.get("before", "")),
         ),
     )
     return page(
@@ -56,18 +55,12 @@ def _show(request: Request) -> Response:
         any=True,
         more=more,
         q=text,
-        is_id=is_id,
+        is_id=trace_id is not None,
         service=asked.get("service", ""),
         services=problems.services(reader),
         sparks=_sparks(reader, found, extent),
         before=asked.get("before"),
     )
-
-
-def _before(text: str | None) -> tuple[int, int] | None:
-    """`<nanoseconds>-<id>`, as an address names what was shown last."""
-    match = re.fullmatch(r"(\d{1,19})-(\d{1,18})", text or "", re.ASCII)
-    return None if match is None else (min(int(match[1]), 2**63 - 1), int(match[2]))
 
 
 def _sparks(
@@ -96,12 +89,12 @@ def _known(values: Sequence[int], times: int) -> list[int | None]:
 def _show_problem(request: Request) -> Response:
     dev = cast("Dev", request.app.state.dev)
     reader = dev.store.reader() if dev.store is not None else None
-    number = request.path_params["number"]
-    shown = problems.problem(reader, number) if reader is not None and number < 2**63 else None
-    if reader is None or shown is None:
+    number = literals.whole(request.path_params["number"])
+    shown = problems.problem(reader, number) if reader is not None and number is not None else None
+    if reader is None or number is None or shown is None:
         return page(request, "error.html", status_code=404, problem=None)
     asked = request.query_params.get("occurrence", "")
-    of = int(asked) if asked.isascii() and asked.isdigit() and len(asked) <= 18 else None  # noqa: PLR2004 - SQLite's integers have no more
+    of = literals.whole(asked)
     occurrence = problems.occurrence(reader, number, of) or problems.occurrence(reader, number)
     if occurrence is None:
         return page(request, "error.html", problem=shown, occurrence=None)
@@ -130,4 +123,4 @@ def _show_problem(request: Request) -> Response:
     )
 
 
-ROUTES: Final[list[BaseRoute]] = [Route("/errors", _show), Route("/errors/{number:int}", _show_problem)]
+ROUTES: Final[list[BaseRoute]] = [Route("/errors", _show), Route("/errors/{number}", _show_problem)]

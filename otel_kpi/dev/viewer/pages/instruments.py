@@ -5,12 +5,14 @@ from __future__ import annotations
 import math
 import time
 from dataclasses import dataclass
+from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, Final
 
 from starlette.exceptions import HTTPException
 from starlette.responses import RedirectResponse
 from starlette.routing import Route
 
+from otel_kpi.dev import literals
 from otel_kpi.dev.store.reading import metrics
 from otel_kpi.dev.store.reading.history import History, Line, Window, history
 from otel_kpi.dev.viewer import charts, formats
@@ -71,12 +73,11 @@ def _instrument(request: Request) -> Response:
     """One of them."""
     dev: Dev = request.app.state.dev
     text = request.path_params["id"]
-    if dev.store is None or not text.isascii() or not text.isdigit() or len(text) > 18:  # noqa: PLR2004 - SQLite's integers have no more
-        raise HTTPException(404, f"There is no instrument {text[:40]}")
-    reader = dev.store.reader()
-    instrument = metrics.instrument(reader, int(text))
-    if instrument is None:
-        raise HTTPException(404, f"There is no instrument {text}")
+    number = literals.whole(text)
+    reader = dev.store.reader() if dev.store is not None else None
+    instrument = metrics.instrument(reader, number) if reader is not None and number is not None else None
+    if reader is None or instrument is None:
+        raise HTTPException(HTTPStatus.NOT_FOUND, f"There is no instrument {text[:40]}")
     query = request.query_params
     service = query.get("service") or None
     every = metrics.series_of(reader, instrument.id, service=service)

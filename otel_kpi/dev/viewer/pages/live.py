@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 from starlette.responses import RedirectResponse
 from starlette.routing import Route
 
+from otel_kpi.dev import literals
 from otel_kpi.dev.store.reading import pipelines
 from otel_kpi.dev.store.reading.now import COLUMNS, Now, now
 from otel_kpi.dev.store.reading.traces import summaries
@@ -52,7 +53,7 @@ def _rows(request: Request) -> Response:
     """The rows of some traces, `rows=4,5`; the newest where none are named."""
     dev: Dev = request.app.state.dev
     asked = request.query_params.get("rows", "")
-    numbers = [int(each) for each in asked.split(",")[:_ROWS] if each.isdecimal() and len(each) < 19]  # noqa: PLR2004 - SQLite's integers have no more
+    numbers = [number for each in asked.split(",")[:_ROWS] if (number := literals.whole(each)) is not None]
     if numbers and dev.store is not None:
         traces = summaries(dev.store.reader(), sorted(set(numbers), reverse=True))
     else:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from starlette.routing import Route
 
+from otel_kpi.dev import literals
 from otel_kpi.dev.store.reading.logs import LogQuery, LogsFound, search
 from otel_kpi.dev.viewer import asking
 from otel_kpi.dev.viewer.rendering import fragment, here, page
@@ -52,10 +53,6 @@ _WRITTEN: Final[dict[str, Any]] = {"levels": LEVELS, "level": level, "level_clas
 """What the templates write with."""
 
 
-def _number(text: str) -> int | None:
-    return int(text) if text.isascii() and text.isdigit() and len(text) < 19 else None  # noqa: PLR2004 - SQLite's integers have no more
-
-
 def _asked(request: Request) -> _Asked:
     query = request.query_params
     wrong: list[str] = []
@@ -71,11 +68,12 @@ def _asked(request: Request) -> _Asked:
     wrong += [
         f"{key}={query[key][:40]}"
         for key in ("before", "after")
-        if query.get(key) and _number(query[key]) is None
+        if query.get(key) and literals.whole(query[key]) is None
     ]
     asked = LogQuery(
         text=words, service=query.get("service") or None, severity=least, trace_id=trace or None,
-        attributes=attributes, before=_number(query.get("before", "")), after=_number(query.get("after", "")),
+        attributes=attributes, before=literals.whole(query.get("before", "")),
+        after=literals.whole(query.get("after", "")),
     )  # fmt: skip
     return _Asked(asked, chosen if least else "", tuple(wrong))
 

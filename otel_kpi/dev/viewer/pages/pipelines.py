@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final, cast
 
 from starlette.routing import Route
 
+from otel_kpi.dev import literals
 from otel_kpi.dev.store.reading import pipelines
 from otel_kpi.dev.viewer import charts, formats
 from otel_kpi.dev.viewer.charts import Bar, Interval, Lane
@@ -69,7 +70,11 @@ def _show(request: Request) -> Response:
         reader, pipeline=name, failed=failed, start_ns=shown.start_ns, limit=_DRAWN
     )
     runs, more = pipelines.runs(
-        reader, pipeline=name, failed=failed, start_ns=shown.start_ns, before=_number(asked.get("before"))
+        reader,
+        pipeline=name,
+        failed=failed,
+        start_ns=shown.start_ns,
+        before=literals.whole(asked.get("before", "")),
     )
     return page(
         request,
@@ -93,11 +98,6 @@ def _show(request: Request) -> Response:
 
 def _silent(now_ns: int) -> int:
     return now_ns - pipelines.SILENT_AFTER_NS
-
-
-def _number(text: str | None) -> int | None:
-    """A row that an address names; nonsense names none."""
-    return int(text) if text and text.isascii() and text.isdigit() and len(text) <= 18 else None  # noqa: PLR2004 - SQLite's integers have no more
 
 
 def _summaries(runs: Sequence[Part]) -> list[Summary]:

@@ -30,7 +30,7 @@ def test_no_text_is_too_odd(text: str) -> None:
      ("", None), ("soon", None), ("-1s", None), ("9" * 40 + "h", None), ("1e9", None)],
 )  # fmt: skip
 def test_durations_are_read_as_people_write_them(text: str, nanoseconds: int | None) -> None:
-    assert asking.nanoseconds(text) == nanoseconds
+    assert asking.milliseconds(text) == nanoseconds
 
 
 def test_an_address_is_a_question_and_what_is_no_question_is_said() -> None:

@@ -144,6 +144,22 @@ async def test_who_comes_from_elsewhere_is_told_to_draw_anew(last: str) -> None:
     told.close()
 
 
+@pytest.mark.parametrize("number", ["9" * 5_000, "\uff11", "-1", "x", ""])
+@on_a_loop
+async def test_who_names_an_event_that_never_was_missed_something(number: str) -> None:
+    source = Source()
+    told = live(source)
+    events, hello = await following(told)
+    source.commit(1)
+    await asyncio.wait_for(anext(events), 5)
+
+    again = told.events(f"{hello['id'].partition('-')[0]}-{number}")
+    await anext(again)
+
+    assert json.loads(read(await asyncio.wait_for(anext(again), 5))["data"])["missed"]
+    told.close()
+
+
 @on_a_loop
 async def test_more_events_than_are_kept_are_said_to_be_missed() -> None:
     source = Source()

@@ -241,3 +241,15 @@ def test_every_page_has_its_landmarks_and_its_policy(pages: Pages, address: str)
     assert (tags.count("main"), tags.count("h1"), tags.count("header")) == (1, 1, 1)
     assert 'class="skip" href="#main"' in answer.text
     assert "default-src 'none'" in answer.headers["content-security-policy"]
+
+
+@pytest.mark.parametrize("number", ["9" * 5_000, "9223372036854775808", "\uff11", "-1", "%00"])
+@pytest.mark.parametrize(
+    ("address", "status"),
+    [
+        ("/errors/{}", 404), ("/errors?before={}-{}", 200), ("/instruments/{}", 404), ("/pipelines?before={}", 200),
+        ("/live/rows?rows={}", 200), ("/logs?before={}&after={}", 200), ("/traces?before={}&from={}&min={}s", 200),
+    ],
+)  # fmt: skip
+def test_a_number_that_is_none_is_no_fault(pages: Pages, address: str, status: int, number: str) -> None:
+    assert pages.client.get(address.replace("{}", number)).status_code == status

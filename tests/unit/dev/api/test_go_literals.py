@@ -1,10 +1,10 @@
-"""Parameters are read as Go reads them; the same words are compared with a real Jaeger's in tests/stack."""
+"""Texts are read as Go reads them; the same words are compared with a real Jaeger's in tests/stack."""
 
 from __future__ import annotations
 
 import pytest
 
-from otel_kpi.dev.api import parameters
+from otel_kpi.dev.api import go_literals
 from otel_kpi.dev.api.parameters import ParameterError
 
 
@@ -16,7 +16,7 @@ from otel_kpi.dev.api.parameters import ParameterError
     ],
 )  # fmt: skip
 def test_durations_are_gos(text: str, nanoseconds: int) -> None:
-    assert parameters.duration(text) == nanoseconds
+    assert go_literals.duration(text) == nanoseconds
 
 
 @pytest.mark.parametrize(
@@ -24,7 +24,7 @@ def test_durations_are_gos(text: str, nanoseconds: int) -> None:
 )
 def test_what_is_no_duration_is_refused(text: str) -> None:
     with pytest.raises(ParameterError, match="time: "):
-        parameters.duration(text)
+        go_literals.duration(text)
 
 
 @pytest.mark.parametrize(
@@ -37,7 +37,7 @@ def test_what_is_no_duration_is_refused(text: str) -> None:
     ],
 )
 def test_times_are_exact_to_the_nanosecond(text: str, nanoseconds: int) -> None:
-    assert parameters.time(text) == nanoseconds
+    assert go_literals.time(text) == nanoseconds
 
 
 @pytest.mark.parametrize(
@@ -45,19 +45,19 @@ def test_times_are_exact_to_the_nanosecond(text: str, nanoseconds: int) -> None:
 )
 def test_what_is_no_time_is_refused(text: str) -> None:
     with pytest.raises(ParameterError, match="parsing time"):
-        parameters.time(text)
+        go_literals.time(text)
 
 
 @pytest.mark.parametrize("text", ["", "1.0", "0x1", "1_000", "\uff11", "9223372036854775808", "9" * 5_000])
 def test_what_is_no_integer_is_refused(text: str) -> None:
     with pytest.raises(ParameterError, match=r"strconv\.ParseInt: "):
-        parameters.integer(text)
+        go_literals.integer(text)
 
 
 def test_integers_may_be_as_large_as_they_can_be() -> None:
-    assert parameters.integer("9223372036854775807") == 2**63 - 1
-    assert parameters.integer("-9223372036854775808") == -(2**63)
-    assert parameters.integer("+7") == 7
+    assert go_literals.integer("9223372036854775807") == 2**63 - 1
+    assert go_literals.integer("-9223372036854775808") == -(2**63)
+    assert go_literals.integer("+7") == 7
 
 
 @pytest.mark.parametrize(
@@ -70,10 +70,10 @@ def test_integers_may_be_as_large_as_they_can_be() -> None:
     ],
 )
 def test_trace_ids_may_lack_zeros(text: str, trace_id: str) -> None:
-    assert parameters.trace_id(text) == trace_id
+    assert go_literals.trace_id(text) == trace_id
 
 
 @pytest.mark.parametrize("text", ["", "g", "f" * 33, "0x1", "\uff11", "-1", "g" + "0" * 16])
 def test_what_is_no_trace_id_is_refused(text: str) -> None:
     with pytest.raises(ParameterError):
-        parameters.trace_id(text)
+        go_literals.trace_id(text)
