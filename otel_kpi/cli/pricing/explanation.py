@@ -9,8 +9,8 @@ from datetime import UTC, datetime
 from decimal import Decimal, InvalidOperation
 from typing import TYPE_CHECKING, Any
 
-from otel_kpi.cli.pricing.remedies import REMEDIES
 from otel_kpi.packs.llm import prices
+from otel_kpi.packs.llm.prices.remedies import REMEDIES
 from otel_kpi.packs.llm.prices.resolution import Kind
 from otel_kpi.packs.llm.usage import Usage
 

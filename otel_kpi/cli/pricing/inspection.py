@@ -9,8 +9,8 @@ from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from otel_kpi.cli.pricing.remedies import REMEDIES
 from otel_kpi.packs.llm import prices
+from otel_kpi.packs.llm.prices.remedies import REMEDIES
 from otel_kpi.packs.llm.prices.rules_file import read
 from otel_kpi.packs.llm.prices.table import load
 from otel_kpi.spending.period import period

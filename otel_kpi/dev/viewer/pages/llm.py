@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Final, cast
 
 from starlette.routing import Route
 
-from otel_kpi.cli.pricing.remedies import REMEDIES
 from otel_kpi.dev.store.reading import llm
 from otel_kpi.dev.store.reading.llm import DIMENSIONS, NO_AMOUNT, NONE, Chosen, Counts, Dimension, Spending
 from otel_kpi.dev.viewer import charts, formats
@@ -16,6 +15,7 @@ from otel_kpi.dev.viewer.charts import Series
 from otel_kpi.dev.viewer.periods import RANGES, Period, period
 from otel_kpi.dev.viewer.rendering import page
 from otel_kpi.dev.viewer.scales import elapsed, moment, quantity
+from otel_kpi.packs.llm.prices.remedies import REMEDIES
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
