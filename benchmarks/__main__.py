@@ -19,6 +19,9 @@ NAMES = (
     "storefront",
     "dev_wire",
     "dev_store",
+    "dev_search",
+    "dev_pages",
+    "dev_live",
 )
 
 

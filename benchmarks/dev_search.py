@@ -102,7 +102,7 @@ def measured(store: Store, query: TraceQuery, rounds: int) -> tuple[float, float
     return times[0], statistics.median(times[1:]), len(found.traces), found.capped
 
 
-def main() -> int:
+def main(arguments: list[str] | None = None) -> int:
     """Ask everything, and say whether the figure holds."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--spans", type=int, default=100_000)
@@ -110,7 +110,7 @@ def main() -> int:
     parser.add_argument(
         "--store", type=Path, help="a file to fill, or one that has been filled by this before"
     )
-    given = parser.parse_args()
+    given = parser.parse_args(arguments)
     with tempfile.TemporaryDirectory() as directory:
         path = given.store or Path(directory) / "dev.db"
         filled = path.exists()

@@ -27,7 +27,8 @@ if TYPE_CHECKING:
 
 SPANS = 300_000
 _SIGNALS = ("traces", "metrics", "logs")
-_HEADER = struct.Struct("<BI")
+_HEADER = struct.Struct("<BII")
+"""Of a body: its signal, its spans, its bytes."""
 _TESTS = Path(__file__).parent.parent / "tests"
 
 _MAKE = """
@@ -35,8 +36,10 @@ import struct, sys
 sys.path.insert(0, sys.argv[1])
 from support.dev import samples
 with open(sys.argv[2], "wb") as file:
-    for signal, body in samples.encoded(int(sys.argv[3])):
-        file.write(struct.pack("<BI", ("traces", "metrics", "logs").index(signal), len(body)) + body)
+    for request in samples.requests(int(sys.argv[3]), int(sys.argv[4]), start_ns=int(sys.argv[5])):
+        spans = sum(len(group.items) for group in request.groups) if request.signal == "traces" else 0
+        body = samples.encode(request)
+        file.write(struct.pack("<BII", ("traces", "metrics", "logs").index(request.signal), spans, len(body)) + body)
 """
 _QUERIES = {
     "newest": "SELECT id, spans FROM trace ORDER BY id DESC LIMIT 50",
@@ -45,11 +48,18 @@ _QUERIES = {
 }
 
 
-def bodies(file: Path) -> Iterator[tuple[str, bytes]]:
+def make(file: Path, spans: int, seed: int = 0) -> None:
+    """Bodies of requests with so many spans of a day that begins now, in a process of its own."""
+    words = [str(_TESTS), str(file), str(spans), str(seed), str(time.time_ns())]
+    subprocess.run([sys.executable, "-c", _MAKE, *words], check=True)
+
+
+def bodies(file: Path) -> Iterator[tuple[str, int, bytes]]:
+    """What was made: signal, spans, body."""
     with file.open("rb") as made:
         while header := made.read(_HEADER.size):
-            signal, size = _HEADER.unpack(header)
-            yield _SIGNALS[signal], made.read(size)
+            signal, spans, size = _HEADER.unpack(header)
+            yield _SIGNALS[signal], spans, made.read(size)
 
 
 class Reading:
@@ -90,7 +100,7 @@ def measure(folder: Path, made: Path, *, read: bool) -> dict[str, float]:
     began = time.perf_counter()
     batch: list[Request[Any]] = []
     waiting = 0
-    for signal, body in bodies(made):
+    for signal, _, body in bodies(made):
         cpu = time.thread_time()
         request = protobuf.decode(signal, body)  # type: ignore[arg-type] - one of three
         count = items_of(request)
@@ -138,7 +148,7 @@ def main(arguments: list[str] | None = None) -> None:
     results: dict[str, dict[str, float]] = {}
     with tempfile.TemporaryDirectory(prefix="otel-kpi-bench-") as folder:
         made = Path(folder) / "bodies"
-        subprocess.run([sys.executable, "-c", _MAKE, str(_TESTS), str(made), str(options.spans)], check=True)
+        make(made, options.spans)
         for how in ("alone", "reading"):
             own = Path(folder) / how
             own.mkdir()
