@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import os
-import threading
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from otel_kpi.dev.store import Store
-from otel_kpi.dev.store.files import InUseError, StoreError, open_for_reading
+from otel_kpi.dev.store.files import InUseError, StoreError
+from otel_kpi.dev.store.readers import Readers
 
 if TYPE_CHECKING:
-    import sqlite3
     from collections.abc import Sequence
 
     from otel_kpi.dev.intake import Committed
@@ -80,29 +79,12 @@ class ReadStore(Store):
 
     def __init__(self, path: Path) -> None:  # pyright: ignore[reportMissingSuperCall] - it opens nothing to write
         self.path = path
-        self._own = threading.local()
-        self._lock = threading.Lock()
-        self._opened: list[sqlite3.Connection] = []
+        self._readers = Readers(path)
 
     def write(self, requests: Sequence[Request[Any]]) -> Committed:  # noqa: ARG002 - as a store has it
         """Nothing is written here."""
         raise StoreError(f"{self.path} is only looked at")
 
-    def reader(self) -> sqlite3.Connection:
-        """A connection of the calling thread's own; the same each time.
-
-        Raises:
-            StoreError: There is none, or it is not ours, newer or damaged.
-        """
-        connection: sqlite3.Connection | None = getattr(self._own, "connection", None)
-        if connection is None:
-            connection = self._own.connection = open_for_reading(self.path)
-            with self._lock:
-                self._opened.append(connection)
-        return connection
-
     def close(self) -> None:
         """End."""
-        with self._lock:
-            while self._opened:
-                self._opened.pop().close()
+        self._readers.close()

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from otel_kpi.dev.store import files
 from otel_kpi.dev.store.files import Lock
+from otel_kpi.dev.store.readers import Readers
 from otel_kpi.dev.store.retention import Retention
 from otel_kpi.dev.store.writing import Writer
 
@@ -60,7 +61,7 @@ class Store:
         self.path = path
         self.most_bytes = most_bytes
         self.most_seconds = most_seconds
-        self._readers: dict[threading.Thread, sqlite3.Connection] = {}
+        self._readers = Readers(path)
         self._guard = threading.Lock()
         self._closed = False
         try:
@@ -127,19 +128,7 @@ class Store:
 
     def reader(self) -> sqlite3.Connection:
         """A connection of the calling thread's own that cannot write; the same each time."""
-        thread = threading.current_thread()
-        found = self._readers.get(thread)
-        if found is not None:
-            return found
-        connection = files.open_for_reading(self.path)
-        with self._guard:
-            if self._closed:
-                connection.close()
-                raise files.StoreError(f"{self.path} is closed")
-            for gone in [each for each in self._readers if not each.is_alive()]:
-                self._readers.pop(gone).close()
-            self._readers[thread] = connection
-        return connection
+        return self._readers.reader()
 
     def close(self) -> None:
         """End, with everything written."""
@@ -147,10 +136,7 @@ class Store:
             if self._closed:
                 return
             self._closed = True
-            readers = list(self._readers.values())
-            self._readers.clear()
-        for each in readers:
-            each.close()
+        self._readers.close()
         self._connection.close()
         self._lock.release()
         if self._temporary is not None:
