@@ -7,6 +7,8 @@ from collections import defaultdict
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
 
+from otel_kpi.dev.viewer.formats import elapsed
+
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
     from decimal import Decimal
@@ -27,17 +29,6 @@ def clean(text: str, longest: int = _LONGEST) -> str:
     """A text that moves no cursor and turns no colour: signs that are not printed are shown as such."""
     kept = "".join(sign if sign.isprintable() else "·" for sign in text[: longest + 1])
     return kept if len(kept) <= longest else f"{kept[: longest - 1]}…"
-
-
-def duration(nanoseconds: int) -> str:
-    """In the unit that reads best, three digits."""
-    if nanoseconds >= 60 * _SECOND_NS:
-        return f"{nanoseconds // (60 * _SECOND_NS)} min {nanoseconds // _SECOND_NS % 60} s"
-    for size, unit in ((_SECOND_NS, "s"), (1_000_000, "ms"), (1_000, "µs")):
-        if nanoseconds >= size:
-            value = nanoseconds / size
-            return f"{value:.0f} {unit}" if value >= 100 else f"{value:.3g} {unit}"  # noqa: PLR2004 - three digits
-    return f"{nanoseconds} ns"
 
 
 def money(cost: Mapping[str, Decimal]) -> str:
@@ -61,7 +52,7 @@ def headline(trace: Gathered) -> Words:
         ("✗" if trace.errors else "●", "bold red" if trace.errors else "green"),
         (clean(head.span.name), "bold"),
         (clean(head.service, 30), "cyan"),
-        (duration(max(0, trace.end_ns - trace.start_ns)), ""),
+        (elapsed(max(0, trace.end_ns - trace.start_ns)), ""),
         (f"{trace.count} span{'s' * (trace.count != 1)}", "dim"),
     ]
     if trace.more:
@@ -152,7 +143,7 @@ def _said(run: list[Drawn], caller: str) -> Words:
         words.append((f"→ {clean(first.to, 30)}", "dim"))
     if len(run) > 1:
         words.append((f"×{len(run)} Σ", "yellow" if first.statement is not None else "dim"))
-    words.append((duration(total), "dim"))
+    words.append((elapsed(total), "dim"))
     words += [
         (money({drawn.cost[1]: drawn.cost[0]}), "magenta") for drawn in run[:1] if drawn.cost is not None
     ]

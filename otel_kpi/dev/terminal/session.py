@@ -9,7 +9,8 @@ from dataclasses import asdict, dataclass, field
 from decimal import Decimal, InvalidOperation
 from typing import TYPE_CHECKING, Any, Final, TextIO
 
-from otel_kpi.dev.terminal.lines import clean, duration, money
+from otel_kpi.dev.terminal.lines import clean, money
+from otel_kpi.dev.viewer.formats import elapsed
 
 if TYPE_CHECKING:
     import sqlite3
@@ -225,7 +226,7 @@ def lines(found: Session, address: str) -> Iterator[str]:
         yield f"requests   {found.requests:,}, {found.failed_requests:,} failed"
     for number, slow in enumerate(found.slowest):
         title = "slowest" if number == 0 else ""
-        yield f"{title:10} {duration(max(0, slow.duration_ns))} {clean(slow.name) or 'no root'} {clean(slow.service, 30)} {address}/traces/{slow.trace_id}"
+        yield f"{title:10} {elapsed(max(0, slow.duration_ns))} {clean(slow.name) or 'no root'} {clean(slow.service, 30)} {address}/traces/{slow.trace_id}"
     for number, problem in enumerate(found.problems):
         title = "errors" if number == 0 else ""
         yield f"{title:10} {problem.times}× {clean(problem.type)}: {clean(problem.message, 80)} ({clean(problem.service or '', 30)})"

@@ -27,10 +27,10 @@ from otel_kpi.dev.viewer.drawing import (
     times_below,
     value_at,
 )
+from otel_kpi.dev.viewer.formats import elapsed
 from otel_kpi.dev.viewer.scales import (
     Scale,
     Tick,
-    elapsed,
     finite,
     m4,
     quantity,

@@ -8,47 +8,60 @@ from typing import TYPE_CHECKING, Final
 
 import orjson
 
+from otel_kpi.dev.viewer.scales import significant
+
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from otel_kpi.dev.telemetry import Value
 
 _SYMBOLS: Final = {"USD": "$", "EUR": "€", "GBP": "£", "JPY": "¥", "INR": "₹"}
-_MICROSECOND: Final = 1_000
-_MILLISECOND: Final = 1_000_000
-_SECOND: Final = 1_000_000_000
-_MINUTE: Final = 60 * _SECOND
-_HOUR: Final = 60 * _MINUTE
-_DAY: Final = 24 * _HOUR
+_PARTS: Final = (
+    (999.5, 1, "ns"),
+    (999.5e3, 1_000, "µs"),
+    (999.5e6, 1_000_000, "ms"),
+    (59.95e9, 1_000_000_000, "s"),
+)
+"""Nanoseconds below which a unit fits once they are rounded, how many it has, its name."""
+_WHOLES: Final = ((86_400, "d", 3_600, "h"), (3_600, "h", 60, "min"), (60, "min", 1, "s"))
+"""Seconds of a unit, its name, seconds of the smaller one beside it, its name."""
+_ROUNDED: Final = ((9.995, 2), (99.95, 1))
+"""Below which a number has how many decimals: rounding brings one more digit."""
+_MIDDLE: Final = (10, 90)
+_ENDS: Final = (0, 100)
 _CENT: Final = Decimal("0.01")
 _SIGNIFICANT: Final = 3
 
 
 def _three(number: float) -> str:
     """Three digits that matter: 1.24, 12.4, 124."""
-    if number < 9.995:  # noqa: PLR2004 - where rounding brings one more digit
-        return f"{number:.2f}"
-    return f"{number:.1f}" if number < 99.95 else f"{number:.0f}"  # noqa: PLR2004 - the same
+    decimals = next((decimals for below, decimals in _ROUNDED if number < below), 0)
+    return f"{number:.{decimals}f}"
 
 
-def duration(nanoseconds: float | None) -> str:  # noqa: PLR0911 - one for each unit
-    """A duration with the unit that fits: `870 ns`, `12.4 µs`, `412 ms`, `1.24 s`, `2 min 3 s`, `5 h 12 min`."""
+def duration(nanoseconds: float | None, digits: Callable[[float], str] = _three) -> str:
+    """A duration with the unit that fits: `870 ns`, `12.4 µs`, `412 ms`, `1.24 s`, `2 min 3 s`, `5 h 12 min`.
+
+    Args:
+        nanoseconds: Unknown is a dash.
+        digits: How a number of parts of a minute is written.
+    """
     if nanoseconds is None:
         return "–"
     if nanoseconds < 0:
-        return f"-{duration(-nanoseconds)}"
-    if nanoseconds < _MICROSECOND:
-        return f"{nanoseconds:.0f} ns"
-    if nanoseconds < 999.5 * _MICROSECOND:
-        return f"{_three(nanoseconds / _MICROSECOND)} µs"
-    if nanoseconds < 999.5 * _MILLISECOND:
-        return f"{_three(nanoseconds / _MILLISECOND)} ms"
-    if nanoseconds < 59.95 * _SECOND:
-        return f"{_three(nanoseconds / _SECOND)} s"
-    seconds = round(nanoseconds / _SECOND)
-    if seconds < _HOUR // _SECOND:
-        return f"{seconds // 60} min {seconds % 60} s"
-    if seconds < _DAY // _SECOND:
-        return f"{seconds // 3600} h {seconds % 3600 // 60} min"
-    return f"{seconds // 86_400} d {seconds % 86_400 // 3600} h"
+        return f"-{duration(-nanoseconds, digits)}"
+    for below, factor, unit in _PARTS:
+        if nanoseconds < below:
+            return f"{digits(nanoseconds / factor) if factor > 1 else significant(nanoseconds)} {unit}"
+    seconds = round(nanoseconds / _PARTS[-1][1])
+    size, unit, part, of_part = next(each for each in _WHOLES if seconds >= each[0])
+    rest = seconds % size // part
+    return f"{seconds // size} {unit}" + (f" {rest} {of_part}" if rest else "")
+
+
+def elapsed(nanoseconds: float) -> str:
+    """A round duration, as an axis names it: `850 µs`, `1.2 s`, `4 min`."""
+    return duration(nanoseconds, significant)
 
 
 def count(number: float | None) -> str:
@@ -99,7 +112,8 @@ def percent(share: float | None) -> str:
     if share is None:
         return "–"
     number = share * 100
-    return f"{number:.0f} %" if 10 <= number <= 90 or number in {0, 100} else f"{number:.1f} %"  # noqa: PLR2004 - the ends
+    whole = _MIDDLE[0] <= number <= _MIDDLE[1] or number in _ENDS
+    return f"{number:.0f} %" if whole else f"{number:.1f} %"
 
 
 def value(value: Value) -> str:

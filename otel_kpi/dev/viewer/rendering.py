@@ -87,7 +87,8 @@ def page(request: Request, template: str, status_code: int = 200, **values: Any)
         "dev": dev,
         "theme": theme if theme in {"dark", "light"} else "",
         "navigation": navigation(request.url.path, store=dev.store is not None),
-        "reception": reception(dev.store),
+        # Not where the store itself cannot be read.
+        "reception": None if "reception" in values else reception(dev.store),
         **values,
     }
     return HTMLResponse(environment().get_template(template).render(shown), status_code)

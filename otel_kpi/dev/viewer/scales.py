@@ -21,7 +21,13 @@ _STEPS: Final = (
     1_209_600, 2_592_000, 7_776_000, 31_536_000,
 )  # fmt: skip
 """Seconds between two times that an axis names."""
+_MINUTE: Final = 60
 _DAY: Final = 86_400
+_NO_PREFIX: Final = 1e18
+"""From which on no prefix is known to everybody."""
+_THREE_DIGITS: Final = 100
+_TINY: Final = 1e-4
+"""Below which an exponent is shorter."""
 _PREFIXES: Final = ((1e15, "P"), (1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k"))
 
 
@@ -132,7 +138,7 @@ def time_ticks(start_ns: int, end_ns: int, most: int = 5) -> list[Tick]:
     step = next((each for each in _STEPS if seconds / each <= most), 10 * _STEPS[-1])
     if seconds < _STEPS[0]:
         return [Tick(start_ns, _moment(start_ns, "%H:%M:%S")), Tick(end_ns, _moment(end_ns, "%H:%M:%S"))]
-    form = "%d %b" if step >= _DAY else "%H:%M" if step >= 60 else "%H:%M:%S"  # noqa: PLR2004 - a minute
+    form = "%d %b" if step >= _DAY else "%H:%M" if step >= _MINUTE else "%H:%M:%S"
     first = -(-start_ns // (step * _SECOND))
     return [
         Tick(at, _moment(at, form))
@@ -154,40 +160,22 @@ def moment(time_ns: int) -> str:
     return _moment(time_ns, "%Y-%m-%d %H:%M:%S UTC")
 
 
-def elapsed(nanoseconds: float) -> str:
-    """A duration in the unit that suits it: `850 µs`, `1.2 s`, `4 min 5 s`, `3 h 12 min`."""
-    size = abs(nanoseconds)
-    for unit, name in ((1.0, "ns"), (1e3, "µs"), (1e6, "ms")):
-        if size < 999.5 * unit:
-            return f"{significant(nanoseconds / unit)} {name}"
-    seconds = nanoseconds / 1e9
-    if abs(seconds) < 59.95:  # noqa: PLR2004 - what is rounded to a minute is one
-        return f"{significant(seconds)} s"
-    minutes, rest = divmod(round(seconds), 60)
-    if minutes < 60:  # noqa: PLR2004
-        return f"{minutes} min {rest} s" if rest else f"{minutes} min"
-    hours, minutes = divmod(minutes, 60)
-    if hours < 48:  # noqa: PLR2004 - two days are told in hours
-        return f"{hours} h {minutes} min" if minutes else f"{hours} h"
-    return f"{hours // 24} d {hours % 24} h" if hours % 24 else f"{hours // 24} d"
-
-
 def quantity(value: float) -> str:
     """A number in few letters: `1.2k`, `34M`, `0.05`."""
     size = abs(value)
-    if size >= 1e18:  # noqa: PLR2004 - no prefix is known to everybody
+    if size >= _NO_PREFIX:
         return f"{value:.2g}"
     for least, prefix in _PREFIXES:
         if size >= least:
             return f"{significant(value / least)}{prefix}"
-    return significant(value) if value != int(value) or size < 100 else f"{value:.0f}"  # noqa: PLR2004
+    return significant(value) if value != int(value) or size < _THREE_DIGITS else f"{value:.0f}"
 
 
 def significant(value: float) -> str:
     """Three digits, without zeros at the end."""
     if value == 0:
         return "0"
-    if abs(value) < 1e-4:  # noqa: PLR2004 - shorter with an exponent
+    if abs(value) < _TINY:
         return f"{value:.2g}"
     digits = max(0, 2 - math.floor(math.log10(abs(value))))
     text = f"{value:.{digits}f}"

@@ -12,9 +12,10 @@ from otel_kpi.dev.store.reading import llm
 from otel_kpi.dev.store.reading.llm import DIMENSIONS, NO_AMOUNT, NONE, Chosen, Counts, Dimension, Spending
 from otel_kpi.dev.viewer import charts, formats
 from otel_kpi.dev.viewer.charts import Series
+from otel_kpi.dev.viewer.formats import elapsed
 from otel_kpi.dev.viewer.periods import RANGES, Period, period
 from otel_kpi.dev.viewer.rendering import page
-from otel_kpi.dev.viewer.scales import elapsed, moment, quantity
+from otel_kpi.dev.viewer.scales import moment, quantity
 from otel_kpi.packs.llm.prices.remedies import REMEDIES
 
 if TYPE_CHECKING:

@@ -8,7 +8,8 @@ from decimal import Decimal
 
 import pytest
 
-from otel_kpi.dev.viewer.scales import MOST, elapsed, finite, m4, quantity, scale, segments, ticks, time_ticks
+from otel_kpi.dev.viewer.formats import elapsed
+from otel_kpi.dev.viewer.scales import MOST, finite, m4, quantity, scale, segments, ticks, time_ticks
 
 HOUR = 3_600_000_000_000
 START = 1_795_248_000_000_000_000
@@ -78,7 +79,8 @@ def test_no_time_and_a_clock_that_is_wrong_name_nothing_that_fails() -> None:
 @pytest.mark.parametrize(
     ("nanoseconds", "text"),
     [
-        (0, "0 ns"), (850, "850 ns"), (999.9, "1 µs"), (1_500_000, "1.5 ms"), (59_960_000_000, "1 min"),
+        (0, "0 ns"), (850, "850 ns"), (999.9, "1 µs"), (1_500, "1.5 µs"), (1_500_000, "1.5 ms"), (12_340_000, "12.3 ms"), (999_600_000, "1 s"), (2_000_000_000, "2 s"),
+        (61_000_000_000, "1 min 1 s"), (59_960_000_000, "1 min"),
         (245e9, "4 min 5 s"), (11_520e9, "3 h 12 min"), (200_000e9, "2 d 7 h"),
     ],
 )  # fmt: skip

@@ -20,7 +20,7 @@ from otel_kpi.dev.store import Store
 from otel_kpi.dev.store.reading.traces import StoredTraces
 from otel_kpi.dev.terminal.following import Printer
 from otel_kpi.dev.terminal.gathering import LONGEST_WAIT, MOST_TRACES, REST, Gathered, Gathering
-from otel_kpi.dev.terminal.lines import MOST_LINES, clean, duration, plain, tree
+from otel_kpi.dev.terminal.lines import MOST_LINES, clean, plain, tree
 from otel_kpi.dev.terminal.session import lines, session
 
 if TYPE_CHECKING:
@@ -186,20 +186,6 @@ def test_person_is_shown_twenty_traces_a_second_and_told_of_the_rest() -> None:
     printer.rest()
     assert out.getvalue().count("GET /healthz") == 20
     assert "… 33 more traces and more than could be followed" in out.getvalue()
-
-
-@pytest.mark.parametrize(
-    ("nanoseconds", "said"),
-    [
-        (0, "0 ns"),
-        (1_500, "1.5 µs"),
-        (12_340_000, "12.3 ms"),
-        (2_000_000_000, "2 s"),
-        (61_000_000_000, "1 min 1 s"),
-    ],
-)
-def test_durations_are_in_the_unit_that_reads_best(nanoseconds: int, said: str) -> None:
-    assert duration(nanoseconds) == said
 
 
 @pytest.fixture
