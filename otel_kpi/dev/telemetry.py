@@ -7,12 +7,20 @@ span, none where there is no parent.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Generic, Literal, NamedTuple, TypeVar
+from typing import Final, Generic, Literal, NamedTuple, TypeVar
 
 Value = str | bool | int | float | bytes | None | list["Value"] | dict[str, "Value"]
 """An `AnyValue` of OTLP."""
 Kind = Literal["gauge", "sum", "histogram", "exponential_histogram", "summary"]
 Signal = Literal["traces", "metrics", "logs"]
+
+# As OTLP numbers them.
+INTERNAL, SERVER, CLIENT = 1, 2, 3
+"""Kinds of a span."""
+ERROR: Final = 2
+"""Status of a span that failed."""
+DELTA, CUMULATIVE = 1, 2
+"""Temporalities of a metric."""
 
 Item = TypeVar("Item")
 

@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections import OrderedDict
 from typing import TYPE_CHECKING, Final
 
+from otel_kpi.dev.telemetry import ERROR
+
 if TYPE_CHECKING:
     import sqlite3
 
@@ -193,7 +195,7 @@ class Traces:
         for span_id, parent_id, service, start_ns, duration_ns, status in rows:
             known.spans_by_id[span_id] = identity(start_ns, duration_ns, service)
             if parent_id is not None:
-                absent.append((parent_id, (service, start_ns // MINUTE_NS, status == 2)))  # noqa: PLR2004 - OTLP's number
+                absent.append((parent_id, (service, start_ns // MINUTE_NS, status == ERROR)))
             elif start_ns < known.root_start:
                 known.root_start = start_ns
         self._ids += len(known.spans_by_id)

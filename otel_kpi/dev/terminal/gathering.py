@@ -8,6 +8,7 @@ from decimal import Decimal, InvalidOperation
 from typing import TYPE_CHECKING, Any, Final
 
 from otel_kpi.dev.statements import Repeat, repeats, statement_of
+from otel_kpi.dev.telemetry import ERROR, INTERNAL
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -78,8 +79,8 @@ class Gathered:
         self.start_ns = min(self.start_ns, span.start_ns) if self.count else span.start_ns
         self.end_ns = max(self.end_ns, span.end_ns)
         self.count += 1
-        self.errors += span.status == 2  # noqa: PLR2004 - OTLP's number of an error
-        self.llm_calls += "gen_ai.request.model" in attributes and span.kind != 1
+        self.errors += span.status == ERROR
+        self.llm_calls += "gen_ai.request.model" in attributes and span.kind != INTERNAL
         if drawn.statement is not None:
             self.statements += 1
             self.asked[span.parent_id, drawn.statement] += 1

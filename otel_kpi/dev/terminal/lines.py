@@ -7,6 +7,7 @@ from collections import defaultdict
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
 
+from otel_kpi.dev.telemetry import CLIENT, ERROR, SERVER
 from otel_kpi.dev.viewer.formats import elapsed
 
 if TYPE_CHECKING:
@@ -20,8 +21,6 @@ Words = list[tuple[str, str]]
 MOST_LINES: Final = 12
 DEEPEST: Final = 8
 _LONGEST: Final = 60
-_ERROR: Final = 2
-_SERVER, _CLIENT = 2, 3
 _SECOND_NS: Final = 1_000_000_000
 
 
@@ -127,19 +126,19 @@ def _answered(below: Mapping[bytes, list[Drawn]], drawn: Drawn) -> Drawn:
     answers = below.get(drawn.span.span_id, ())
     return (
         answers[0]
-        if drawn.span.kind == _CLIENT and len(answers) == 1 and answers[0].span.kind == _SERVER
+        if drawn.span.kind == CLIENT and len(answers) == 1 and answers[0].span.kind == SERVER
         else drawn
     )
 
 
 def _said(run: list[Drawn], caller: str) -> Words:
     first = run[0]
-    failed = any(drawn.span.status == _ERROR for drawn in run)
+    failed = any(drawn.span.status == ERROR for drawn in run)
     total = sum(max(0, drawn.span.end_ns - drawn.span.start_ns) for drawn in run)
     words: Words = [(clean(first.span.name), "red" if failed else "")]
     if first.service != caller:
         words.append((clean(first.service, 30), "cyan"))
-    if first.to and first.span.kind == _CLIENT:
+    if first.to and first.span.kind == CLIENT:
         words.append((f"→ {clean(first.to, 30)}", "dim"))
     if len(run) > 1:
         words.append((f"×{len(run)} Σ", "yellow" if first.statement is not None else "dim"))

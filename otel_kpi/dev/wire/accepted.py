@@ -10,6 +10,7 @@ from __future__ import annotations
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any, Final
 
+from otel_kpi.dev.telemetry import CUMULATIVE, ERROR
 from otel_kpi.dev.wire.values import MAX_BUCKETS, MAX_ITEMS, MAX_SCALE, MAX_TIME, MIN_SCALE
 
 if TYPE_CHECKING:
@@ -22,7 +23,6 @@ MAX_COUNT: Final = (1 << 32) - 1
 NO_TRACE: Final = bytes(TRACE_ID)
 NO_SPAN: Final = bytes(SPAN_ID)
 _KINDS = 5
-_STATUSES = 2
 _SEVERITIES = 24
 
 
@@ -73,7 +73,7 @@ def span_problem(span: Span) -> str:  # noqa: C901 - one for each thing that may
         return _named(span, f"a time of {span.end_ns} ns is after the year 2262")
     if not 0 <= span.kind <= _KINDS:
         span.kind = 0
-    if not 0 <= span.status <= _STATUSES:
+    if not 0 <= span.status <= ERROR:
         span.status = 0
     return ""
 
@@ -123,7 +123,7 @@ def severity(number: int) -> int:
 
 def temporality(number: int) -> int:
     """An aggregation temporality, 0 where there is no such."""
-    return number if 0 <= number <= 2 else 0  # noqa: PLR2004 - delta and cumulative are 1 and 2
+    return number if 0 <= number <= CUMULATIVE else 0
 
 
 def log_problem(record: LogRecord, now_ns: int) -> str:

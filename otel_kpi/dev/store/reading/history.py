@@ -14,7 +14,7 @@ from itertools import pairwise
 from typing import TYPE_CHECKING, Final, Literal, cast
 
 from otel_kpi.dev.store.reading.distributions import Distribution, IncompatibleError
-from otel_kpi.dev.store.reading.metrics import CUMULATIVE, DELTA
+from otel_kpi.dev.telemetry import CUMULATIVE, DELTA
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence

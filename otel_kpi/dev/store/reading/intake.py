@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 import orjson
 
 from otel_kpi.dev.store.reading.spans import attributes_of
+from otel_kpi.dev.telemetry import DELTA
 
 if TYPE_CHECKING:
     import sqlite3
@@ -179,7 +180,7 @@ def losses(reader: sqlite3.Connection) -> list[Loss]:
 
 
 def _counted(reader: sqlite3.Connection, series: int, temporality: int) -> tuple[float, int]:
-    if temporality == 1:
+    if temporality == DELTA:
         row = reader.execute(
             "SELECT sum(value), max(time_ns) FROM point WHERE series = ?", (series,)
         ).fetchone()

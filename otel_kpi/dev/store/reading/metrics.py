@@ -9,6 +9,7 @@ import orjson
 
 from otel_kpi.dev.store.reading import distributions
 from otel_kpi.dev.store.reading.spans import attributes_of, decoded
+from otel_kpi.dev.telemetry import DELTA
 
 if TYPE_CHECKING:
     import sqlite3
@@ -17,8 +18,6 @@ if TYPE_CHECKING:
     from otel_kpi.dev.store.reading.distributions import Distribution
     from otel_kpi.dev.telemetry import Kind, Value
 
-CUMULATIVE: Final = 2
-DELTA: Final = 1
 MOST_SERIES: Final = 200
 """That a chart is made of; a page says how many there are."""
 _MOST_POINTS: Final = 500

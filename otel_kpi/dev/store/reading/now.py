@@ -11,6 +11,8 @@ from dataclasses import dataclass, field
 from decimal import Decimal, InvalidOperation
 from typing import TYPE_CHECKING, Final
 
+from otel_kpi.dev.telemetry import ERROR, SERVER
+
 if TYPE_CHECKING:
     import sqlite3
 
@@ -18,8 +20,6 @@ SPANS: Final = 30_000
 """Of the newest that are looked at."""
 COLUMNS: Final = 60
 RECENT_SECONDS: Final = 60
-_SERVER: Final = 2
-_ERROR: Final = 2
 _SECOND: Final = 1_000_000_000
 
 
@@ -163,7 +163,7 @@ def now(reader: sqlite3.Connection, *, end_ns: int, minutes: int = 5) -> Now:
     for end, count in reader.execute(
         "SELECT (start_ns + dur_ns - ?) / ?, count(*) FROM span "
         "WHERE id > ? AND kind = ? AND status = ? AND start_ns + dur_ns BETWEEN ? AND ? GROUP BY 1",
-        (start, step, newest - SPANS, _SERVER, _ERROR, covered, end_ns),
+        (start, step, newest - SPANS, SERVER, ERROR, covered, end_ns),
     ):
         if first <= end < COLUMNS:
             errors[end] = count
@@ -193,11 +193,11 @@ def _services(  # noqa: PLR0913, PLR0917 - the window, as rows and as times
     for number, status, ended, duration in reader.execute(
         "SELECT service, status, start_ns + dur_ns, dur_ns FROM span "
         "WHERE id > ? AND kind = ? AND start_ns + dur_ns BETWEEN ? AND ?",
-        (after, _SERVER, covered, end),
+        (after, SERVER, covered, end),
     ):
         service = found[number]
         service.requests += 1
-        service.errors += status == _ERROR
+        service.errors += status == ERROR
         service.rates[min(COLUMNS - 1, (ended - start) // step)] += 1
         durations.setdefault(number, []).append(duration)
     for number, values in durations.items():
@@ -224,7 +224,7 @@ def _models(reader: sqlite3.Connection, start: int, end: int) -> list[ModelNow]:
             key = currency or "USD"
             costs[key] = costs.get(key, Decimal(0)) + amount
         found[name] = ModelNow(
-            name, one.calls + 1, one.errors + (status == _ERROR), one.input_tokens + (given or 0),
+            name, one.calls + 1, one.errors + (status == ERROR), one.input_tokens + (given or 0),
             one.output_tokens + (made or 0), costs, one.unpriced + (amount is None),
         )  # fmt: skip
     return sorted(

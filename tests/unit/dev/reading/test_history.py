@@ -10,7 +10,8 @@ import pytest
 
 from otel_kpi.dev.store.reading.distributions import Distribution, IncompatibleError
 from otel_kpi.dev.store.reading.history import Window, history, increases
-from otel_kpi.dev.store.reading.metrics import CUMULATIVE, DELTA, Instrument, PointView
+from otel_kpi.dev.store.reading.metrics import Instrument, PointView
+from otel_kpi.dev.telemetry import CUMULATIVE, DELTA
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
