@@ -18,8 +18,9 @@ from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
 from otel_kpi.dev.store.reading.distributions import Distribution, IncompatibleError
-from otel_kpi.dev.store.reading.metrics import DELTA, ExemplarView, PointView, point
+from otel_kpi.dev.store.reading.metrics import ExemplarView, PointView, point
 from otel_kpi.dev.store.reading.spans import attributes_of
+from otel_kpi.dev.telemetry import DELTA
 from otel_kpi.model.prometheus import series_name, unit_name
 
 if TYPE_CHECKING:

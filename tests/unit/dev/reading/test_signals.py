@@ -14,7 +14,7 @@ from otel_kpi.dev.store.reading import intake, metrics
 from otel_kpi.dev.store.reading import logs as reading
 from otel_kpi.dev.store.reading.logs import LogQuery
 from otel_kpi.dev.store.reading.now import now
-from otel_kpi.dev.telemetry import LogRecord, Metric, Point
+from otel_kpi.dev.telemetry import CUMULATIVE, LogRecord, Metric, Point
 
 if TYPE_CHECKING:
     import sqlite3
@@ -48,7 +48,7 @@ def test_an_instrument_is_one_whoever_records_it(reader: sqlite3.Connection) -> 
     assert (found.kind, found.unit, found.temporality, found.scope) == (
         "histogram",
         "s",
-        metrics.CUMULATIVE,
+        CUMULATIVE,
         "sample",
     )
     assert found.services == tuple(sorted(samples.SERVICES))
