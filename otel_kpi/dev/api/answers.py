@@ -9,8 +9,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from decimal import Decimal
 
+    from otel_kpi.dev.store.reading.calls import Call
     from otel_kpi.dev.store.reading.intake import Cut, Kept, Loss, Minute, Sender
-    from otel_kpi.dev.store.reading.llm import Call
     from otel_kpi.dev.store.reading.metrics import Instrument, PointView, Series
     from otel_kpi.dev.store.reading.pipelines import Part, UnderWay
     from otel_kpi.dev.store.reading.problems import Occurrence, Problem
@@ -68,7 +68,6 @@ class LlmSummary:
 
     Attributes:
         dearest: By currency.
-        truncated: There are more calls than were read.
     """
 
     start_ns: int
@@ -80,7 +79,6 @@ class LlmSummary:
     by_provider: Sequence[LlmShare]
     dearest: Mapping[str, Sequence[Call]]
     slowest: Sequence[Call]
-    truncated: bool
 
 
 @dataclass(frozen=True, slots=True)

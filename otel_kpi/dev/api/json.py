@@ -140,7 +140,7 @@ def _llm(asked: _Asked) -> answers.LlmSummary:
 
     return answers.LlmSummary(
         start, end, _share("", found.total), shares("model"), shares("feature"), shares("tenant"),
-        shares("provider"), found.dearest, found.slowest, found.truncated,
+        shares("provider"), found.dearest, found.slowest,
     )  # fmt: skip
 
 

@@ -54,7 +54,10 @@ _FIRST_CHUNK: Final = ("gen_ai.response.time_to_first_chunk", "gen_ai.server.tim
 _UNPRICED: Final = "kpi.llm.unpriced.reason"
 _DOLLARS: Final = "USD"
 _ETL: Final = "kpi.etl."
-_MOST: Final = (1 << 63) - 1
+_MOST: Final = 1 << 40
+"""Tokens of a call: more than any model takes, and as much as can be added up by SQLite's integers."""
+PLACES: Final = 12
+"""Decimals of an amount that is kept as an integer, too, for SQLite to add: a price is of a million tokens."""
 
 
 def facts_of(keys: tuple[str, ...]) -> int:
@@ -100,6 +103,17 @@ def amount(value: Value) -> str | None:
     return f"{decimal:f}"
 
 
+def pico(cost: str | None) -> int | None:
+    """An amount below one as a count of its twelfth decimal; None of one that has more of them, or is larger.
+
+    Nine millions of such amounts have a sum within SQLite's integers.
+    """
+    if cost is None:
+        return None
+    whole, _, decimals = cost.partition(".")
+    return int(decimals.ljust(PLACES, "0")) if whole == "0" and len(decimals) <= PLACES else None
+
+
 def llm_call(
     row: int, span: Span, start_ns: int, duration_ns: int, dictionary: Dictionary
 ) -> tuple[object, ...] | None:
@@ -126,7 +140,7 @@ def llm_call(
         optional(_text(said, *_PROVIDER)), optional(model), optional(_text(said, FEATURE.name)),
         optional(_text(said, TENANT.name)), used, output, _count(said, _CACHED), _count(said, _CACHE_WRITE),
         _count(said, _REASONING), int(first * 1e9) if waited else None, cost,  # type: ignore[operator] - a number
-        (currency or _DOLLARS) if cost is not None else None, _text(said, _UNPRICED),
+        (currency or _DOLLARS) if cost is not None else None, _text(said, _UNPRICED), pico(cost),
     )  # fmt: skip
 
 
@@ -165,8 +179,8 @@ def records(attributes: Attributes) -> str:
 
 CALL_SQL: Final = (
     "INSERT INTO llm_call (span, start_ns, dur_ns, status, operation, provider, model, feature, tenant, input_tokens, "
-    "output_tokens, cached_tokens, cache_write_tokens, reasoning_tokens, first_chunk_ns, cost, currency, unpriced) "
-    "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+    "output_tokens, cached_tokens, cache_write_tokens, reasoning_tokens, first_chunk_ns, cost, currency, unpriced, cost_pico) "
+    "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
 )
 RUN_SQL: Final = "INSERT INTO pipeline_run (span, start_ns, dur_ns, status, pipeline, run_id, quality) VALUES (?, ?, ?, ?, ?, ?, ?)"
 STAGE_SQL: Final = (

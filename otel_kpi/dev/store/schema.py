@@ -106,5 +106,10 @@ MIGRATIONS: Final = (
     CREATE TABLE arrival (                             -- the last ids that had come by the end of a minute
         minute INTEGER PRIMARY KEY, trace INTEGER NOT NULL, span INTEGER NOT NULL, log INTEGER NOT NULL);
     """,
+    """
+    ALTER TABLE llm_call ADD COLUMN cost_pico INTEGER;  -- the cost once more, as 10^-12 of it: what SQLite adds exactly
+    UPDATE llm_call SET input_tokens = min(input_tokens, 1 << 40), output_tokens = min(output_tokens, 1 << 40),
+        cached_tokens = min(cached_tokens, 1 << 40);    -- facts.py: their sums are integers
+    """,
 )
 """Each brings a file from the version that is its place here to the next (`PRAGMA user_version`)."""

@@ -2,25 +2,28 @@
 
 Money is decimal and never added across currencies. A call without an amount is not free: it is counted as unpriced,
 with the reason that its sender gave.
+
+The database counts; a hundred thousand calls as rows of Python would take seconds, and hold up what comes meanwhile. It
+gives times as one text for a group, so that quantiles are values that there were.
 """
 
 from __future__ import annotations
 
-import heapq
 import math
-from collections import Counter, defaultdict
 from dataclasses import dataclass, field
-from decimal import Decimal, InvalidOperation
-from operator import itemgetter
-from typing import TYPE_CHECKING, Final, Literal, NamedTuple, TypeVar
+from decimal import Context, Decimal
+from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple
 
+import orjson
+
+from otel_kpi.dev.store.facts import PLACES
+from otel_kpi.dev.store.reading.calls import Call, amount, calls_of
 from otel_kpi.dev.store.reading.spans import texts
+from otel_kpi.dev.telemetry import ERROR
 
 if TYPE_CHECKING:
     import sqlite3
-    from collections.abc import Callable, Iterable, Mapping, Sequence
-
-    from otel_kpi.dev.store.reading.spans import Row
+    from collections.abc import Iterable, Mapping, Sequence
 
 Dimension = Literal["model", "feature", "tenant", "provider"]
 DIMENSIONS: Final[tuple[Dimension, ...]] = ("model", "feature", "tenant", "provider")
@@ -29,10 +32,17 @@ NONE: Final = "-"
 """Stands for calls that name none."""
 NO_AMOUNT: Final = "no_amount"
 """Why a call is unpriced whose span has neither an amount nor a reason: its sender prices nothing."""
-ERROR: Final = 2
-MOST: Final = 50_000
-"""Calls that are read for a page, the newest; beyond it the page says so."""
 _ZERO: Final = Decimal(0)
+# The context of a thread rounds to 28 digits.
+_EXACT: Final = Context(prec=80)
+_REASON: Final = f"CASE WHEN cost IS NULL THEN coalesce(nullif(unpriced, ''), CASE status WHEN {ERROR} THEN '' ELSE '{NO_AMOUNT}' END) END"
+"""Why a call has no amount; a failed one that says no more has used nothing that anybody knows of."""
+_COUNTED: Final = (
+    f"currency, {_REASON}, count(*), sum(status = {ERROR}), sum(input_tokens), sum(output_tokens), sum(cached_tokens),"
+    " sum(input_tokens IS NULL AND output_tokens IS NULL), count(cost), sum(cost_pico),"
+    " group_concat(CASE WHEN cost_pico IS NULL THEN cost END), group_concat(dur_ns), group_concat(first_chunk_ns)"
+)
+"""What is asked of each group, for `_counts`; the groups are by the first two, too."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,8 +75,8 @@ class Counts:
         untold: Calls that did not tell their tokens.
         cost: By currency.
         unpriced: Calls without an amount, by the reason.
-        durations: Nanoseconds, of all calls.
-        first_chunks: Nanoseconds to the first part of the answer, of the calls that streamed.
+        durations: Nanoseconds, of all calls; in order once a quantile was asked for.
+        first_chunks: Nanoseconds to the first part of the answer, of the calls that streamed; the same.
     """
 
     calls: int = 0
@@ -111,8 +121,8 @@ class Counts:
         self.output_tokens += other.output_tokens
         self.cached_tokens += other.cached_tokens
         self.untold += other.untold
-        for currency, amount in other.cost.items():
-            self.cost[currency] = self.cost.get(currency, _ZERO) + amount
+        for currency, cost in other.cost.items():
+            self.cost[currency] = _EXACT.add(self.cost.get(currency, _ZERO), cost)
         for reason, calls in other.unpriced.items():
             self.unpriced[reason] = self.unpriced.get(reason, 0) + calls
         self.durations += other.durations
@@ -136,37 +146,6 @@ class Unpriced(NamedTuple):
 
 
 @dataclass(slots=True)
-class Call:
-    """One call, and where its span is.
-
-    Attributes:
-        span: Row in the store.
-        cost: None where nobody knows.
-        unpriced: Why.
-        first_chunk_ns: Nanoseconds to the first part of the answer; None of one that did not stream.
-    """
-
-    span: int
-    trace_id: str
-    span_id: str
-    start_ns: int
-    duration_ns: int
-    failed: bool
-    operation: str
-    provider: str
-    model: str
-    feature: str
-    tenant: str
-    input_tokens: int | None
-    output_tokens: int | None
-    cached_tokens: int | None
-    first_chunk_ns: int | None
-    cost: Decimal | None
-    currency: str
-    unpriced: str
-
-
-@dataclass(slots=True)
 class Spending:
     """What a page of calls shows.
 
@@ -178,7 +157,6 @@ class Spending:
         unpriced: The most frequent first.
         dearest: Of each currency, the dearest first.
         slowest: The slowest first.
-        truncated: There are more than were read.
     """
 
     total: Counts
@@ -188,34 +166,15 @@ class Spending:
     unpriced: list[Unpriced]
     dearest: dict[str, list[Call]]
     slowest: list[Call]
-    truncated: bool = False
 
 
-# A row as it is counted: numbers of texts, and at last its amount as a decimal. Tuples, for their making takes longest.
-_SPAN, _START, _DURATION, _STATUS, _PROVIDER, _MODEL, _FEATURE, _TENANT = range(8)
-_SENT, _MADE, _CACHED, _FIRST_CHUNK, _COST, _CURRENCY, _UNPRICED, _AMOUNT = range(8, 16)
-_PLACES: Final[Mapping[Dimension, int]] = {
-    "provider": _PROVIDER, "model": _MODEL, "feature": _FEATURE, "tenant": _TENANT,
-}  # fmt: skip
-_Key = TypeVar("_Key")
-
-
-def quantile(values: Sequence[int], share: float) -> int | None:
-    """The value at a share of one, by nearest rank; None of nothing."""
+def quantile(values: list[int], share: float) -> int | None:
+    """The value at a share of one, by nearest rank; None of nothing. The values are put in order."""
     if not values:
         return None
-    return sorted(values)[max(0, math.ceil(share * len(values)) - 1)]
-
-
-def amount(text: str | None) -> Decimal | None:
-    """An amount as the store has it; what is no number is not known."""
-    if text is None:
-        return None
-    try:
-        value = Decimal(text)
-    except InvalidOperation:
-        return None
-    return value if value.is_finite() else None
+    # What was put together of parts that are in order is merged, and what is in order is only looked at.
+    values.sort()
+    return values[max(0, math.ceil(share * len(values)) - 1)]
 
 
 def extent(reader: sqlite3.Connection) -> tuple[int, int] | None:
@@ -226,14 +185,13 @@ def extent(reader: sqlite3.Connection) -> tuple[int, int] | None:
     return None if oldest is None else (oldest, newest)
 
 
-def spending(  # noqa: PLR0913 - what is asked
+def spending(
     reader: sqlite3.Connection,
     chosen: Chosen,
     step_ns: int,
     *,
     by: Sequence[Dimension] = DIMENSIONS,
     listed: int = 10,
-    most: int = MOST,
 ) -> Spending:
     """Count the calls of a time.
 
@@ -243,103 +201,145 @@ def spending(  # noqa: PLR0913 - what is asked
         step_ns: Length of a step of `over_time`.
         by: What they are counted by; by model they are always.
         listed: How many of the dearest and slowest are given.
-        most: How many are read, the newest.
     """
     where, values = _where(reader, chosen)
-    found = reader.execute(
-        "SELECT span, start_ns, dur_ns, status, provider, model, feature, tenant, input_tokens, output_tokens,"  # noqa: S608 - what is put in are columns of ours
-        f" cached_tokens, first_chunk_ns, cost, currency, unpriced FROM llm_call WHERE {where}"
-        " ORDER BY start_ns DESC LIMIT ?",
-        (*values, most + 1),
-    ).fetchall()
-    rows: list[Row] = [(*row, amount(row[_COST])) for row in found[:most]]
-    names = texts(reader, {row[place] for place in _PLACES.values() for row in rows})
     total = Counts()
     over_time: dict[int, Counts] = {}
     by_time: dict[str, dict[int, Counts]] = {}
     models: dict[str, Counts] = {}
-    cells = _grouped(rows, lambda row: (row[_MODEL], row[_START] - row[_START] % step_ns))
-    for (number, step), group in cells.items():
-        counts, model = _counted(group), _name(names, number)
-        by_time.setdefault(model, {})[step] = counts
-        for into in (total, over_time.setdefault(step, Counts()), models.setdefault(model, Counts())):
-            into.add(counts)
+    cells = _groups(reader, "start_ns - start_ns % ?, model", (step_ns,), where, values)
+    names = _names(reader, (row[1] for row, _ in cells))
+    for (step, number), counts in cells:
+        model = names[number]
+        _into(by_time.setdefault(model, {}), step, counts)
+        _into(models, model, counts)
+        _into(over_time, step, counts)
+    for counts in over_time.values():
+        counts.durations.sort()
+        counts.first_chunks.sort()
+        total.add(counts)
     shares: dict[Dimension, list[Share]] = {"model": _ordered(models)}
     for dimension in by:
         if dimension != "model":
-            groups = _grouped(rows, itemgetter(_PLACES[dimension]))
-            shares[dimension] = _ordered(
-                {_name(names, number): _counted(group) for number, group in groups.items()}
-            )
+            shares[dimension] = _shares(reader, dimension, where, values)
     return Spending(
         total=total,
         by=shares,
         over_time=over_time,
         by_time=by_time,
-        unpriced=_unpriced(rows, names),
+        unpriced=_unpriced(reader, where, values) if total.unpriced else [],
         dearest={
-            currency: calls_of(reader, [row[_SPAN] for row in _dearest(rows, currency, listed)])
-            for currency in sorted(total.cost)
+            currency: _dearest(reader, currency, where, values, listed) for currency in sorted(total.cost)
         },
-        slowest=calls_of(
-            reader, [row[_SPAN] for row in heapq.nlargest(listed, rows, key=itemgetter(_DURATION))]
-        ),
-        truncated=len(found) > most,
+        slowest=_first(reader, where, values, "dur_ns DESC", listed),
     )
 
 
-def _name(names: Mapping[int, str], number: int | None) -> str:
-    return NONE if number is None else names.get(number, NONE)
+def _groups(
+    reader: sqlite3.Connection, keys: str, key_values: Sequence[object], where: str, values: Sequence[object]
+) -> list[tuple[tuple[Any, ...], Counts]]:
+    """What was counted of each group, by its keys; the same keys come again with another currency or reason."""
+    places = keys.count(", ") + 1
+    groups = ",".join(str(place) for place in range(1, places + 3))
+    rows = reader.execute(
+        f"SELECT {keys}, {_COUNTED} FROM llm_call WHERE {where} GROUP BY {groups}",  # noqa: S608 - columns of ours
+        (*key_values, *values),
+    )
+    return [(row[:places], _counts(*row[places:])) for row in rows]
 
 
-def _grouped(rows: Iterable[Row], key: Callable[[Row], _Key]) -> dict[_Key, list[Row]]:
-    found: defaultdict[_Key, list[Row]] = defaultdict(list)
-    for row in rows:
-        found[key(row)].append(row)
-    return found
-
-
-def _counted(rows: Sequence[Row]) -> Counts:
-    """Column by column: row by row it takes three times as long."""
+def _counts(  # noqa: PLR0913, PLR0917 - the columns of `_COUNTED`
+    currency: str | None,
+    reason: str | None,
+    calls: int,
+    errors: int,
+    sent: int | None,
+    made: int | None,
+    cached: int | None,
+    untold: int,
+    priced: int,
+    places: int | None,
+    amounts: str | None,
+    durations: str,
+    first_chunks: str | None,
+) -> Counts:
     counts = Counts(
-        calls=len(rows),
-        errors=[row[_STATUS] for row in rows].count(ERROR),
-        input_tokens=sum([row[_SENT] or 0 for row in rows]),
-        output_tokens=sum([row[_MADE] or 0 for row in rows]),
-        cached_tokens=sum([row[_CACHED] or 0 for row in rows]),
-        untold=[(row[_SENT], row[_MADE]) for row in rows].count((None, None)),
-        durations=[row[_DURATION] for row in rows],
-        first_chunks=[row[_FIRST_CHUNK] for row in rows if row[_FIRST_CHUNK] is not None],
+        calls=calls,
+        errors=errors,
+        input_tokens=sent or 0,
+        output_tokens=made or 0,
+        cached_tokens=cached or 0,
+        untold=untold,
+        unpriced={reason: calls} if reason else {},
+        durations=orjson.loads(f"[{durations}]"),
+        first_chunks=orjson.loads(f"[{first_chunks}]") if first_chunks else [],
     )
-    for currency in {row[_CURRENCY] for row in rows if row[_AMOUNT] is not None}:
-        counts.cost[currency or ""] = sum(
-            [row[_AMOUNT] for row in rows if row[_CURRENCY] == currency and row[_AMOUNT] is not None], _ZERO
-        )
-    counts.unpriced.update(
-        Counter(reason for row in rows if row[_AMOUNT] is None and (reason := _reason(row)))
-    )
+    if priced:
+        added = Decimal(places or 0).scaleb(-PLACES)
+        for text in amounts.split(",") if amounts else ():
+            added = _EXACT.add(added, amount(text) or _ZERO)
+        counts.cost[currency or ""] = added
     return counts
 
 
-def _reason(row: Row) -> str:
-    """Why a call has no amount; a failed one that says no more has used nothing that anybody knows of."""
-    return row[_UNPRICED] or ("" if row[_STATUS] == ERROR else NO_AMOUNT)
+def _into(found: dict[Any, Counts], key: object, counts: Counts) -> None:
+    found.setdefault(key, Counts()).add(counts)
 
 
-def _unpriced(rows: Sequence[Row], names: Mapping[int, str]) -> list[Unpriced]:
-    found = Counter(
-        (_name(names, row[_MODEL]), _name(names, row[_PROVIDER]), reason)
-        for row in rows
-        if row[_AMOUNT] is None and (reason := _reason(row))
-    )
+def _names(reader: sqlite3.Connection, numbers: Iterable[int | None]) -> dict[int | None, str]:
+    wanted = set(numbers)
+    known = texts(reader, wanted)
+    return {number: NONE if number is None else known.get(number, NONE) for number in wanted}
+
+
+def _shares(
+    reader: sqlite3.Connection, dimension: Dimension, where: str, values: Sequence[object]
+) -> list[Share]:
+    groups = _groups(reader, dimension, (), where, values)
+    names = _names(reader, (number for (number,), _ in groups))
+    found: dict[str, Counts] = {}
+    for (number,), counts in groups:
+        _into(found, names[number], counts)
+    return _ordered(found)
+
+
+def _unpriced(reader: sqlite3.Connection, where: str, values: Sequence[object]) -> list[Unpriced]:
+    rows = reader.execute(
+        f"SELECT model, provider, {_REASON} AS reason, count(*) FROM llm_call"  # noqa: S608 - columns of ours
+        f" WHERE cost IS NULL AND {where} GROUP BY 1, 2, 3 HAVING reason != ''",
+        values,
+    ).fetchall()
+    names = _names(reader, (number for row in rows for number in row[:2]))
+    found: dict[tuple[str, str, str], int] = {}
+    for model, provider, reason, calls in rows:
+        key = names[model], names[provider], reason
+        found[key] = found.get(key, 0) + calls
     return [
         Unpriced(*key, calls) for key, calls in sorted(found.items(), key=lambda each: (-each[1], each[0]))
     ]
 
 
-def _dearest(rows: Sequence[Row], currency: str, listed: int) -> list[Row]:
-    priced = [row for row in rows if row[_AMOUNT] is not None and (row[_CURRENCY] or "") == currency]
-    return heapq.nlargest(listed, priced, key=itemgetter(_AMOUNT))
+def _dearest(
+    reader: sqlite3.Connection, currency: str, where: str, values: Sequence[object], listed: int
+) -> list[Call]:
+    found = _first(
+        reader,
+        f"cost IS NOT NULL AND ifnull(currency, '') = ? AND {where}",
+        (currency, *values),
+        "CAST(cost AS REAL) DESC",
+        listed,
+    )
+    return sorted(found, key=lambda call: call.cost or _ZERO, reverse=True)
+
+
+def _first(
+    reader: sqlite3.Connection, where: str, values: Sequence[object], order: str, listed: int
+) -> list[Call]:
+    rows = reader.execute(
+        f"SELECT span FROM llm_call WHERE {where} ORDER BY {order}, start_ns DESC LIMIT ?",  # noqa: S608 - columns of ours
+        (*values, listed),
+    )
+    return calls_of(reader, [row[0] for row in rows])
 
 
 def _ordered(shares: Mapping[str, Counts]) -> list[Share]:
@@ -351,7 +351,10 @@ def _ordered(shares: Mapping[str, Counts]) -> list[Share]:
 
 
 def _where(reader: sqlite3.Connection, chosen: Chosen) -> tuple[str, list[object]]:
-    parts, values = ["start_ns >= ? AND start_ns < ?"], list[object]((chosen.start_ns, chosen.end_ns))
+    known = extent(reader)
+    # By its index each call is looked up alone: where all are wanted, the table is read from end to end.
+    time = "+start_ns" if known and chosen.start_ns <= known[0] and known[1] < chosen.end_ns else "start_ns"
+    parts, values = [f"{time} >= ? AND {time} < ?"], list[object]((chosen.start_ns, chosen.end_ns))
     for dimension, name in chosen.only.items():
         if dimension not in DIMENSIONS:
             continue
@@ -365,44 +368,3 @@ def _where(reader: sqlite3.Connection, chosen: Chosen) -> tuple[str, list[object
         parts.append("status = ?")
         values.append(ERROR)
     return " AND ".join(parts), values
-
-
-def calls_of(reader: sqlite3.Connection, spans: Sequence[int]) -> list[Call]:
-    """Calls by the rows of their spans, in this order."""
-    marks = ",".join("?" * len(spans))
-    rows = {
-        row[0]: row
-        for row in reader.execute(
-            "SELECT c.span, t.trace_id, s.span_id, c.start_ns, c.dur_ns, c.status, c.operation, c.provider, c.model,"  # noqa: S608 - marks alone
-            " c.feature, c.tenant, c.input_tokens, c.output_tokens, c.cached_tokens, c.first_chunk_ns, c.cost,"
-            " c.currency, c.unpriced FROM llm_call c JOIN span s ON s.id = c.span JOIN trace t ON t.id = s.trace"
-            f" WHERE c.span IN ({marks})",
-            list(spans),
-        )
-    }
-    names = texts(reader, {number for row in rows.values() for number in row[6:11]})
-    name: Callable[[int | None], str] = lambda number: names.get(number, "") if number is not None else ""  # noqa: E731 - short
-    return [
-        Call(
-            span=row[0],
-            trace_id=row[1].hex(),
-            span_id=row[2].hex(),
-            start_ns=row[3],
-            duration_ns=row[4],
-            failed=row[5] == ERROR,
-            operation=name(row[6]),
-            provider=name(row[7]),
-            model=name(row[8]),
-            feature=name(row[9]),
-            tenant=name(row[10]),
-            input_tokens=row[11],
-            output_tokens=row[12],
-            cached_tokens=row[13],
-            first_chunk_ns=row[14],
-            cost=amount(row[15]),
-            currency=row[16] or "",
-            unpriced=row[17] or "",
-        )
-        for row in (rows.get(span) for span in spans)
-        if row is not None
-    ]

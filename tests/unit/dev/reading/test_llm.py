@@ -9,7 +9,7 @@ import pytest
 from support.dev.asked import call, filled, span, spans
 from support.dev.made import START_NS
 
-from otel_kpi.dev.store.reading import llm
+from otel_kpi.dev.store.reading import calls, llm
 from otel_kpi.dev.store.reading.llm import NO_AMOUNT, Chosen, Spending, quantile
 
 if TYPE_CHECKING:
@@ -21,9 +21,9 @@ SECOND = 1_000_000_000
 EVER = Chosen(0, 2**63 - 1)
 
 
-def spent(folder: Path, *sent: Span, chosen: Chosen = EVER, most: int = llm.MOST) -> Spending:
+def spent(folder: Path, *sent: Span, chosen: Chosen = EVER) -> Spending:
     with filled(folder / "dev.db", [spans(*sent)]) as store:
-        return llm.spending(store.reader(), chosen, SECOND, most=most)
+        return llm.spending(store.reader(), chosen, SECOND)
 
 
 def test_amounts_are_added_to_the_last_decimal(tmp_path: Path) -> None:
@@ -107,14 +107,48 @@ def test_quantiles_are_values_that_there_were(tmp_path: Path) -> None:
     ("text", "value"), [(None, None), ("x", None), ("NaN", None), ("1e2", 100), ("0.10", Decimal("0.1"))]
 )
 def test_an_amount_is_a_number_or_unknown(text: str | None, value: Decimal | None) -> None:
-    assert llm.amount(text) == value
+    assert calls.amount(text) == value
 
 
-def test_beyond_the_most_the_newest_are_counted_and_it_is_said(tmp_path: Path) -> None:
-    sent = [call(f"model {at}", start_ns=START_NS + at) for at in range(5)]
-    found = spent(tmp_path, *sent, most=2)
-    assert found.truncated
-    assert {each.name for each in found.by["model"]} == {"model 3", "model 4"}
+def test_whatever_an_amount_looks_like_the_sum_is_what_one_gets_on_paper(tmp_path: Path) -> None:
+    amounts = [0.0000375] * 400 + [0.1 + 0.2, 12.5, 0.999999999999, 1e-13, 0.0, 1e29, 7.0]
+    found = spent(tmp_path, *[call(cost=each) for each in amounts])
+    assert found.total.cost == {"USD": Decimal("100000000000000000000000000020.81499999999910004")}
+    assert [each.cost for each in found.dearest["USD"][:3]] == [Decimal("1e29"), Decimal("12.5"), 7]
+
+
+def test_all_calls_are_counted_however_many(tmp_path: Path) -> None:
+    sent = [
+        call(f"model {at % 7}", start_ns=START_NS + at * 1_000, duration_ns=at + 1) for at in range(2_000)
+    ]
+    found = spent(tmp_path, *sent)
+    assert found.total.calls == sum(each.counts.calls for each in found.by["model"]) == 2_000
+    assert found.total.cost == {"USD": Decimal(1_000)}
+    assert (found.total.duration(0.5), found.total.duration(0.95)) == (1_000, 1_900)
+
+
+def test_absurd_counts_of_tokens_still_have_a_sum(tmp_path: Path) -> None:
+    found = spent(tmp_path, *[call(gen_ai__usage__input_tokens=2**62) for _ in range(4)])
+    assert found.total.input_tokens >= 4 * 10**12
+
+
+def test_the_parts_are_the_whole_whatever_they_are_counted_by(tmp_path: Path) -> None:
+    sent = [
+        call(
+            ("a", "b", None)[at % 3], cost=None if at % 5 == 0 else at / 1_000, currency=("USD", "EUR")[at % 2],
+            start_ns=START_NS + at * SECOND // 3, status=2 if at % 11 == 0 else 0, duration_ns=1 + at,
+            kpi__tenant=None if at % 4 else "acme",
+        )
+        for at in range(200)
+    ]  # fmt: skip
+    found = spent(tmp_path, *sent)
+    for parts in (found.over_time.values(), *([each.counts for each in by] for by in found.by.values())):
+        counted = llm.Counts()
+        for part in parts:
+            counted.add(part)
+        for share in (0.05, 0.5, 0.95):
+            assert counted.duration(share) == found.total.duration(share)
+        assert counted == found.total
 
 
 def test_a_call_leads_to_its_span(tmp_path: Path) -> None:
