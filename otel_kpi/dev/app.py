@@ -12,6 +12,7 @@ from otel_kpi.dev import live
 from otel_kpi.dev.api import jaeger, json, prometheus
 from otel_kpi.dev.receiver import http
 from otel_kpi.dev.receiver.taking import Receiver
+from otel_kpi.dev.refusals import HANDLERS
 from otel_kpi.dev.security import Security
 from otel_kpi.dev.viewer import pages
 
@@ -40,6 +41,7 @@ def make_app(dev: Dev) -> Starlette:
             *pages.ROUTES,
         ],
         middleware=[Middleware(Security, dev=dev)],
+        exception_handlers=HANDLERS,
         lifespan=lifespan,
     )
     app.state.dev = dev

@@ -216,3 +216,26 @@ def summary(trace: TraceView) -> TraceSummary:
             1 for span in spans if "db.system.name" in span.attributes or "db.system" in span.attributes
         ),
     )
+
+
+def told_summary(document: Mapping[str, Any]) -> TraceSummary:
+    """A row of a list as Jaeger has summed it up; it does not tell of statements and calls of language models."""
+    start_ns, end_ns = int(document["minStartTimeUnixNano"]), int(document["maxEndTimeUnixNano"])
+    services = [
+        ServiceCount(str(each["name"]), int(each.get("spanCount", 0)), int(each.get("errorSpanCount", 0)))
+        for each in document.get("services") or ()
+    ]
+    services.sort(key=lambda count: (-count.spans, count.service))
+    root_service = str(document.get("rootServiceName") or "")
+    return TraceSummary(
+        row=start_ns,
+        trace_id=str(document["traceId"]).rjust(32, "0"),
+        root_name=str(document.get("rootOperationName") or ""),
+        root_service=root_service or (services[0].service if services else ""),
+        start_ns=start_ns,
+        duration_ns=max(0, end_ns - start_ns),
+        spans=int(document.get("spanCount", 0)),
+        errors=int(document.get("errorSpanCount", 0)),
+        services=services,
+        root_missing=not root_service,
+    )

@@ -1,17 +1,19 @@
 """A Jaeger elsewhere, read by its HTTP API: what `otel-kpi view --jaeger URL` shows.
 
-Traces are searched by the older API where a service is named, since it knows attributes; without one by v3, since the
-older one wants a service. Jaeger sends whole traces in both, so an answer is bounded, and what Jaeger cannot be asked
-(free text, a status of a span without error) is looked for in what it has sent.
+A list is made of summaries where Jaeger has them, as later releases than 2.13 do
+(https://github.com/jaegertracing/jaeger/issues/8606). Else it is of whole traces, so an answer is bounded: by the older
+API where a service is named, since it knows attributes; without one by v3, since the older one wants a service. So is
+what Jaeger cannot be asked (free text, a status of a span without error), which is looked for in what it has sent.
 """
 
 from __future__ import annotations
 
 import time
 from contextlib import suppress
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Any, Final, cast
-from urllib.parse import quote, urlencode, urlsplit
+from typing import TYPE_CHECKING, Any, Final, TypeVar, cast
+from urllib.parse import quote, unquote, urlencode, urlsplit, urlunsplit
 
 import orjson
 import urllib3
@@ -22,30 +24,45 @@ from otel_kpi.dev.views import KINDS, Dependency, Found
 from otel_kpi.dev.wire.values import json_of
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from otel_kpi.dev.telemetry import Value
-    from otel_kpi.dev.views import SpanKind, SpanView, TraceQuery, TraceView
+    from otel_kpi.dev.views import SpanKind, SpanView, TraceQuery, TraceSummary, TraceView
+
+_Read = TypeVar("_Read")
 
 LOOKBACK_NS: Final = 7 * 86_400 * 10**9
 """How far a search looks back that names no start; Jaeger cannot be asked for all that it has."""
 _MOST_BYTES: Final = 128 * 2**20
 _MOST_TRACES: Final = 200
 _EVER: Final = 2**63 - 1
-_NOT_FOUND: Final = 404
 _OK: Final = 200
+_UNAUTHORIZED: Final = (401, 403)
+_NOT_FOUND: Final = 404
+_FAILED: Final = 500
+_ELSEWHERE: Final = "Look at the port and, where Jaeger stands behind a proxy, at the path before /api."
 _KIND_OF_SPAN: Final = "span.kind"
 
 
 class JaegerError(Exception):
-    """Jaeger cannot be asked, or has refused; the text is for the person who looks at the page."""
+    """Jaeger cannot be asked, or has refused; the text is for the person who looks at the page.
+
+    Args:
+        message: What it is.
+        advice: What that person can do.
+    """
+
+    def __init__(self, message: str, advice: str = "") -> None:
+        super().__init__(message)
+        self.advice = advice
 
 
 class JaegerTraces:
     """Traces of a Jaeger.
 
     Args:
-        url: Where its query service listens, with its base path: `http://localhost:16686`.
+        url: Where its query service listens, with its base path: `http://localhost:16686`; with a name and a password
+            before the host where a proxy asks for them.
         seconds: How long an answer may take.
 
     Raises:
@@ -60,8 +77,13 @@ class JaegerTraces:
             usable = False
         if not usable:
             raise JaegerError(f"{url} is not an address of a Jaeger: http://HOST:16686 is")
-        self.url = url.rstrip("/")
+        account, at, host = parts.netloc.rpartition("@")
+        self.url = urlunsplit((parts.scheme, host, parts.path.rstrip("/"), "", ""))
+        """Without a password: it is shown."""
+        self._has_summaries = True
+        self._seconds = seconds
         self._pool = urllib3.PoolManager(
+            headers=urllib3.make_headers(basic_auth=unquote(account)) if at else None,
             timeout=urllib3.Timeout(seconds),
             retries=urllib3.Retry(total=None, connect=0, read=0, status=0, other=0, redirect=3),
             maxsize=8,
@@ -70,12 +92,18 @@ class JaegerTraces:
 
     def services(self) -> Sequence[str]:
         """Names of the services, sorted."""
-        return sorted(self._ask("/api/services").get("data") or ())
+        return self._ask("/api/services", lambda answer: sorted(map(str, answer.get("data") or ())))
 
     def operations(self, service: str, kind: SpanKind | None = None) -> Sequence[tuple[str, SpanKind]]:
         """Names and kinds of the spans of a service, sorted; some of Jaeger's storages do not know kinds."""
-        listed = self._ask("/api/operations", service=service, spanKind=kind or "").get("data") or ()
-        return sorted({(each["name"], _kind(each.get("spanKind", ""))) for each in listed})
+        return self._ask(
+            "/api/operations",
+            lambda answer: sorted(
+                {(str(each["name"]), _kind(each.get("spanKind", ""))) for each in answer.get("data") or ()}
+            ),
+            service=service,
+            spanKind=kind or "",
+        )
 
     def search(self, query: TraceQuery) -> Found:
         """The newest traces that fit, by their start: Jaeger does not tell when they came."""
@@ -84,6 +112,10 @@ class JaegerTraces:
             end_ns = min(end_ns, query.before - 1)
         start_ns = max(0, end_ns - LOOKBACK_NS) if query.start_ns is None else query.start_ns
         limit = min(query.limit, _MOST_TRACES)
+        if self._has_summaries and not (query.attributes or query.status or query.kind or query.text):
+            with suppress(_NotThisAPIError):
+                return _newest(self._summaries(query, start_ns, end_ns, limit + 1), query, limit)
+            self._has_summaries = False
         meant = _meant(query)
         found = self._found(query, meant, start_ns, end_ns, limit + 1)
         fitting = [trace for trace in found if trace.spans and _fits(trace, query)]
@@ -91,43 +123,50 @@ class JaegerTraces:
             # Some storages have a span's kind and status as tags; in the memory of 2.13 none is found by them.
             found = self._found(query, {}, start_ns, end_ns, limit + 1)
             fitting = [trace for trace in found if trace.spans and _fits(trace, query)]
-        summaries = sorted(map(jaeger_answers.summary, fitting), key=lambda each: -each.row)
-        if query.before is not None:
-            summaries = [each for each in summaries if each.row < query.before]
         # What Jaeger was not asked for it has counted towards the limit: there may be more that fits.
         capped = len(fitting) < len(found) and len(found) > limit
-        return Found(summaries[:limit], more=len(summaries) > limit, capped=capped)
+        return _newest(map(jaeger_answers.summary, fitting), query, limit, capped=capped)
 
     def trace(self, trace_id: str) -> TraceView | None:
         """A trace; None of one that is not there."""
         path = quote(trace_id, safe="")
         with suppress(_NotThisAPIError):
-            answer = self._ask(f"/api/v3/traces/{path}", missing={"result": {}})
-            traces = jaeger_answers.trace_views(answer["result"])
+            traces = self._ask(f"/api/v3/traces/{path}", _v3, missing={"result": {}})
             return next(
                 (trace for trace in traces if trace.trace_id.rjust(32, "0") == trace_id.rjust(32, "0")), None
             )
-        documents = self._ask(f"/api/traces/{path}", missing={"data": []}).get("data") or ()
-        return next((jaeger_answers.older_trace_view(each) for each in documents), None)
+        return next(iter(self._ask(f"/api/traces/{path}", _older, missing={"data": []})), None)
 
     def dependencies(self, start_ns: int, end_ns: int) -> Sequence[Dependency]:
         """Who calls whom."""
         end, lookback = -(-end_ns // 10**6), -(-(end_ns - start_ns) // 10**6)
-        listed = self._ask("/api/dependencies", endTs=end, lookback=lookback).get("data") or ()
-        return [Dependency(each["parent"], each["child"], int(each["callCount"])) for each in listed]
+        return self._ask(
+            "/api/dependencies",
+            lambda answer: [
+                Dependency(str(each["parent"]), str(each["child"]), int(each["callCount"]))
+                for each in answer.get("data") or ()
+            ],
+            endTs=end,
+            lookback=lookback,
+        )
+
+    def _summaries(self, query: TraceQuery, start_ns: int, end_ns: int, limit: int) -> Sequence[TraceSummary]:
+        return self._ask(
+            "/api/v3/trace-summaries",
+            lambda answer: list(map(jaeger_answers.told_summary, answer["summaries"])),
+            missing={"summaries": []},
+            **_asked_v3(query, start_ns, end_ns, limit),
+        )
 
     def _found(
         self, query: TraceQuery, meant: Mapping[str, str], start_ns: int, end_ns: int, limit: int
     ) -> list[TraceView]:
         tags = {**dict(query.attributes), **meant}
-        durations: dict[str, str | int] = {
-            name: f"{value}ns"
-            for name, value in (("min", query.min_duration_ns), ("max", query.max_duration_ns))
-            if value
-        }
         if query.service:
-            answer = self._ask(
+            durations = _durations(query)
+            return self._ask(
                 "/api/traces",
+                _older,
                 service=query.service,
                 operation=query.operation or "",
                 start=start_ns // 1_000,
@@ -137,26 +176,24 @@ class JaegerTraces:
                 minDuration=durations.get("min", ""),
                 maxDuration=durations.get("max", ""),
             )
-            return [jaeger_answers.older_trace_view(each) for each in answer.get("data") or ()]
-        answer = self._ask(
-            "/api/v3/traces",
-            missing={"result": {}},
-            **{
-                "query.start_time_min": _written(start_ns),
-                "query.start_time_max": _written(end_ns),
-                "query.num_traces": limit,
-                **{f"query.duration_{name}": value for name, value in durations.items()},
-            },
+        # An operation without its service is one of no service to some storages: `_fits` looks for it.
+        everything = replace(query, operation=None)
+        return self._ask(
+            "/api/v3/traces", _v3, missing={"result": {}}, **_asked_v3(everything, start_ns, end_ns, limit)
         )
-        return jaeger_answers.trace_views(answer["result"])
 
     def _ask(
-        self, path: str, *, missing: Mapping[str, Any] | None = None, **parameters: str | int
-    ) -> Mapping[str, Any]:
-        """What Jaeger answers; `missing` where it says that there is no such thing.
+        self,
+        path: str,
+        read: Callable[[Mapping[str, Any]], _Read],
+        *,
+        missing: Mapping[str, Any] | None = None,
+        **parameters: str | int,
+    ) -> _Read:
+        """What Jaeger answers, as `read` understands it; `missing` where it says that there is no such thing.
 
         Raises:
-            JaegerError: It cannot be reached, refuses, or answers too much.
+            JaegerError: It cannot be reached, refuses, answers too much, or is none.
         """
         given = urlencode({key: value for key, value in parameters.items() if value != ""})
         address = f"{self.url}{path}{'?' if given else ''}{given}"
@@ -164,14 +201,33 @@ class JaegerTraces:
             response = self._pool.request("GET", address, preload_content=False)
             body = response.read(_MOST_BYTES + 1, decode_content=True)
         except urllib3.exceptions.HTTPError as error:
-            raise JaegerError(f"Jaeger at {self.url} is not reachable: {_reason(error)}") from error
+            raise self._unreachable(error) from error
         if len(body) > _MOST_BYTES:
             response.close()
             raise JaegerError(
-                f"Jaeger at {self.url} answers more than {_MOST_BYTES >> 20} MiB: ask for less time"
+                f"Jaeger at {self.url} answers more than {_MOST_BYTES >> 20} MiB",
+                "Ask for one service, for less time, or for a longer duration.",
             )
         response.release_conn()
-        return self._answer(path, response.status, body, missing)
+        answer = self._answer(path, response.status, body, missing)
+        try:
+            return read(answer)
+        except (AttributeError, KeyError, TypeError, ValueError) as error:
+            raise _NotThisAPIError(
+                f"{self.url}{path} is no API of a Jaeger: it answers something else", _ELSEWHERE
+            ) from error
+
+    def _unreachable(self, error: urllib3.exceptions.HTTPError) -> JaegerError:
+        reason = getattr(error, "reason", None) or error
+        if isinstance(reason, urllib3.exceptions.ReadTimeoutError):
+            return JaegerError(
+                f"Jaeger at {self.url} does not answer within {self._seconds:g} s",
+                "Ask for one service or for less time; if it is always so, look at how its storage does.",
+            )
+        return JaegerError(
+            f"Jaeger at {self.url} is not reachable: {_said(reason)}",
+            "Is it running, and is this the port of its query service (16686, where nobody has changed it)?",
+        )
 
     def _answer(
         self, path: str, status: int, body: bytes, missing: Mapping[str, Any] | None
@@ -180,31 +236,75 @@ class JaegerTraces:
             document: Any = orjson.loads(body)
         except orjson.JSONDecodeError:
             document = None
-        if not isinstance(document, dict):
+        answer = cast("dict[str, Any]", document) if isinstance(document, dict) else None
+        if status in _UNAUTHORIZED:
+            raise JaegerError(
+                f"Jaeger at {self.url} answers {status}: it asks who you are",
+                "Start again with a name and a password in the address: http://NAME:PASSWORD@HOST.",
+            )
+        if status >= _FAILED or (answer is not None and status not in {_OK, _NOT_FOUND}):
+            raise JaegerError(
+                f"Jaeger at {self.url} answers {status}: {_message(answer or {})}",
+                "Its own log has more; what is asked for here is asked anew with each page.",
+            )
+        if answer is None:
             # Jaeger answers what it does not know with its page; so does whatever else listens there.
-            raise _NotThisAPIError(f"{self.url}{path} is no API of a Jaeger: it answers {status} and no JSON")
-        answer = cast("dict[str, Any]", document)
-        if status == _NOT_FOUND and missing is not None:
-            return missing
-        if status != _OK:
+            raise _NotThisAPIError(
+                f"{self.url}{path} is no API of a Jaeger: it answers {status} and no JSON", _ELSEWHERE
+            )
+        if status == _NOT_FOUND and missing is None:
             raise JaegerError(f"Jaeger at {self.url} answers {status}: {_message(answer)}")
-        return answer
+        return answer if status == _OK or missing is None else missing
 
 
 class _NotThisAPIError(JaegerError):
     """What answers is no Jaeger, or one that has another API."""
 
 
-def _reason(error: Exception) -> str:
-    reason = getattr(error, "reason", None) or error
+def _newest(
+    summaries: Iterable[TraceSummary], query: TraceQuery, limit: int, *, capped: bool = False
+) -> Found:
+    ordered = sorted(summaries, key=lambda each: -each.row)
+    if query.before is not None:
+        ordered = [each for each in ordered if each.row < query.before]
+    return Found(ordered[:limit], more=len(ordered) > limit, capped=capped)
+
+
+def _v3(answer: Mapping[str, Any]) -> list[TraceView]:
+    return jaeger_answers.trace_views(answer["result"])
+
+
+def _older(answer: Mapping[str, Any]) -> list[TraceView]:
+    return [jaeger_answers.older_trace_view(each) for each in answer.get("data") or ()]
+
+
+def _durations(query: TraceQuery) -> dict[str, str]:
+    limits = (("min", query.min_duration_ns), ("max", query.max_duration_ns))
+    return {name: f"{value}ns" for name, value in limits if value}
+
+
+def _asked_v3(query: TraceQuery, start_ns: int, end_ns: int, limit: int) -> dict[str, str | int]:
+    return {
+        "query.service_name": query.service or "",
+        "query.operation_name": query.operation or "",
+        "query.start_time_min": _written(start_ns),
+        "query.start_time_max": _written(end_ns),
+        "query.num_traces": limit,
+        **{f"query.duration_{name}": value for name, value in _durations(query).items()},
+    }
+
+
+def _said(reason: object) -> str:
     # urllib3 begins with its own connection, of which nobody knows anything.
     return str(reason).rpartition(": ")[2] or str(reason)
 
 
 def _message(answer: Mapping[str, Any]) -> str:
-    said: list[Any] = [*(answer.get("errors") or ()), answer.get("error") or {}]
-    texts = [each.get("msg") or each.get("message") for each in said if isinstance(each, dict)]
-    return "; ".join(text for text in texts if text) or "it does not say why"
+    errors: Any = answer.get("errors")
+    said: list[Any] = [*(cast("list[Any]", errors) if isinstance(errors, list) else ()), answer.get("error")]
+    told = [cast("dict[str, Any]", each) for each in said if isinstance(each, dict)]
+    texts = [each.get("msg") or each.get("message") for each in told]
+    return "; ".join(str(text) for text in texts if text) or "it does not say why"
 
 
 def _kind(said: str) -> SpanKind:

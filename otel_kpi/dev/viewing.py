@@ -7,9 +7,9 @@ import contextlib
 import sys
 import webbrowser
 from typing import TYPE_CHECKING
-from urllib.parse import urlsplit
 
 from otel_kpi.dev.app import make_app
+from otel_kpi.dev.jaeger_client import JaegerError, JaegerTraces
 from otel_kpi.dev.listening import listen
 from otel_kpi.dev.processes import on_signals
 from otel_kpi.dev.server import Server
@@ -42,7 +42,7 @@ def view(path: Path | None, *, jaeger: str | None, port: int | None, open_page: 
     with contextlib.closing(listening):
         try:
             dev, shown = _of_jaeger(jaeger) if jaeger else _of_store(path or DEFAULT)
-        except (StoreError, ValueError) as error:
+        except (JaegerError, StoreError) as error:
             return _refuse(str(error))
         dev.address = listening.address
         asyncio.run(_serve(dev, listening, shown, open_page=open_page))
@@ -50,12 +50,8 @@ def view(path: Path | None, *, jaeger: str | None, port: int | None, open_page: 
 
 
 def _of_jaeger(address: str) -> tuple[Dev, str]:
-    from otel_kpi.dev.jaeger_client import JaegerTraces
-
-    parts = urlsplit(address)
-    if parts.scheme not in {"http", "https"} or not parts.hostname:
-        raise ValueError(f"{address}: the address of a Jaeger is http://host:16686")
-    return Dev(traces=JaegerTraces(address.rstrip("/"))), f"the traces of {address}"
+    traces = JaegerTraces(address)
+    return Dev(traces=traces), f"the traces of {traces.url}"
 
 
 def _of_store(path: Path) -> tuple[Dev, str]:
@@ -71,12 +67,22 @@ async def _serve(dev: Dev, listening: Listening, shown: str, *, open_page: bool)
     server = Server(make_app(dev), listening.sockets)
     await server.start()
     print(f"otel-kpi view: {listening.address}/ shows {shown}; Ctrl-C ends", file=sys.stderr, flush=True)  # noqa: T201 - a command prints
+    if dev.store is None:
+        await asyncio.to_thread(_say_if_away, dev)
     if open_page:
         await asyncio.to_thread(webbrowser.open, f"{listening.address}/")
     await ended.wait()
     await server.stop()
     if dev.store is not None:
         dev.store.close()
+
+
+def _say_if_away(dev: Dev) -> None:
+    """Whoever has mistyped the address reads it here; one that comes later is shown then."""
+    try:
+        dev.traces.services()
+    except JaegerError as error:
+        _refuse(f"{error}. {error.advice}")
 
 
 def _refuse(text: str) -> int:

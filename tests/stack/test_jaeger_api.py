@@ -17,12 +17,15 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, urlencode
 
 import pytest
+from starlette.testclient import TestClient
 from support.children import free_port
 from support.dev import samples
 from support.dev.made import attributes, resource, together
 from support.dev.served import Served, served
 
+from otel_kpi.dev.app import make_app
 from otel_kpi.dev.jaeger_client import JaegerTraces
+from otel_kpi.dev.state import Dev
 from otel_kpi.dev.telemetry import Event, Link, Span
 from otel_kpi.dev.views import TraceQuery
 from otel_kpi.stack import build
@@ -465,6 +468,50 @@ def test_a_real_jaeger_is_shown_as_our_own_store_is(jaeger: Api, server: Served)
     dependencies = theirs.dependencies(START_NS, END_NS)
     calls = {(each.parent, each.child, each.calls) for each in dependencies if each.parent != each.child}
     assert calls == {(each.parent, each.child, each.calls) for each in mine.dependencies(START_NS, END_NS)}
+
+
+def test_the_pages_of_a_real_jaeger_are_drawn(jaeger: Api) -> None:
+    traces = JaegerTraces(jaeger.url)
+    first, second = [
+        each.trace_id for each in traces.search(TraceQuery(start_ns=START_NS, end_ns=END_NS, limit=2)).traces
+    ]
+    with TestClient(make_app(Dev(traces)), base_url="http://127.0.0.1:4318") as client:
+
+        def drawn(path: str, *words: str, **parameters: object) -> None:
+            answer = client.get(path, params={key: str(value) for key, value in parameters.items()})
+            assert answer.status_code == 200, (path, answer.text)
+            for word in words:
+                assert word in answer.text, (path, word)
+
+        drawn("/", "<h1>Traces</h1>", "gateway")
+        drawn("/traces", "POST /checkout", service="gateway")
+        drawn(
+            "/traces",
+            "checkout",
+            service="gateway",
+            q="checkout http.request.method=POST",
+            min="1ms",
+        )
+        drawn("/traces", "No trace fits", service="gateway", q="nothing-has-this-word")
+        drawn(f"/traces/{ODD.hex()}", "odd &lt;b&gt;", "it &lt;failed&gt;", span="01" * 8)
+        drawn(f"/traces/{ODD.hex()}", "odd &lt;b&gt;", view="statistics")
+        drawn("/compare", first[:8], second[:8], a=first, b=second)
+        drawn("/map", "gateway", "orders")
+        assert client.get(f"/traces/{'e' * 32}").status_code == 404
+        assert client.get("/compare", params={"a": first, "b": "e" * 32}).status_code == 404
+
+
+def test_the_jaeger_that_we_build_has_no_summaries_and_is_read_without(jaeger: Api) -> None:
+    """When it has some, the list is to be compared with them: `JaegerTraces` takes them where they are."""
+    answer = jaeger.get(
+        "/api/v3/trace-summaries",
+        **{
+            "query.start_time_min": "2026-01-01T00:00:00Z",
+            "query.start_time_max": "2026-01-02T00:00:00Z",
+            "query.num_traces": 2,
+        },
+    )
+    assert (answer.status, answer.kind.partition(";")[0]) == (200, "text/html")
 
 
 def test_pages_of_a_jaeger_leave_nothing_out(jaeger: Api) -> None:

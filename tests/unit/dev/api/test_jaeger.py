@@ -199,6 +199,25 @@ def test_our_own_api_is_read_as_a_jaegers_is(server: Served) -> None:
     assert theirs.trace("77") is None
 
 
+def test_a_list_is_of_summaries_where_there_are_some(server: Served) -> None:
+    """Nothing of whole traces is sent for it, and each row says the same."""
+    asked = TraceQuery(service="gateway", limit=200)
+    found, expected = (
+        {each.trace_id: each for each in traces.search(asked).traces}
+        for traces in (JaegerTraces(server.url), server.dev.traces)
+    )
+    assert found.keys() == expected.keys() != set()
+    for trace_id, told in found.items():
+        want = expected[trace_id]
+        assert (told.root_missing, told.spans, told.errors, told.start_ns, told.duration_ns, told.services) == (
+            want.root_missing, want.spans, want.errors, want.start_ns, want.duration_ns, want.services
+        )  # fmt: skip
+        assert told.root_missing or (told.root_name, told.root_service) == (want.root_name, want.root_service)
+    # Unlike those of whole traces they tell nothing of statements, and nothing is claimed.
+    assert any(each.statements for each in expected.values())
+    assert not any(each.statements for each in found.values())
+
+
 @pytest.mark.parametrize("url", ["", "jaeger", "ftp://host", "http://", "http://[", "http://host:99999"])
 def test_an_address_that_is_none_is_refused(url: str) -> None:
     with pytest.raises(JaegerError, match="is not an address of a Jaeger"):
