@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+import math
 from dataclasses import dataclass, field
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal
 from typing import TYPE_CHECKING, Any, Final, cast
 
+from otel_kpi.dev.store import facts
 from otel_kpi.dev.viewer import formats
 
 if TYPE_CHECKING:
@@ -18,6 +20,8 @@ if TYPE_CHECKING:
 CAPTURE: Final = "OTEL_INSTRUMENTATION_GENAI_CAPTURE_MESSAGE_CONTENT=span_only"
 """What has to be set for messages to be on spans."""
 _LONGEST_REMARK: Final = 90
+_LONGEST_WAIT: Final = 1e9
+"""Seconds; what is longer is no wait, and more nanoseconds than there are."""
 _LONGEST_MESSAGES: Final = 4_000_000
 """Characters of JSON; more is shown as text."""
 _CALLS: Final = frozenset(
@@ -28,9 +32,8 @@ _MESSAGES: Final = ("gen_ai.system_instructions", "gen_ai.input.messages", "gen_
 
 def _whole(value: Value) -> int | None:
     """A number of an attribute; text and truth are none."""
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        return None
-    return int(value) if value == value and abs(value) != float("inf") else None  # noqa: PLR0124 - NaN is not itself
+    number = _number(value)
+    return None if number is None else int(cast("float", value))
 
 
 def _text(value: Value) -> str:
@@ -38,13 +41,15 @@ def _text(value: Value) -> str:
 
 
 def _decimal(value: Value) -> Decimal | None:
-    if isinstance(value, bool) or not isinstance(value, int | float | str):
+    text = facts.amount(value)
+    return None if text is None else Decimal(text)
+
+
+def _number(value: Value) -> float | None:
+    """A number of an attribute; what is none, or not finite, is not known."""
+    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
         return None
-    try:
-        amount = Decimal(str(value))
-    except InvalidOperation:
-        return None
-    return amount if amount.is_finite() else None
+    return float(value)
 
 
 @dataclass(slots=True)
@@ -95,7 +100,7 @@ def llm_call(span: SpanView, logs: Sequence[LogView] = ()) -> LLMCall | None:
         return None
     get = known.get
     reasons = get("gen_ai.response.finish_reasons")
-    first = get("gen_ai.response.time_to_first_chunk")
+    waited = _number(get("gen_ai.response.time_to_first_chunk"))
     parameters = [
         (key.removeprefix("gen_ai.request."), formats.value(value))
         for key, value in known.items()
@@ -117,9 +122,7 @@ def llm_call(span: SpanView, logs: Sequence[LogView] = ()) -> LLMCall | None:
         finish=", ".join(_text(reason) for reason in reasons)
         if isinstance(reasons, list)
         else _text(reasons),
-        first_chunk_s=float(first)
-        if isinstance(first, int | float) and not isinstance(first, bool)
-        else None,
+        first_chunk_s=waited if waited is not None and 0 <= waited < _LONGEST_WAIT else None,
         tenant=_text(get("kpi.tenant")),
         feature=_text(get("kpi.feature")),
         parameters=parameters,
@@ -232,7 +235,6 @@ def pipeline_part(span: SpanView) -> Part | None:
     batch = "kpi.etl.batch.index" in known
     if not (pipeline or stage or batch):
         return None
-    quality = known.get("kpi.etl.quality_score")
     return Part(
         what="batch" if batch else "stage" if stage else "run",
         pipeline=pipeline,
@@ -245,9 +247,7 @@ def pipeline_part(span: SpanView) -> Part | None:
             for word in _RECORDS
             if (number := _whole(known.get(f"kpi.etl.records.{word}"))) is not None
         ],
-        quality=float(quality)
-        if isinstance(quality, int | float) and not isinstance(quality, bool)
-        else None,
+        quality=_number(known.get("kpi.etl.quality_score")),
         reasons=_counted(known.get("kpi.etl.validation.errors")),
         batches=_whole(known.get("kpi.etl.batches.count")),
         inputs=_listed(known.get("kpi.etl.input.datasets")),

@@ -90,7 +90,7 @@ def money(amount: Decimal | None, currency: str = "USD") -> str:
         amount = amount.quantize(Decimal(1).scaleb(amount.adjusted() - _SIGNIFICANT + 1), ROUND_HALF_EVEN)
         text = f"{amount:f}".rstrip("0")
     else:
-        text = f"{amount.quantize(_CENT, ROUND_HALF_EVEN):,f}"
+        text = f"{amount:,.2f}"
     symbol = _SYMBOLS.get(currency)
     if symbol is None:
         return f"{text} {currency}"

@@ -23,7 +23,7 @@ from support.dev.made import (
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from otel_kpi.dev.telemetry import Request
+    from otel_kpi.dev.telemetry import Request, Value
 
 HTML: Final = "\"'><script>window.__executed = 1</script><img src=x onerror=window.__executed=1>{{7*7}}${7*7}</style></textarea>"
 SQL: Final = "'; DROP TABLE span; -- \" OR 1=1 * NEAR(a b) AND \x00"
@@ -77,6 +77,48 @@ def everywhere() -> Iterator[Request[Any]]:
     """`in_every_field` with each of `TEXTS`."""
     for number, text in enumerate(TEXTS):
         yield from in_every_field(text, number=number)
+
+
+_COUNTED: Final = (
+    "gen_ai.usage.input_tokens", "gen_ai.usage.output_tokens", "gen_ai.usage.prompt_tokens", "gen_ai.usage.cost.amount",
+    "gen_ai.usage.cache_read.input_tokens", "gen_ai.usage.cache_write.input_tokens", "gen_ai.usage.reasoning.output_tokens",
+    "gen_ai.response.time_to_first_chunk", "http.response.status_code", "kpi.etl.records.read", "kpi.etl.records.written",
+    "kpi.etl.records.rejected", "kpi.etl.quality_score", "kpi.etl.batches.count", "kpi.etl.bytes.read",
+    "kpi.etl.batches.work_time", "kpi.etl.batches.source_time", "kpi.etl.run.elapsed", "kpi.etl.run.attempt",
+)  # fmt: skip
+NUMBERS: Final[tuple[Value, ...]] = (
+    float("nan"), float("inf"), -float("inf"), 1e308, -1e308, 5e-324, -1, 0, 1.5, 2**63 - 1, -(2**63), "1e999999", "-1e999999", "1e30",
+    "sNaN", "Infinity", "1e-999999", "1" * 5_000, "x", "", True, None, [], {}, b"\xff", "\u0661\u0662", "1_0", "0x10",
+)  # fmt: skip
+"""Values where a number belongs; none of them may take a page away."""
+
+
+def numbers(now_ns: int = START_NS) -> Iterator[Request[Any]]:
+    """Calls of models, runs and stages, running and ended, each with one of `NUMBERS` wherever something is counted."""
+    for index, value in enumerate(NUMBERS):
+        made = Made(random.Random(index), random.Random(index + 1_000).randbytes(16))
+        said = tuple(attribute(key, value) for key in _COUNTED)
+        call = attributes({"gen_ai.operation.name": "chat", "gen_ai.request.model": f"model {index}"}) + said
+        run = attributes({"kpi.etl.pipeline.name": "counted", "kpi.etl.run.id": f"run {index}"}) + said
+        stage = (*run, *attributes({"kpi.etl.stage.name": "load", "kpi.etl.validation.errors": [f"a={value}", "b=\u0663", "c=\u00b2", "d=" + "9" * 400]}))  # fmt: skip
+        root = made.span("numbers", "hostile", f"number {index}", SERVER, None, now_ns, SECOND)
+        made.span("numbers", "hostile", "call", CLIENT, root, now_ns, SECOND).attributes = call
+        parent = made.span("numbers", "hostile", "run", INTERNAL, root, now_ns, SECOND)
+        parent.attributes = run
+        made.span("numbers", "hostile", "stage", INTERNAL, parent, now_ns, SECOND).attributes = stage
+        made.span("numbers", "hostile", "batch", INTERNAL, parent, now_ns, SECOND).attributes = (
+            *stage,
+            attribute("kpi.etl.batch.index", value),
+        )
+        yield _traces(made)
+        beats = attributes({"kpi.etl.pipeline.name": "counted", "kpi.etl.run.id": f"running {index}"}) + said
+        record = LogRecord(now_ns, now_ns, 9, "", attributes=beats, event_name="kpi.etl.run.heartbeat")
+        yield together("logs", [(resource("numbers"), "hostile", record)])
+        if isinstance(value, float):
+            point = Point((), 0, now_ns, value=value)
+            yield together(
+                "metrics", [(resource("numbers"), "hostile", Metric(f"m{index}", "", "", "gauge", [point]))]
+            )
 
 
 def _traces(made: Made) -> Request[Any]:

@@ -272,13 +272,13 @@ def under_way(reader: sqlite3.Connection, now_ns: int, limit: int = 20) -> list[
         if known is not None:  # an earlier word of it
             known.start_ns = min(known.start_ns, event.time_ns)
             continue
-        elapsed = said.get("kpi.etl.run.elapsed")
-        start = event.time_ns - int(elapsed * 1e9) if isinstance(elapsed, (int, float)) else event.time_ns
+        elapsed = _float(said.get("kpi.etl.run.elapsed")) or 0.0
         found[run_id] = UnderWay(
             _text(said.get(_NAME)),
             run_id,
             event.service,
-            start,
+            # It did not begin after it said so, nor before 1970.
+            event.time_ns - int(min(max(elapsed * 1e9, 0.0), event.time_ns)),
             event.time_ns,
             _text(said.get(_STAGE)),
             _volume(said),
