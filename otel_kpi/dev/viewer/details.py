@@ -20,8 +20,6 @@ if TYPE_CHECKING:
 CAPTURE: Final = "OTEL_INSTRUMENTATION_GENAI_CAPTURE_MESSAGE_CONTENT=span_only"
 """What has to be set for messages to be on spans."""
 _LONGEST_REMARK: Final = 90
-_LONGEST_WAIT: Final = 1e9
-"""Seconds; what is longer is no wait, and more nanoseconds than there are."""
 _LONGEST_MESSAGES: Final = 4_000_000
 """Characters of JSON; more is shown as text."""
 _CALLS: Final = frozenset(
@@ -100,7 +98,6 @@ def llm_call(span: SpanView, logs: Sequence[LogView] = ()) -> LLMCall | None:
         return None
     get = known.get
     reasons = get("gen_ai.response.finish_reasons")
-    waited = _number(get("gen_ai.response.time_to_first_chunk"))
     parameters = [
         (key.removeprefix("gen_ai.request."), formats.value(value))
         for key, value in known.items()
@@ -122,7 +119,7 @@ def llm_call(span: SpanView, logs: Sequence[LogView] = ()) -> LLMCall | None:
         finish=", ".join(_text(reason) for reason in reasons)
         if isinstance(reasons, list)
         else _text(reasons),
-        first_chunk_s=waited if waited is not None and 0 <= waited < _LONGEST_WAIT else None,
+        first_chunk_s=_number(get("gen_ai.response.time_to_first_chunk")),
         tenant=_text(get("kpi.tenant")),
         feature=_text(get("kpi.feature")),
         parameters=parameters,

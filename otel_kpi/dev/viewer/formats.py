@@ -29,6 +29,8 @@ _ROUNDED: Final = ((9.995, 2), (99.95, 1))
 """Below which a number has how many decimals: rounding brings one more digit."""
 _MIDDLE: Final = (10, 90)
 _ENDS: Final = (0, 100)
+_LONGEST: Final = 2**64
+"""Nanoseconds: OTLP has no time that is later."""
 _CENT: Final = Decimal("0.01")
 _SIGNIFICANT: Final = 3
 
@@ -43,10 +45,10 @@ def duration(nanoseconds: float | None, digits: Callable[[float], str] = _three)
     """A duration with the unit that fits: `870 ns`, `12.4 µs`, `412 ms`, `1.24 s`, `2 min 3 s`, `5 h 12 min`.
 
     Args:
-        nanoseconds: Unknown is a dash.
+        nanoseconds: Unknown is a dash, and so is what no clock can have measured.
         digits: How a number of parts of a minute is written.
     """
-    if nanoseconds is None:
+    if nanoseconds is None or not abs(nanoseconds) <= _LONGEST:  # so that NaN is none, too
         return "–"
     if nanoseconds < 0:
         return f"-{duration(-nanoseconds, digits)}"

@@ -14,16 +14,17 @@ from otel_kpi.dev.viewer.rendering import link, time
     ("nanoseconds", "text"),
     [(None, "–"), (0, "0 ns"), (870, "870 ns"), (12_400, "12.4 µs"), (999_499, "999 µs"), (999_500, "1.00 ms"), (412_000_000, "412 ms"),
      (1_240_000_000, "1.24 s"), (59_940_000_000, "59.9 s"), (59_960_000_000, "1 min"), (123_000_000_000, "2 min 3 s"),
-     (18_720_000_000_000, "5 h 12 min"), (200_000_000_000_000, "2 d 7 h"), (-5_000_000, "-5.00 ms")],
+     (18_720_000_000_000, "5 h 12 min"), (200_000_000_000_000, "2 d 7 h"), (-5_000_000, "-5.00 ms"), (float("inf"), "–"), (float("nan"), "–"), (1e300, "–")],
 )  # fmt: skip
-def test_durations(nanoseconds: int | None, text: str) -> None:
+def test_durations(nanoseconds: float | None, text: str) -> None:
     assert formats.duration(nanoseconds) == text
 
 
 @pytest.mark.parametrize(
     ("amount", "currency", "text"),
     [(None, "USD", "–"), (Decimal("0.0004217"), "USD", "$0.000422"), (Decimal("0.0001"), "USD", "$0.0001"), (Decimal(0), "USD", "$0.00"),
-     (Decimal("1234.5"), "EUR", "€1,234.50"), (Decimal("-0.5"), "USD", "-$0.50"), (Decimal(3), "CHF", "3.00 CHF"), (Decimal("1E-9"), "USD", "$0.000000001")],
+     (Decimal("1234.5"), "EUR", "€1,234.50"), (Decimal("-0.5"), "USD", "-$0.50"), (Decimal(3), "CHF", "3.00 CHF"), (Decimal("1E-9"), "USD", "$0.000000001"),
+     (Decimal("1E27"), "USD", "$1,000,000,000,000,000,000,000,000,000.00")],
 )  # fmt: skip
 def test_money_below_a_cent_keeps_what_matters(amount: Decimal | None, currency: str, text: str) -> None:
     assert formats.money(amount, currency) == text
