@@ -90,13 +90,14 @@ class Page:
         finally:
             store.close()
         amounts = {currency: float(amount) for currency, amount in seen.cost.items()}
+        first = next(iter(amounts), "")
         return {
             "services": len(seen.services),
             "traces": seen.traces,
             "spans": seen.spans,
             "errors": seen.errors,
             "llm_calls": seen.llm_calls,
-            "cost": next(iter(amounts.values()), 0.0) if len(amounts) < 2 else amounts,  # noqa: PLR2004 - one currency
+            "cost": amounts if amounts.keys() - {first} else amounts.get(first, 0.0),
             "pipelines": sum(runs.runs for runs in seen.pipelines),
             "stages": sum(runs.stages for runs in seen.pipelines),
         }

@@ -35,6 +35,7 @@ if TYPE_CHECKING:
 
 _PROBE_SECONDS: Final = 5.0
 _FAILED: Final = 1
+_EVERYWHERE: Final = "0.0.0.0"  # noqa: S104 - compared with, never listened at
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,7 +163,7 @@ def page(address: str, token: str) -> str:
 def _inside(listening: Listening) -> str:
     """The address for the command, which is on this machine."""
     host = listening.sockets[0].getsockname()[0]
-    return f"http://{LOOPBACK}:{listening.port}" if host == "0.0.0.0" else listening.address  # noqa: S104
+    return f"http://{LOOPBACK}:{listening.port}" if host == _EVERYWHERE else listening.address
 
 
 def _greet(options: Options, listening: Listening, store: str) -> None:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import copy
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from opentelemetry.sdk.metrics.export import InMemoryMetricReader
+from opentelemetry.trace import SpanKind, StatusCode
 
 from otel_kpi.dev.views import EventView, LinkView, LogView, SpanView
 from otel_kpi.testing import listening
@@ -20,8 +21,21 @@ if TYPE_CHECKING:
     from opentelemetry.sdk._logs import ReadWriteLogRecord
     from opentelemetry.sdk.trace import ReadableSpan
 
-    from otel_kpi.dev.views import SpanKind, Status
+    from otel_kpi.dev import views
     from otel_kpi.testing.patterns import Pattern
+
+_KINDS: Final[dict[SpanKind, views.SpanKind]] = {
+    SpanKind.INTERNAL: "internal",
+    SpanKind.SERVER: "server",
+    SpanKind.CLIENT: "client",
+    SpanKind.PRODUCER: "producer",
+    SpanKind.CONSUMER: "consumer",
+}
+_STATUSES: Final[dict[StatusCode, views.Status]] = {
+    StatusCode.UNSET: "unset",
+    StatusCode.OK: "ok",
+    StatusCode.ERROR: "error",
+}
 
 
 class Capture:
@@ -74,8 +88,8 @@ class Capture:
         self,
         name: Pattern | None = None,
         *,
-        status: Status | None = None,
-        kind: SpanKind | None = None,
+        status: views.Status | None = None,
+        kind: views.SpanKind | None = None,
         service: Pattern | None = None,
         scope: Pattern | None = None,
         attributes: Mapping[str, Any] | None = None,
@@ -207,8 +221,8 @@ def _span_view(span: ReadableSpan) -> SpanView:
         parent_id=f"{parent.span_id:016x}" if parent is not None else "",
         service=str(resource.get("service.name", "unknown_service")),
         name=span.name,
-        kind=span.kind.name.lower(),  # type: ignore[arg-type] - the names are those of the views
-        status=span.status.status_code.name.lower(),  # type: ignore[arg-type] - the same
+        kind=_KINDS[span.kind],
+        status=_STATUSES[span.status.status_code],
         status_message=span.status.description or "",
         start_ns=start,
         duration_ns=max(0, end - start),

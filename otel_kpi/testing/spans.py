@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from decimal import Decimal
-from typing import TYPE_CHECKING, Any, overload
+from typing import TYPE_CHECKING, Any, Final, overload
 
 from otel_kpi.dev.statements import REPEATS, Repeat, repeats, statement_of
 from otel_kpi.testing import drawing
@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
     from otel_kpi.dev.views import SpanKind, SpanView, Status
 
+_NAMED: Final = 6
+"""Spans that a line names."""
 _AMOUNT, _CURRENCY = "gen_ai.usage.cost.amount", "gen_ai.usage.cost.currency"
 
 
@@ -48,8 +50,8 @@ class Spans(Sequence["SpanView"]):
         return len(self._spans)
 
     def __repr__(self) -> str:
-        names = ", ".join(span.name for span in self._spans[:6])
-        return f"<{self._asked}: {len(self)} of {len(self._all)} spans{': ' + names if names else ''}{', …' if len(self) > 6 else ''}>"  # noqa: PLR2004 - as many as fit a line
+        names = ", ".join(span.name for span in self._spans[:_NAMED])
+        return f"<{self._asked}: {len(self)} of {len(self._all)} spans{': ' + names if names else ''}{', …' if len(self) > _NAMED else ''}>"
 
     def __str__(self) -> str:
         return drawing.tree(self._all, self._spans)

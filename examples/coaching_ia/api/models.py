@@ -59,6 +59,12 @@ async def vectors(of: Clients, texts: Sequence[str]) -> list[list[float]]:
     return [each.embedding for each in found.data]
 
 
+def _said(message: Mapping[str, str]) -> "ChatCompletionMessageParam":
+    if message["role"] == "assistant":
+        return {"role": "assistant", "content": message["content"]}
+    return {"role": "user", "content": message["content"]}
+
+
 async def answer(
     of: Clients, instructions: str, documents: str, history: Sequence[Mapping[str, str]], question: str
 ) -> str:
@@ -66,7 +72,7 @@ async def answer(
     messages: list[ChatCompletionMessageParam] = [
         {"role": "system", "content": instructions},
         {"role": "system", "content": documents},
-        *({"role": each["role"], "content": each["content"]} for each in history),  # type: ignore[misc] # one of two roles
+        *map(_said, history),
         {"role": "user", "content": question},
     ]
     said = ""

@@ -57,7 +57,7 @@ async def close_session(session_id: str, request: Request) -> None:
 
 
 @router.post("/chat")
-@limiter.limit(PER_SENDER)  # pyright: ignore[reportUntypedFunctionDecorator]
+@limiter.limit(PER_SENDER)  # pyright: ignore[reportUntypedFunctionDecorator] - slowapi says no types
 async def say(said: Said, request: Request) -> dict[str, object]:
     """Answer a message: one SELECT, two INSERTs, one call of the model, one ZINCRBY for each product."""
     shop = SHOPS[request.headers.get("x-shop", MOROCCO.name)]

@@ -76,4 +76,4 @@ async def _create(settings: Settings) -> None:
 
 def _write_ahead(connection: DBAPIConnection, _entry: ConnectionPoolEntry) -> None:
     # Readers do not wait for writers. The file remembers the mode, so the service need not set it.
-    connection.execute("PRAGMA journal_mode=WAL")  # type: ignore[attr-defined] # sqlite3's own connection
+    connection.cursor().execute("PRAGMA journal_mode=WAL")

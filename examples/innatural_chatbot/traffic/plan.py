@@ -1,6 +1,7 @@
 """What there will be to see, series by series, under both names that each has in Prometheus."""
 
 from collections import Counter, defaultdict
+from http import HTTPStatus
 from typing import Any, Self
 
 PREFIX = "innatural_chatbot"
@@ -116,7 +117,9 @@ class Plan:
         """The figures of `/api/metrics/summary`, without averages, which nobody can plan."""
         requests = self._older("http_requests_total")
         messages, errors = self._older("messages_total"), self._older("errors_total")
-        good = sum(count for key, count in requests.items() if int(dict(key)["status_code"]) < 400)  # noqa: PLR2004 - HTTP's
+        good = sum(
+            count for key, count in requests.items() if int(dict(key)["status_code"]) < HTTPStatus.BAD_REQUEST
+        )
         return {
             "requests": {"total": requests.total(), "success": good, "errors": requests.total() - good},
             "sessions": {"active": self._older("active_sessions").total()},

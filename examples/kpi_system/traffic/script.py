@@ -5,6 +5,7 @@ that there is a series, and of a histogram how many values it has.
 """
 
 from dataclasses import dataclass
+from http import HTTPStatus
 from itertools import combinations
 
 from kpi_system import detectors, feeds, gate
@@ -103,7 +104,7 @@ def end(made: Plan) -> None:
 def _request(made: Plan, request: Request) -> None:
     words = request.path.partition("?")[0].strip("/").split("/")
     operation = {"reports": "report"}.get(words[1], words[1])
-    if len(words) == 4:  # noqa: PLR2004 - api, models, the model, what to do
+    if words[3:]:  # api, models, the model, what to do
         operation = words[3]
     result = {200: "allowed", 401: "denied", 429: "denied"}.get(request.status, "error")
     duration = "kpi_security_secured_request_duration_seconds_count"
@@ -116,10 +117,10 @@ def _request(made: Plan, request: Request) -> None:
             _analysis(made, words[2])
         case "notes" if "<" in (request.body or {}).get("text", ""):
             made.count("kpi_security_sanitizations_total", kpi_security_sanitization_kind="html")
-        case "models" if request.status == 400:  # noqa: PLR2004 - the injection
+        case "models" if request.status == HTTPStatus.BAD_REQUEST:  # the injection
             made.count("kpi_security_intrusion_attempts_total", kpi_security_intrusion_kind="sql_injection")
         case "report":
-            decided = "allowed" if request.status == 200 else "limited"  # noqa: PLR2004 - HTTP's
+            decided = "allowed" if request.status == HTTPStatus.OK else "limited"
             limit = {"kpi_security_rate_limit_policy": "reports", "kpi_security_rate_limit_result": decided}
             made.count("kpi_security_rate_limit_requests_total", **limit)
         case _:

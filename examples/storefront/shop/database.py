@@ -52,4 +52,4 @@ def _connect_args(settings: Settings) -> dict[str, float]:
 
 def _write_ahead(connection: DBAPIConnection, _entry: ConnectionPoolEntry) -> None:
     # Readers do not wait for writers. The file remembers the mode, so the services need not set it.
-    connection.execute("PRAGMA journal_mode=WAL")  # type: ignore[attr-defined] # sqlite3's own connection
+    connection.cursor().execute("PRAGMA journal_mode=WAL")

@@ -28,7 +28,7 @@ def _run_the_other() -> None:
     """The `sitecustomize` that would have been found without this one."""
     ours = sys.modules.pop("sitecustomize")
     try:
-        import sitecustomize  # noqa: F401 # pyright: ignore[reportUnusedImport, reportMissingImports]
+        import sitecustomize  # noqa: F401 # pyright: ignore[reportUnusedImport, reportMissingImports] - it runs, where there is one
     except ImportError as error:
         sys.modules["sitecustomize"] = ours
         if getattr(error, "name", None) not in {"sitecustomize", None}:

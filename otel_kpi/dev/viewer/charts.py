@@ -50,6 +50,8 @@ ERROR: Final = "error"
 QUIET: Final = "quiet"
 _COLUMNS: Final = 400
 """Columns of a line's picture: as wide as a picture on a phone, half of one on a desk."""
+_ROOM: Final = 0.4
+"""Share of the width that a label may need."""
 _HOVERED: Final = 120
 """Points of a line that say their value when pointed at; of more none could be met."""
 
@@ -366,7 +368,8 @@ def histogram(  # noqa: PLR0913 - what a picture can have
             )
     every = max(1, -(-len(edges) // 6))
     named = [Tick(at, edge(edges[at], text)) for at in range(0, len(edges), every)]
-    framed = frame("".join(drawn), axis, named, Scale(0, len(counts)), height, quantity, title)
+    whole = Scale(0, len(counts))
+    framed = frame("".join(drawn), axis, named, whole, height, quantity, title, moments=False)
     return figure("histogram", framed)
 
 
@@ -481,9 +484,9 @@ def _interval(each: Interval, times: Scale, top: int, bar: int, now_ns: int) -> 
 
 def _beside(label: str, first: float, last: float, y: int) -> str:
     """A label after its bar; before it where there is more room; within where it fills the width."""
-    if last <= 0.6:  # noqa: PLR2004 - beyond it a label may leave the picture
+    if last <= 1 - _ROOM:
         return f'<text class="beside" x="{percent(last)}" dx="6" y="{y}">{escape(label)}</text>'
-    if first >= 0.4:  # noqa: PLR2004 - the same on the other side
+    if first >= _ROOM:
         return f'<text class="beside" x="{percent(first)}" dx="-6" y="{y}" text-anchor="end">{escape(label)}</text>'
     return f'<text class="within" x="{percent(first)}" dx="7" y="{y}">{escape(label)}</text>'
 

@@ -21,6 +21,8 @@ WIDE: Final = 1000
 """Width of a stretched drawing, in units of its own."""
 BELOW: Final = 22
 """Pixels for the names of the times."""
+_EDGE: Final = 0.03
+"""Share of the width beside an edge, where half of a name would be cut off."""
 ABOVE: Final = 8
 """Pixels for the upper half of the topmost number."""
 
@@ -61,6 +63,7 @@ def frame(  # noqa: PLR0913, PLR0917 - the parts of a picture
     title: str,
     *,
     links: bool = False,
+    moments: bool = True,
 ) -> str:
     """A drawing between its axes.
 
@@ -73,6 +76,7 @@ def frame(  # noqa: PLR0913, PLR0917 - the parts of a picture
         text: How a value is written.
         title: What is seen, for who hears it.
         links: Parts of the drawing lead somewhere.
+        moments: The lower axis names times.
     """
     grid = "".join(
         f'<line class="{"base" if value == 0 else "grid"}" x1="0" x2="100%" y1="{number(y)}" y2="{number(y)}"/>'
@@ -80,7 +84,6 @@ def frame(  # noqa: PLR0913, PLR0917 - the parts of a picture
         for value in ticks(axis)
         for y in [height * (1 - axis.at(value))]
     )
-    moments = bool(named) and times.low > 1e15  # noqa: PLR2004 - nanoseconds since 1970, and no index
     # A picture that is an image has no links within; a group of links is read one by one.
     role = "group" if links else "img"
     return (
@@ -106,7 +109,7 @@ def times_below(named: Sequence[Tick], times: Scale, height: int, *, moments: bo
 
 
 def _anchor(at: float) -> str:
-    return "start" if at < 0.03 else "end" if at > 0.97 else "middle"  # noqa: PLR2004 - at the edges
+    return "start" if at < _EDGE else "end" if at > 1 - _EDGE else "middle"
 
 
 def stretched(paths: Sequence[str], height: int) -> str:
