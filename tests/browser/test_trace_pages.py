@@ -1,4 +1,4 @@
-"""The trace pages in a real browser."""
+"""The trace pages in a real browser: a day of a shop, large traces, and what nobody should send."""
 
 from __future__ import annotations
 
@@ -7,16 +7,15 @@ from typing import TYPE_CHECKING
 
 import pytest
 from playwright.sync_api import expect
+from support.browser import EVERY_SIZE
 
 if TYPE_CHECKING:
-    from conftest import Site, Tab
+    from support.browser import Site, Tab
 
-EVERY_SIZE = pytest.mark.parametrize(
-    "tab",
-    [("dark", 1280), ("light", 1280), ("dark", 380), ("light", 380)],
-    indirect=True,
-    ids=lambda size: f"{size[0]}-{size[1]}",
-)
+
+@pytest.fixture
+def site(day: Site) -> Site:
+    return day
 
 
 @EVERY_SIZE
