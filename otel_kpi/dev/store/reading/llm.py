@@ -218,13 +218,13 @@ def spending(
         counts.durations.sort()
         counts.first_chunks.sort()
         total.add(counts)
-    shares: dict[Dimension, list[Share]] = {"model": _ordered(models)}
+    found: dict[Dimension, list[Share]] = {"model": _ordered(models)}
     for dimension in by:
         if dimension != "model":
-            shares[dimension] = _shares(reader, dimension, where, values)
+            found[dimension] = _by(reader, dimension, where, values)
     return Spending(
         total=total,
-        by=shares,
+        by=found,
         over_time=over_time,
         by_time=by_time,
         unpriced=_unpriced(reader, where, values) if total.unpriced else [],
@@ -233,6 +233,22 @@ def spending(
         },
         slowest=_first(reader, where, values, "dur_ns DESC", listed),
     )
+
+
+def shares(reader: sqlite3.Connection, chosen: Chosen, dimension: Dimension) -> list[Share]:
+    """What each value of a dimension had in a time, the dearest first."""
+    return _by(reader, dimension, *_where(reader, chosen))
+
+
+def _by(
+    reader: sqlite3.Connection, dimension: Dimension, where: str, values: Sequence[object]
+) -> list[Share]:
+    groups = _groups(reader, dimension, (), where, values)
+    names = _names(reader, (number for (number,), _ in groups))
+    found: dict[str, Counts] = {}
+    for (number,), counts in groups:
+        _into(found, names[number], counts)
+    return _ordered(found)
 
 
 def _groups(
@@ -290,17 +306,6 @@ def _names(reader: sqlite3.Connection, numbers: Iterable[int | None]) -> dict[in
     wanted = set(numbers)
     known = texts(reader, wanted)
     return {number: NONE if number is None else known.get(number, NONE) for number in wanted}
-
-
-def _shares(
-    reader: sqlite3.Connection, dimension: Dimension, where: str, values: Sequence[object]
-) -> list[Share]:
-    groups = _groups(reader, dimension, (), where, values)
-    names = _names(reader, (number for (number,), _ in groups))
-    found: dict[str, Counts] = {}
-    for (number,), counts in groups:
-        _into(found, names[number], counts)
-    return _ordered(found)
 
 
 def _unpriced(reader: sqlite3.Connection, where: str, values: Sequence[object]) -> list[Unpriced]:

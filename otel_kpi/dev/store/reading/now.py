@@ -8,13 +8,16 @@ from __future__ import annotations
 
 import statistics
 from dataclasses import dataclass, field
-from decimal import Decimal, InvalidOperation
 from typing import TYPE_CHECKING, Final
 
+import orjson
+
+from otel_kpi.dev.store.reading import llm
 from otel_kpi.dev.telemetry import ERROR, SERVER
 
 if TYPE_CHECKING:
     import sqlite3
+    from decimal import Decimal
 
 SPANS: Final = 30_000
 """Of the newest that are looked at."""
@@ -45,24 +48,6 @@ class ServiceNow:
 
 
 @dataclass(frozen=True, slots=True)
-class ModelNow:
-    """What a language model was asked for.
-
-    Attributes:
-        cost: By currency, of the calls that have a price.
-        unpriced: Calls whose price nobody knows.
-    """
-
-    model: str
-    calls: int
-    errors: int
-    input_tokens: int
-    output_tokens: int
-    cost: dict[str, Decimal]
-    unpriced: int
-
-
-@dataclass(frozen=True, slots=True)
 class StageNow:
     """What a stage of a pipeline did."""
 
@@ -82,6 +67,7 @@ class Now:
         start_ns: From when on it is known; later than asked where more came than is looked at.
         requests: By column of time; None is before what is known.
         errors: The same: requests that failed.
+        models: What each language model was asked for, the dearest first.
         recent_columns: How many of the columns are the last minute.
     """
 
@@ -90,7 +76,7 @@ class Now:
     services: list[ServiceNow]
     requests: list[int | None]
     errors: list[int | None]
-    models: list[ModelNow]
+    models: list[llm.Share]
     stages: list[StageNow]
     recent_columns: int = COLUMNS
 
@@ -124,16 +110,15 @@ class Now:
     @property
     def cost(self) -> dict[str, Decimal]:
         """Of language models, by currency."""
-        total: dict[str, Decimal] = {}
+        total = llm.Counts()
         for model in self.models:
-            for currency, amount in model.cost.items():
-                total[currency] = total.get(currency, Decimal(0)) + amount
-        return total
+            total.add(model.counts)
+        return total.cost
 
     @property
     def calls(self) -> int:
         """Of language models."""
-        return sum(each.calls for each in self.models)
+        return sum(each.counts.calls for each in self.models)
 
 
 def now(reader: sqlite3.Connection, *, end_ns: int, minutes: int = 5) -> Now:
@@ -154,26 +139,19 @@ def now(reader: sqlite3.Connection, *, end_ns: int, minutes: int = 5) -> Now:
         ).fetchone()
         covered = max(start, min(oldest[0], end_ns - _SECOND)) if oldest else start
     step = (end_ns - start) // COLUMNS
-    services = _services(reader, newest - SPANS, covered, start, end_ns, step)
+    services, failed = _services(reader, newest - SPANS, covered, start, end_ns, step)
     first = (covered - start) // step
     requests: list[int | None] = [
         None if at < first else sum(one.rates[at] for one in services) for at in range(COLUMNS)
     ]
-    errors: list[int | None] = [None if at < first else 0 for at in range(COLUMNS)]
-    for end, count in reader.execute(
-        "SELECT (start_ns + dur_ns - ?) / ?, count(*) FROM span "
-        "WHERE id > ? AND kind = ? AND status = ? AND start_ns + dur_ns BETWEEN ? AND ? GROUP BY 1",
-        (start, step, newest - SPANS, SERVER, ERROR, covered, end_ns),
-    ):
-        if first <= end < COLUMNS:
-            errors[end] = count
+    errors: list[int | None] = [None if at < first else failed[at] for at in range(COLUMNS)]
     return Now(
         covered,
         end_ns,
         services,
         requests,
         errors,
-        _models(reader, start, end_ns),
+        llm.shares(reader, llm.Chosen(start, end_ns + 1), "model"),
         _stages(reader, start, end_ns),
         max(1, COLUMNS // minutes),
     )
@@ -181,64 +159,31 @@ def now(reader: sqlite3.Connection, *, end_ns: int, minutes: int = 5) -> Now:
 
 def _services(  # noqa: PLR0913, PLR0917 - the window, as rows and as times
     reader: sqlite3.Connection, after: int, covered: int, start: int, end: int, step: int
-) -> list[ServiceNow]:
+) -> tuple[list[ServiceNow], list[int]]:
+    """The services, and by column the requests that failed."""
     found: dict[int, ServiceNow] = {}
-    for number, name, spans, last in reader.execute(
-        "SELECT service.id, service.name, count(*), max(start_ns + dur_ns) FROM span "
-        "JOIN service ON service.id = span.service WHERE span.id > ? AND start_ns + dur_ns BETWEEN ? AND ? GROUP BY 1",
-        (after, covered, end),
-    ):
-        found[number] = ServiceNow(name, spans, last_ns=last)
     durations: dict[int, list[int]] = {}
-    for number, status, ended, duration in reader.execute(
-        "SELECT service, status, start_ns + dur_ns, dur_ns FROM span "
-        "WHERE id > ? AND kind = ? AND start_ns + dur_ns BETWEEN ? AND ?",
-        (after, SERVER, covered, end),
+    failed = [0] * COLUMNS
+    # Counted by the database: a row for each span would be waited for one by one while others come.
+    for number, name, column, spans, last, requests, errors, times in reader.execute(
+        "SELECT service.id, service.name, min((start_ns + dur_ns - ?) / ?, ?), count(*), max(start_ns + dur_ns),"
+        " sum(kind = ?), sum(kind = ? AND status = ?), group_concat(CASE WHEN kind = ? THEN dur_ns END)"
+        " FROM span JOIN service ON service.id = span.service"
+        " WHERE span.id > ? AND start_ns + dur_ns BETWEEN ? AND ? GROUP BY 1, 3",
+        (start, step, COLUMNS - 1, SERVER, SERVER, ERROR, SERVER, after, covered, end),
     ):
-        service = found[number]
-        service.requests += 1
-        service.errors += status == ERROR
-        service.rates[min(COLUMNS - 1, (ended - start) // step)] += 1
-        durations.setdefault(number, []).append(duration)
+        service = found.setdefault(number, ServiceNow(name))
+        service.spans += spans
+        service.last_ns = max(service.last_ns, last)
+        service.requests += requests
+        service.errors += errors
+        service.rates[column] = requests
+        failed[column] += errors
+        if times:
+            durations.setdefault(number, []).extend(orjson.loads(f"[{times}]"))
     for number, values in durations.items():
         found[number].p95_ns = statistics.quantiles(values, n=20)[-1] if len(values) > 1 else values[0]
-    return sorted(found.values(), key=lambda each: (-each.requests, -each.spans, each.name))
-
-
-def _models(reader: sqlite3.Connection, start: int, end: int) -> list[ModelNow]:
-    found: dict[str, ModelNow] = {}
-    rows = reader.execute(
-        """
-        SELECT coalesce(str.s, ''), llm_call.status, llm_call.input_tokens, llm_call.output_tokens, llm_call.cost,
-            llm_call.currency
-        FROM llm_call LEFT JOIN str ON str.id = llm_call.model WHERE llm_call.start_ns BETWEEN ? AND ?
-        ORDER BY llm_call.start_ns DESC LIMIT 20000
-        """,
-        (start, end),
-    )
-    for name, status, given, made, cost, currency in rows:
-        one = found.get(name) or ModelNow(name, 0, 0, 0, 0, {}, 0)
-        amount = _decimal(cost)
-        costs = dict(one.cost)
-        if amount is not None:
-            key = currency or "USD"
-            costs[key] = costs.get(key, Decimal(0)) + amount
-        found[name] = ModelNow(
-            name, one.calls + 1, one.errors + (status == ERROR), one.input_tokens + (given or 0),
-            one.output_tokens + (made or 0), costs, one.unpriced + (amount is None),
-        )  # fmt: skip
-    return sorted(
-        found.values(), key=lambda each: (-sum(each.cost.values(), Decimal(0)), -each.calls, each.model)
-    )
-
-
-def _decimal(text: str | None) -> Decimal | None:
-    if text is None:
-        return None
-    try:
-        return Decimal(text)
-    except InvalidOperation:
-        return None
+    return sorted(found.values(), key=lambda each: (-each.requests, -each.spans, each.name)), failed
 
 
 def _stages(reader: sqlite3.Connection, start: int, end: int) -> list[StageNow]:
