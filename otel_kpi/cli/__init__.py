@@ -39,8 +39,24 @@ def main(arguments: list[str] | None = None) -> int:
         from otel_kpi.cli.run import execute
 
         return execute(given[1:])
+    try:
+        status = _execute(given)
+        sys.stdout.flush()
+    except SystemExit:  # of argparse, after `--help`
+        with contextlib.suppress(BrokenPipeError):
+            sys.stdout.flush()
+        _nobody_reads()
+        raise
+    except BrokenPipeError:
+        if not _nobody_reads():
+            raise
+        return _NOBODY_READS
+    return status
+
+
+def _execute(given: list[str]) -> int:
     if given[:1] == ["dev"]:
-        # The same: what stands after its `--`.
+        # As `run`: what stands after its `--` is the application's.
         from otel_kpi.cli.dev import execute
 
         return execute(given[1:])
@@ -54,20 +70,8 @@ def main(arguments: list[str] | None = None) -> int:
         command = commands.add_parser(name, help=module.SUMMARY, description=module.SUMMARY)
         module.add_arguments(command)
         command.set_defaults(main=module.main)
-    try:
-        parsed = parser.parse_args(given)
-        status = int(parsed.main(parsed))
-        sys.stdout.flush()
-    except SystemExit:  # of argparse, after `--help`
-        with contextlib.suppress(BrokenPipeError):
-            sys.stdout.flush()
-        _nobody_reads()
-        raise
-    except BrokenPipeError:
-        if not _nobody_reads():
-            raise
-        return _NOBODY_READS
-    return status
+    parsed = parser.parse_args(given)
+    return int(parsed.main(parsed))
 
 
 def _nobody_reads() -> bool:
