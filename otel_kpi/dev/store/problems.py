@@ -26,6 +26,9 @@ LONGEST_MESSAGE: Final = 4_096
 LONGEST_STACK: Final = 65_536
 MOST_OCCURRENCES: Final = 200
 """Of a problem; the newest are kept, all are counted."""
+MOST_MINUTES: Final = 20_160
+"""Of a problem in which it is known how often it happened: two weeks."""
+_MINUTE_NS: Final = 60_000_000_000
 _MOST: Final = 10_000
 
 
@@ -132,6 +135,11 @@ class Problems:
             "UPDATE problem SET times = times + 1, first_ns = min(first_ns, ?), last_ns = max(last_ns, ?) WHERE id = ?",
             (time_ns, time_ns, problem),
         )
+        execute(
+            "INSERT INTO problem_minute (problem, minute, times) VALUES (?, ?, 1) "
+            "ON CONFLICT (problem, minute) DO UPDATE SET times = times + 1",
+            (problem, time_ns // _MINUTE_NS),
+        )
         if len(self._crowded) >= _MOST:
             self._crowded.clear()
         count = self._crowded.get(problem, MOST_OCCURRENCES // 2) + 1
@@ -140,6 +148,11 @@ class Problems:
                 "DELETE FROM occurrence WHERE problem = ?1 AND id NOT IN "
                 "(SELECT id FROM occurrence WHERE problem = ?1 ORDER BY id DESC LIMIT ?2)",
                 (problem, MOST_OCCURRENCES),
+            )
+            execute(
+                "DELETE FROM problem_minute WHERE problem = ?1 AND minute <= "
+                "(SELECT minute FROM problem_minute WHERE problem = ?1 ORDER BY minute DESC LIMIT 1 OFFSET ?2)",
+                (problem, MOST_MINUTES),
             )
             count = MOST_OCCURRENCES // 2
         self._crowded[problem] = count

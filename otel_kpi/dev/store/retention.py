@@ -203,11 +203,12 @@ class Retention:
             "DELETE FROM problem WHERE last_ns < ? AND NOT EXISTS (SELECT 1 FROM occurrence WHERE problem = problem.id)",
             before,
         ).rowcount
+        execute("DELETE FROM problem_minute WHERE problem NOT IN (SELECT id FROM problem)")
         gone += execute(
             "DELETE FROM series WHERE NOT EXISTS (SELECT 1 FROM point WHERE series = series.id)"
         ).rowcount
         gone += execute("DELETE FROM metric WHERE id NOT IN (SELECT metric FROM series)").rowcount
-        for table in ("call", "intake"):
+        for table in ("call", "intake", "problem_minute"):
             execute(f"DELETE FROM {table} WHERE minute < ?", (cutoff.minute,))  # noqa: S608 - our own names
         execute(
             "DELETE FROM arrival WHERE minute < ? AND minute < (SELECT max(minute) FROM arrival)",

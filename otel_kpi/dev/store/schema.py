@@ -111,5 +111,11 @@ MIGRATIONS: Final = (
     UPDATE llm_call SET input_tokens = min(input_tokens, 1 << 40), output_tokens = min(output_tokens, 1 << 40),
         cached_tokens = min(cached_tokens, 1 << 40);    -- facts.py: their sums are integers
     """,
+    """
+    CREATE TABLE problem_minute (                      -- how often, when: also of occurrences that are forgotten
+        problem INTEGER NOT NULL, minute INTEGER NOT NULL, times INTEGER NOT NULL,
+        PRIMARY KEY (problem, minute)) WITHOUT ROWID;
+    INSERT INTO problem_minute SELECT problem, time_ns / 60000000000, count(*) FROM occurrence GROUP BY 1, 2;
+    """,
 )
 """Each brings a file from the version that is its place here to the next (`PRAGMA user_version`)."""

@@ -9,9 +9,11 @@ from otel_kpi.dev.store.reading.spans import LOG_COLUMNS, log_views
 
 if TYPE_CHECKING:
     import sqlite3
+    from collections.abc import Sequence
 
     from otel_kpi.dev.views import LogView
 
+_MINUTE_NS: Final = 60_000_000_000
 _COLUMNS: Final = "p.id, p.type, p.message, p.frame, v.name, p.first_ns, p.last_ns, p.times"
 _FROM: Final = "problem p LEFT JOIN service v ON v.id = p.service"
 
@@ -140,19 +142,60 @@ def extent(reader: sqlite3.Connection) -> tuple[int, int] | None:
 
 
 def over_time(
-    reader: sqlite3.Connection, numbers: list[int], start_ns: int, end_ns: int, steps: int
-) -> dict[int, list[int]]:
-    """How often each occurred in each of equal steps of a time."""
-    width = max(1, -(-(end_ns - start_ns) // steps))
-    found = {number: [0] * steps for number in numbers}
-    rows = reader.execute(
-        "SELECT problem, (time_ns - ?) / ? AS step, count(*) FROM occurrence"  # noqa: S608 - marks alone
-        f" WHERE problem IN ({','.join('?' * len(numbers))}) AND time_ns >= ? AND time_ns <= ? GROUP BY 1, 2",
-        (start_ns, width, *numbers, start_ns, end_ns),
+    reader: sqlite3.Connection, shown: Sequence[Problem], start_ns: int, end_ns: int, steps: int
+) -> dict[int, list[int | None]]:
+    """How often each occurred in each of equal steps of a time; None is not known any more.
+
+    Where occurrences are forgotten their minutes are known, so that there are no more steps than minutes then.
+    """
+    marks = ",".join("?" * len(shown))
+    numbers = [each.id for each in shown]
+    kept = dict(
+        reader.execute(
+            f"SELECT problem, count(*) FROM occurrence WHERE problem IN ({marks}) GROUP BY 1",  # noqa: S608 - marks alone
+            numbers,
+        ).fetchall()
     )
-    for number, step, times in rows:
-        found[number][min(step, steps - 1)] += times
+    exact = [each.id for each in shown if kept.get(each.id, 0) == each.times]
+    found = _stepped(reader, "occurrence", "time_ns", "count(*)", exact, (start_ns, end_ns), steps)
+    minutes = start_ns // _MINUTE_NS, end_ns // _MINUTE_NS
+    steps = min(steps, minutes[1] - minutes[0] + 1)
+    forgotten = sorted(set(numbers).difference(exact))
+    found |= _stepped(reader, "problem_minute", "minute", "sum(times)", forgotten, minutes, steps)
+    return {each.id: _known(found[each.id], each.times) for each in shown}
+
+
+def _stepped(  # noqa: PLR0913, PLR0917 - a table and its columns, and what is asked
+    reader: sqlite3.Connection,
+    table: str,
+    when: str,
+    times: str,
+    numbers: Sequence[int],
+    extent: tuple[int, int],
+    steps: int,
+) -> dict[int, list[int]]:
+    """Counts in steps of what both ends are within, in the unit of the column."""
+    first, last = extent
+    width = -(-(last - first + 1) // steps)
+    found = {number: [0] * -(-(last - first + 1) // width) for number in numbers}
+    rows = reader.execute(
+        f"SELECT problem, ({when} - ?) / ?, {times} FROM {table}"  # noqa: S608 - words of ours and marks
+        f" WHERE problem IN ({','.join('?' * len(numbers))}) AND {when} BETWEEN ? AND ? GROUP BY 1, 2",
+        (first, width, *numbers, first, last),
+    )
+    for number, step, count in rows:
+        found[number][step] += count
     return found
+
+
+def _known(values: list[int], times: int) -> list[int | None]:
+    """Where minutes are forgotten, too, nothing is known before the oldest of them that is not, and that is no zero."""
+    if sum(values) >= times:
+        return [*values]
+    first = next((at for at, value in enumerate(values) if value), len(values))
+    # Of a step at whose beginning some were forgotten the number would be too low.
+    begun = first + 1 if any(values[first + 1 :]) else first
+    return [None] * begun + values[begun:]
 
 
 _OCCURRENCE: Final = (

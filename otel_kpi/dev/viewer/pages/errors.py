@@ -66,24 +66,19 @@ def _show(request: Request) -> Response:
 def _sparks(
     reader: sqlite3.Connection, found: Sequence[Problem], extent: tuple[int, int]
 ) -> dict[int, Markup]:
-    """Over the same time for all, so that they can be compared; what is forgotten is a gap."""
-    times = problems.over_time(reader, [each.id for each in found], *extent, _STEPS)
-    return {
-        each.id: charts.sparkline(
-            _known(values, each.times),
-            title=f"{each.times} times, {sum(values)} of them still kept",
-            colour=charts.ERROR,
-        )
-        for each in found
-        for values in [times[each.id]]
-    }
+    """Over the same time for all, so that they can be compared."""
+    times = problems.over_time(reader, found, *extent, _STEPS)
+    return {each.id: _spark(each, times[each.id]) for each in found}
 
 
-def _known(values: Sequence[int], times: int) -> list[int | None]:
-    """Where older occurrences are forgotten, nothing before the oldest that is kept is known; it is no zero."""
-    first = next((at for at, value in enumerate(values) if value), 0)
-    forgotten = first if sum(values) < times else 0
-    return [None] * forgotten + list(values[forgotten:])
+def _spark(shown: Problem, values: Sequence[int | None], **how: int) -> Markup:
+    known = sum(value for value in values if value is not None)
+    rest = (
+        f", {known} of them in what is drawn: of older ones it is not known when"
+        if known < shown.times
+        else ""
+    )
+    return charts.sparkline(values, title=f"{shown.times} times{rest}", colour=charts.ERROR, **how)
 
 
 def _show_problem(request: Request) -> Response:
@@ -101,7 +96,7 @@ def _show_problem(request: Request) -> Response:
     earlier, later = problems.beside(reader, occurrence)
     place, kept = problems.place_of(reader, occurrence)
     extent = (shown.first_ns, max(shown.last_ns, shown.first_ns + 1))
-    values = problems.over_time(reader, [number], *extent, 2 * _STEPS)[number]
+    values = problems.over_time(reader, [shown], *extent, 2 * _STEPS)[number]
     return page(
         request,
         "error.html",
@@ -112,12 +107,7 @@ def _show_problem(request: Request) -> Response:
         place=place,
         kept=kept,
         lines=stack_lines(occurrence.stack, shown.frame),
-        spark=charts.sparkline(
-            _known(values, shown.times),
-            title=f"{shown.times} times, {kept} of them kept",
-            colour=charts.ERROR,
-            height=40,
-        ),
+        spark=_spark(shown, values, height=40),
         behind=problems.occurrences(reader, number),
         logs=problems.logs(reader, occurrence.trace_id),
     )

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sqlite3
+from contextlib import closing
 from typing import TYPE_CHECKING
 
 from support.dev.asked import filled, logs, span, spans
@@ -9,10 +11,13 @@ from support.dev.made import START_NS, attribute, attributes
 
 from otel_kpi.dev.store.reading import problems
 from otel_kpi.dev.store.reading.problems import Question
+from otel_kpi.dev.stores import ReadStore
 from otel_kpi.dev.telemetry import Event, LogRecord
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    import pytest
 
     from otel_kpi.dev.telemetry import Attributes, Span
 
@@ -98,8 +103,53 @@ def test_steps_of_a_time_count_what_fell_into_them(tmp_path: Path) -> None:
     with filled(tmp_path / "dev.db", [spans(*sent)]) as store:
         reader = store.reader()
         ((found,), _) = problems.problems(reader, Question())
-        steps = problems.over_time(reader, [found.id], START_NS, START_NS + 10 * SECOND, 5)
+        steps = problems.over_time(reader, [found], START_NS, START_NS + 10 * SECOND, 5)
     assert steps == {found.id: [2, 0, 1, 0, 2]}
+
+
+def test_occurrences_that_are_forgotten_are_still_counted_in_their_minute(tmp_path: Path) -> None:
+    begin = -(-START_NS // (60 * SECOND)) * 60 - START_NS // SECOND  # of a minute
+    sent = [
+        broken(at=begin + 60 * minute + 1) for minute in range(10) for _ in range(50 if minute < 8 else 1)
+    ]
+    with filled(tmp_path / "dev.db", [spans(*sent)]) as store:
+        reader = store.reader()
+        ((found,), _) = problems.problems(reader, Question())
+        kept = reader.execute("SELECT count(*) FROM occurrence").fetchone()[0]
+        extent = (found.first_ns, found.last_ns)
+
+        assert found.times == 402 > kept
+        assert problems.over_time(reader, [found], *extent, 48) == {found.id: [*[50] * 8, 1, 1]}
+        assert problems.over_time(reader, [found], *extent, 5) == {found.id: [100, 100, 100, 100, 2]}
+
+
+def test_what_is_not_known_any_more_is_no_zero(tmp_path: Path) -> None:
+    begin = -(-START_NS // (60 * SECOND)) * 60 - START_NS // SECOND
+    sent = [broken(at=begin + 60 * minute) for minute in range(6) for _ in range(80)]
+    with filled(tmp_path / "dev.db", [spans(*sent)]) as store:
+        ((found,), _) = problems.problems(store.reader(), Question())
+    # As a file of before there were minutes, whose oldest occurrences are forgotten.
+    with closing(sqlite3.connect(tmp_path / "dev.db")) as connection, connection:
+        connection.execute(
+            "DELETE FROM problem_minute WHERE minute < ?", (found.first_ns // 60 // SECOND + 3,)
+        )
+    with closing(ReadStore(tmp_path / "dev.db")) as looked_at:
+        extent = (found.first_ns, found.last_ns)
+        steps = problems.over_time(looked_at.reader(), [found], *extent, 48)
+        halves = problems.over_time(looked_at.reader(), [found], *extent, 3)
+    assert steps == {found.id: [None, None, None, None, 80, 80]}
+    assert halves == {found.id: [None, None, 160]}
+
+
+def test_clocks_that_are_wrong_in_every_way_fill_no_store(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("otel_kpi.dev.store.problems.MOST_MINUTES", 150)
+    sent = [broken(at=60 * minute) for minute in range(500)]
+    with filled(tmp_path / "dev.db", [spans(*sent)]) as store:
+        (count, least) = store.reader().execute("SELECT count(*), min(minute) FROM problem_minute").fetchone()
+    assert 150 <= count <= 250
+    assert least == START_NS // 60 // SECOND + 500 - count
 
 
 def test_what_was_logged_in_the_trace_is_beside_it(tmp_path: Path) -> None:

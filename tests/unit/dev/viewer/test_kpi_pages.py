@@ -14,7 +14,6 @@ from support.dev.asked import ADDRESS, asking, call, filled, span, spans
 from support.dev.made import START_NS
 
 from otel_kpi.dev.telemetry import Event
-from otel_kpi.dev.viewer.pages.errors import _known
 from otel_kpi.dev.viewer.pages.llm import WHAT_TO_DO, precise
 
 if TYPE_CHECKING:
@@ -259,8 +258,3 @@ def test_where_only_a_jaeger_is_looked_at_these_pages_say_so() -> None:
     with asking(None) as client:
         for path in PAGES:
             assert "Another Jaeger is looked at" in read(client, path).said
-
-
-def test_occurrences_that_are_forgotten_are_not_said_not_to_have_been() -> None:
-    assert _known([0, 0, 3, 0], 3) == [0, 0, 3, 0]
-    assert _known([0, 0, 3, 0], 500) == [None, None, 3, 0]
