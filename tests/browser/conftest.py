@@ -80,7 +80,7 @@ def tab(browser: Browser, site: Site, request: pytest.FixtureRequest) -> Generat
 
     def heard(message: ConsoleMessage) -> None:
         if message.type in {"error", "warning"}:
-            tab.complaints.append(message.text)
+            tab.complaints.append(f"{message.text} {message.location.get('url', '')}".strip())
 
     page.on("console", heard)
     page.on("pageerror", lambda error: tab.complaints.append(str(error)))

@@ -80,7 +80,7 @@ def tokens(number: float | None) -> str:
     for factor, letter in ((1_000_000_000, "G"), (1_000_000, "M"), (1_000, "k")):
         if abs(number) >= factor * 0.9995:
             return f"{_three(number / factor)}{letter}"
-    return count(number)
+    return count(number) if float(number).is_integer() else _three(number)
 
 
 def money(amount: Decimal | None, currency: str = "USD") -> str:

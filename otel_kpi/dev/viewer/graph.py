@@ -123,7 +123,7 @@ def draw(edges: Sequence[Dependency], colours: Mapping[str, int]) -> Markup:
     lines = "".join(_line(edge, at[edge.parent], at[edge.child]) for edge in kept)
     boxes = "".join(_box(node, colours[node.service]) for node in nodes)
     return Markup(  # noqa: S704 - names went through `escape`
-        f'<svg class="graph" viewBox="0 0 {width:.0f} {height:.0f}" width="{width:.0f}" height="{height:.0f}" role="img" '
+        f'<svg class="graph" viewBox="0 0 {width:.0f} {height:.0f}" width="{width:.0f}" height="{height:.0f}" role="group" '
         f'aria-label="Calls between {len(nodes)} services; the table has the numbers">'
         '<defs><marker id="arrow" viewBox="0 0 8 8" refX="7" refY="4" markerWidth="7" markerHeight="7" markerUnits="userSpaceOnUse" orient="auto">'
         f'<path d="M0 0L8 4L0 8z"/></marker></defs>{lines}{boxes}</svg>'

@@ -124,6 +124,11 @@ def minutes(
     return [Minute(*row) for row in rows]
 
 
+def first_minute(reader: sqlite3.Connection) -> int | None:
+    """The oldest minute of which something is known; None where nothing ever came."""
+    return reader.execute("SELECT min(minute) FROM intake").fetchone()[0]
+
+
 def senders(reader: sqlite3.Connection) -> list[Sender]:
     """Who sent what, and when last."""
     rows = reader.execute(

@@ -129,6 +129,12 @@ def instrument(connection: sqlite3.Connection, number: int) -> Instrument | None
     return _instrument(row, [name for (name,) in services])
 
 
+def first_ns(connection: sqlite3.Connection, number: int) -> int | None:
+    """Time of the oldest point of an instrument; None where there is none."""
+    oldest = "min((SELECT min(time_ns) FROM point WHERE point.series = series.id))"
+    return connection.execute(f"SELECT {oldest} FROM series WHERE metric = ?", (number,)).fetchone()[0]  # noqa: S608 - a constant
+
+
 def _instrument(row: Any, services: list[str]) -> Instrument:
     number, name, kind, unit, description, temporality, monotonic, scope, version, series, last = row
     return Instrument(

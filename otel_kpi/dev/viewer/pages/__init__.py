@@ -8,6 +8,7 @@ from otel_kpi.dev.viewer import files
 from otel_kpi.dev.viewer.pages import (
     compare,
     errors,
+    help,  # noqa: A004 - the page is called so
     instruments,
     live,
     llm,
@@ -35,4 +36,5 @@ ROUTES: Final[list[BaseRoute]] = [
     *trace.ROUTES,
     *compare.ROUTES,
     *map.ROUTES,
+    *help.ROUTES,
 ]

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from otel_kpi.dev.telemetry import Value
 
 WINDOWS: Final = (("5m", 300), ("15m", 900), ("1h", 3_600), ("6h", 21_600), ("24h", 86_400), ("7d", 604_800))
+_USUAL: Final = "1h"
 _NS: Final = 1_000_000_000
 _COLUMNS: Final = 90
 _MOST_LINES: Final = 12
@@ -87,7 +88,8 @@ def _instrument(request: Request) -> Response:
         one for one in every if all(formats.value(one.attributes.get(key)) == value for key, value in only)
     ]
     by = query.get("by") if query.get("by") in {*keys, "service", ""} else _telling(instrument, chosen, keys)
-    window = _window(query.get("window", ""), instrument.last_ns)
+    named = _named(query.get("window", ""), metrics.first_ns(reader, instrument.id))
+    window = _window(named, instrument.last_ns)
     drawn = chosen[: metrics.MOST_SERIES]
     groups = _groups(drawn, by)
     shown = dict(list(groups.items())[:_MOST_LINES])
@@ -110,7 +112,7 @@ def _instrument(request: Request) -> Response:
     return page(
         request, "instrument.html",
         instrument=instrument, told=told, by=by, keys=keys, service=service, only=only,
-        windows=[(name, here(request, window=name), name == _named(query.get("window", ""))) for name, _ in WINDOWS],
+        windows=[(name, here(request, window=name), name == named) for name, _ in WINDOWS],
         chart=_chart(request, instrument, told, dots, by), counts=_counts(request, told, by),
         spread=_spread(instrument, told), numbers=_numbers(instrument, told),
         exemplars=sorted(dots, key=lambda each: -each.time_ns)[:20], series=chosen[:100], found=len(chosen),
@@ -133,13 +135,17 @@ def _where(request: Request, pairs: Sequence[tuple[str, str]]) -> str:
     return f"{request.url.path}?{query}" if query else request.url.path
 
 
-def _named(text: str) -> str:
-    return text if text in dict(WINDOWS) else "1h"
+def _named(text: str, first_ns: int | None) -> str:
+    """The window that was asked for; else the last hour, or less where less has everything."""
+    if text in dict(WINDOWS):
+        return text
+    age = (time.time_ns() - first_ns) / _NS if first_ns is not None else math.inf
+    return next((name for name, seconds in WINDOWS if age <= seconds or name == _USUAL), _USUAL)
 
 
-def _window(text: str, last_ns: int | None) -> Window:
+def _window(named: str, last_ns: int | None) -> Window:
     """The window that ends now; where nothing came for longer than it, the one that ends with the last point."""
-    seconds = dict(WINDOWS)[_named(text)]
+    seconds = dict(WINDOWS)[named]
     now = time.time_ns()
     end = now if last_ns is None or last_ns > now - seconds * _NS else last_ns + _NS
     return Window(end - seconds * _NS, end, _COLUMNS)

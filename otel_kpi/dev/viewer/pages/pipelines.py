@@ -112,7 +112,8 @@ def _summaries(runs: Sequence[Part]) -> list[Summary]:
             len(each),
             sum(not run.ended_well for run in each),
             charts.sparkline(
-                [run.duration_ns for run in reversed(each[:_SPARKS])],
+                # Zeros are not drawn: few bars are no wider than many.
+                [run.duration_ns for run in reversed(each[:_SPARKS])] + [0] * (_SPARKS - len(each)),
                 title=f"How long the last {min(len(each), _SPARKS)} runs of {name} took",
                 colour=at % 20,
             ),

@@ -57,10 +57,11 @@ def _telemetry(request: Request) -> Response:
     dev: Dev = request.app.state.dev
     if dev.store is None:
         return RedirectResponse("/traces", 303)
-    chosen = request.query_params.get("minutes", "60")
-    chosen = chosen if chosen in dict(_SPANS) else "60"
     reader = dev.store.reader()
     present = intake.this_minute()
+    chosen = request.query_params.get("minutes", "")
+    if chosen not in dict(_SPANS):
+        chosen = _usual(intake.first_minute(reader), present)
     since = present - int(chosen) + 1
     minutes = intake.minutes(reader, since=since)
     return page(
@@ -86,6 +87,11 @@ def _telemetry(request: Request) -> Response:
         most_bytes=getattr(dev.store, "most_bytes", None),
         most_seconds=getattr(dev.store, "most_seconds", None),
     )
+
+
+def _usual(first: int | None, present: int) -> str:
+    """The last hour, or less where less has everything."""
+    return "15" if first is not None and present - first < 15 else "60"  # noqa: PLR2004 - the shortest there is
 
 
 def troubles(minutes: Sequence[Minute]) -> list[Trouble]:

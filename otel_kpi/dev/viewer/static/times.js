@@ -1,4 +1,4 @@
-// Times as a person here reads them: local, UTC on hover. `local(node)` does it for what comes later.
+// Times as a person here reads them: local, UTC on hover; so, too, below pictures. `local(node)` does it for what comes later.
 const pad = (number, width = 2) => String(number).padStart(width, "0");
 
 const clock = (date) => `${pad(date.getHours())}:${pad(date.getMinutes())}:${pad(date.getSeconds())}.${pad(date.getMilliseconds(), 3)}`;
@@ -22,9 +22,25 @@ const write = (element, now) => {
   if (element.textContent !== text) element.textContent = text;
 };
 
+const months = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
+
+// A mark of an axis keeps its form: it is as fine as its neighbours are far.
+const mark = (date, form) => {
+  const hours = `${pad(date.getHours())}:${pad(date.getMinutes())}`;
+  if (/^\d\d:\d\d:\d\d$/.test(form)) return `${hours}:${pad(date.getSeconds())}`;
+  if (/^\d\d:\d\d$/.test(form)) return hours;
+  const said = `${pad(date.getDate())} ${months[date.getMonth()]}`;
+  return hours === "00:00" ? said : `${said} ${hours}`;
+};
+
 export const local = (node = document) => {
   const now = Date.now();
   for (const element of node.querySelectorAll("time[data-ns]")) write(element, now);
+  for (const element of node.querySelectorAll("text[data-ns]")) {
+    const date = new Date(Number(element.dataset.ns) / 1e6);
+    const said = element.lastChild;
+    if (!Number.isNaN(date.getTime()) && said?.nodeType === Node.TEXT_NODE) said.data = mark(date, said.data.trim());
+  }
 };
 
 local();
