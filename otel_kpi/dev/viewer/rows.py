@@ -34,6 +34,8 @@ _ROOM: Final = 16
 """Percent of the width that a label needs."""
 _ERROR: Final = 17
 _MOST_DOTS: Final = 40
+_APART: Final = 0.05
+"""Percent of the width: half a pixel."""
 
 
 class Axis:
@@ -146,6 +148,18 @@ def _place(axis: Axis, row: Row) -> tuple[float, float]:
     return left, max(0.0, axis.at(row.start + row.duration) - left)
 
 
+def _critical(axis: Axis, row: Row) -> list[tuple[float, float]]:
+    """From where to where a row is on the critical path, in percent; of thousands that are alike, what no eye tells apart is one."""
+    parts: list[tuple[float, float]] = []
+    for start, end in sorted(row.critical):
+        left, right = axis.at(start), axis.at(end)
+        if parts and left - parts[-1][1] < _APART:
+            parts[-1] = parts[-1][0], max(parts[-1][1], right)
+        else:
+            parts.append((left, right))
+    return parts
+
+
 def _beside(left: float, width: float) -> str:
     """Where the label is: after the bar, before it, or within where neither side has room."""
     right = left + width
@@ -180,8 +194,7 @@ def draw_row(  # noqa: PLR0913 - what a row is drawn from
     href = f'href="?span={identity}" ' if row.kind == "span" else ""
     said = marks(row)
     critical = "".join(
-        f'<u style="left:{axis.at(start):.2f}%;width:{axis.at(end) - axis.at(start):.2f}%"></u>'
-        for start, end in row.critical
+        f'<u style="left:{start:.2f}%;width:{end - start:.2f}%"></u>' for start, end in _critical(axis, row)
     )
     return (
         f'<div class="{classes}" id="{identity}" data-row role="row" aria-level="{row.depth + 1}" '
@@ -230,8 +243,12 @@ def draw(  # noqa: PLR0913 - what rows are drawn from
     chunk: list[str] = []
     seen = shown = 0
     for number, row in enumerate(rows):
-        if most is not None and shown >= most:
-            break
+        if most is not None:
+            # The script has all of them as columns: what is folded may be all but a few of a hundred thousand.
+            if shown >= most:
+                break
+            if unseen[number]:
+                continue
         parent = rows[row.parent] if row.parent >= 0 else None
         events = happened.get(row.id, ()) if row.kind == "span" else ()
         chunk.append(
@@ -309,9 +326,7 @@ def _extra(row: Row, axis: Axis, happened: Sequence[Dot]) -> dict[str, Any]:
     if row.skew:
         extra["skew"] = duration(row.skew)
     if row.critical:
-        extra["critical"] = [
-            [round(axis.at(start), 3), round(axis.at(end) - axis.at(start), 3)] for start, end in row.critical
-        ]
+        extra["critical"] = [[round(start, 3), round(end - start, 3)] for start, end in _critical(axis, row)]
     if happened:
         extra["dots"] = [
             [int(axis.at(dot.time_ns)), dot.level, dot.text[:80]] for dot in happened[:_MOST_DOTS]

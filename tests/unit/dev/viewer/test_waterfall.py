@@ -217,3 +217,17 @@ def test_a_chain_of_10_000_spans_and_as_many_siblings_are_laid_out_without_recur
     assert Counter(row.kind for row in waterfall.rows) == {"span": 20_000, "repeats": 9}
     assert max(row.depth for row in waterfall.rows) == 9_999
     assert took < 3, "about half a second on a machine of its own"
+
+
+def test_a_large_trace_of_which_nearly_all_is_folded_is_drawn_as_what_is_seen() -> None:
+    alike = [span(f"s{n}", "root", n, 1, name=f"work {n % 20}") for n in range(20_000)]
+    waterfall = laid(span("root", duration=20_000), *alike)
+    critical.mark_critical_path(waterfall)
+    folded = {row.id for row in waterfall.rows if row.kind == "repeats"}
+    axis = rows.Axis(waterfall.duration)
+    drawn = rows.draw(
+        waterfall, axis=axis, colours=Colours({}), folded=folded, chosen="", happened={}, most=rows.FIRST
+    )
+    assert drawn.count("data-row") == 1 + len(folded)
+    columns = rows.columns(waterfall, axis=axis, colours=Colours({}), folded=folded, happened={})
+    assert len(columns) < 150 * len(alike)
