@@ -13,6 +13,8 @@ from otel_kpi._version import __version__
 
 _NOBODY_READS = 128 + 13
 """The status that a shell gives for SIGPIPE, by which programs without a word to say about it end."""
+_INTERRUPTED = 128 + 2
+"""The same for Ctrl-C; a command that has something to end by then does so itself."""
 
 _COMMANDS = (
     "bootstrap",
@@ -51,6 +53,8 @@ def main(arguments: list[str] | None = None) -> int:
         if not _nobody_reads():
             raise
         return _NOBODY_READS
+    except KeyboardInterrupt:
+        return _INTERRUPTED
     return status
 
 

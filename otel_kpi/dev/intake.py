@@ -105,6 +105,11 @@ class Intake:
         self._thread = threading.Thread(target=self._run, name="otel-kpi-writer", daemon=True)
         self._thread.start()
 
+    @property
+    def failing(self) -> str:
+        """Why nothing can be written at present; empty while it can."""
+        return self._failing
+
     async def submit(self, request: Request[Any]) -> None:
         """Have a request committed.
 
@@ -224,15 +229,18 @@ class Intake:
         except BaseException as error:  # whatever it is, the sender is told and the next is tried
             self._failed(batch, error)
         else:
-            if self._failing:
-                self._failing = ""
-                _logger.warning("What comes is written again")
+            self._goes_on()
             with self._changed:
                 listeners = list(self._listeners)
             for listener in listeners:  # first, so that who has sent something sees it
                 listener.give(committed)
             for waiting in batch:
                 waiting.done.set_result(None)
+
+    def _goes_on(self) -> None:
+        if self._failing:
+            self._failing = ""
+            _logger.warning("What comes is written again")
 
     def _failed(self, batch: list[_Waiting], error: BaseException) -> None:
         said = str(error) or type(error).__name__
@@ -269,7 +277,8 @@ class Intake:
             try:
                 self._store.write([])
             except Exception:  # it was said when the last request failed, and stays counted
-                pass
+                return
+            self._goes_on()
 
 
 class _Listener:

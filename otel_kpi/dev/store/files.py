@@ -148,9 +148,13 @@ def open_for_reading(path: Path) -> sqlite3.Connection:
     if not path.exists():
         raise StoreError(f"{path} is not there: otel-kpi dev makes it")
     _look(path)
+    # Beside a file that nobody can write SQLite cannot put what it needs to follow a writer, and there is none.
+    still = (
+        "&immutable=1" if os.statvfs(path.parent).f_flag & os.ST_RDONLY and not _log(path).exists() else ""
+    )
     try:
         connection = sqlite3.connect(
-            f"{path.absolute().as_uri()}?mode=ro",
+            f"{path.absolute().as_uri()}?mode=ro{still}",
             uri=True,
             timeout=BUSY,
             isolation_level=None,
@@ -161,6 +165,10 @@ def open_for_reading(path: Path) -> sqlite3.Connection:
     except sqlite3.Error as error:
         raise explained(path, error) from error
     return connection
+
+
+def _log(path: Path) -> Path:
+    return path.with_name(f"{path.name}-wal")
 
 
 def explained(path: Path, error: sqlite3.Error) -> StoreError:

@@ -87,6 +87,7 @@ def page(request: Request, template: str, status_code: int = 200, **values: Any)
         "dev": dev,
         "theme": theme if theme in {"dark", "light"} else "",
         "navigation": navigation(request.url.path, store=dev.store is not None),
+        "failing": "" if dev.intake is None else dev.intake.failing,
         # Not where the store itself cannot be read.
         "reception": None if "reception" in values else reception(dev.store),
         **values,
