@@ -287,7 +287,7 @@ OPERATIONS: Final = (
     Operation(
         "/logs", "Log records that fit, the newest first.", answers.Logs, _logs,
         (
-            Parameter("q", "text", "Words in the body or the attributes."), _SERVICE,
+            Parameter("q", "text", "Words in the body, in an attribute or in what its sender says of itself."), _SERVICE,
             Parameter("severity", "integer", "At least this one, by OTLP's number.", least=1, most=24),
             Parameter("trace", "trace id", "Of this trace."), _ATTRIBUTE, _START, _END, _LIMIT, _BEFORE,
             Parameter("after", "integer", "Only rows after this one."),

@@ -79,10 +79,25 @@ def query_of(text: str) -> str:
     Returns:
         An expression of FTS5, empty where there is no word in it.
     """
-    words = _WORD.findall(words_of(text))
-    if not words:
-        return ""
-    return " AND ".join([f'"{word}"' for word in words[:MOST_TEXTS]]) + "*"
+    return " AND ".join([term for term in wanted(text).values() if term])
+
+
+def wanted(text: str) -> dict[str, str]:
+    """What to ask the index for each word of a text, by the word as `folded` has it.
+
+    The index is asked for the first words and for the last; for the others the answer is empty, and rows are looked at.
+    """
+    *words, last = _WORD.findall(words_of(text)) or [""]
+    found = {folded(word): f'"{word}"' if at < MOST_TEXTS else "" for at, word in enumerate(words)}
+    return found | {folded(last): f'"{last}"*'} if last else found
+
+
+def folded(text: str) -> str:
+    """A text as the index has it: without case and accents."""
+    if text.isascii():
+        return text.lower()
+    plain = unicodedata.normalize("NFD", text)
+    return "".join(each for each in plain if not unicodedata.combining(each)).casefold()
 
 
 @lru_cache(maxsize=4_096)

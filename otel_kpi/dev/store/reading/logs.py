@@ -2,23 +2,19 @@
 
 from __future__ import annotations
 
-import base64
-import re
 import time
-import unicodedata
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import islice
 from typing import TYPE_CHECKING, Any, Final
 
-import orjson
-
 from otel_kpi.dev.store import terms
-from otel_kpi.dev.store.reading.search import bounded
+from otel_kpi.dev.store.reading.search import bounded, holders, sayable, says
 from otel_kpi.dev.store.reading.spans import LOG_COLUMNS, log_views
+from otel_kpi.dev.wire.values import json_of
 
 if TYPE_CHECKING:
     import sqlite3
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Collection, Iterator, Mapping
 
     from otel_kpi.dev.views import LogView
 
@@ -29,9 +25,9 @@ _SECONDS: Final = 1.0
 _RARE: Final = 13
 """Warnings and above: the index finds them sooner than looking at all would."""
 _SEVEREST: Final = 24
-_WORD: Final = re.compile('"([^"]*)"')
 _EVER: Final = 2**63 - 1
 _COLUMNS: Final = ", ".join(f"log.{name.strip()}" for name in LOG_COLUMNS.split(","))
+_RESOURCE: Final = LOG_COLUMNS.split(", ").index("resource")
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,9 +35,9 @@ class LogQuery:
     """What is asked of a search; None and empty ask for nothing.
 
     Attributes:
-        text: Words that must be in the body or the attributes.
+        text: Words, each of which must be in the body, in an attribute or in what its sender says of itself.
         severity: The least one, by OTLP's number.
-        attributes: All of them, as text.
+        attributes: All of them, as text; its sender's count as its own.
         before: Only what stands before this row.
         after: Only what stands after this row.
     """
@@ -74,11 +70,45 @@ class LogsFound:
     before: int | None = None
 
 
+class _NothingError(Exception):
+    """Nothing can fit."""
+
+
+class _Senders:
+    """Which resources say what is asked, as far as they are asked: their records need not say it again."""
+
+    def __init__(self, reader: sqlite3.Connection, query: LogQuery, words: Mapping[str, str]) -> None:
+        self.with_attribute = {
+            pair: frozenset(holders(reader, "resource", *pair)) for pair in query.attributes
+        }
+        said = _said_by_resources(reader) if words else {}
+        self.with_word = {
+            word: frozenset(
+                number for number, text in said.items() if _begins(text, word, whole=not term.endswith("*"))
+            )
+            for word, term in words.items()
+        }
+
+
+def _said_by_resources(reader: sqlite3.Connection) -> dict[int, str]:
+    """What each resource says, as the index would have it."""
+    rows = reader.execute("SELECT id, attrs FROM resource")
+    return {number: " ".join(["", *terms.wanted(attrs), ""]) for number, attrs in rows}
+
+
+def _begins(text: str, word: str, *, whole: bool) -> bool:
+    return f" {word} " in text if whole else f" {word}" in text
+
+
 @dataclass(slots=True)
 class _Asked:
+    """What is asked of rows and of the index, and what is compared with what was found."""
+
     where: list[str]
     values: list[Any]
     match: list[str]
+    words: Mapping[str, str]
+    senders: _Senders
 
 
 def search(reader: sqlite3.Connection, query: LogQuery, *, seconds: float = _SECONDS) -> LogsFound:
@@ -89,17 +119,19 @@ def search(reader: sqlite3.Connection, query: LogQuery, *, seconds: float = _SEC
         query: What is asked.
         seconds: At most; then what was found until then is given.
     """
-    asked = _asked(reader, query)
     found = LogsFound()
-    if asked is None:
-        return found
-    words = [folded(word) for word in _WORD.findall(terms.query_of(query.text))]
+    attributes = tuple((sayable(key), sayable(value)) for key, value in query.attributes)
+    query = replace(query, service=sayable(query.service), attributes=attributes, text=sayable(query.text))
     try:
         with bounded(reader, seconds):
+            asked = _asked(reader, query)
             rows = _rows(reader, query, asked, time.monotonic() + seconds, found)
             while len(found.logs) <= query.limit and (batch := list(islice(rows, _BATCH))):
                 found.before = batch[-1][0]
-                found.logs += [view for view in log_views(reader, batch) if _fits(view, query, words)]
+                views = zip(log_views(reader, batch), batch, strict=True)
+                found.logs += [view for view, row in views if _fits(view, row[_RESOURCE], asked)]
+    except _NothingError:
+        return found
     except TimeoutError:
         found.capped = True
     found.more = len(found.logs) > query.limit
@@ -111,50 +143,65 @@ def search(reader: sqlite3.Connection, query: LogQuery, *, seconds: float = _SEC
     return found
 
 
-def _asked(reader: sqlite3.Connection, query: LogQuery) -> _Asked | None:
-    """What the rows must have; None where nothing can fit."""
+def _asked(reader: sqlite3.Connection, query: LogQuery) -> _Asked:
+    """What the rows must have.
+
+    Raises:
+        _NothingError: Nothing can fit.
+    """
+    words = terms.wanted(query.text)
+    if query.text.strip() and not words:  # those that have none in them, a dash alone, are nowhere
+        raise _NothingError
     asked = _Asked(
-        ["log.id < ?", "log.id > ?"], [_EVER if query.before is None else query.before, query.after or 0], []
+        ["log.id < ?", "log.id > ?"],
+        [_EVER if query.before is None else query.before, query.after or 0],
+        [],
+        words,
+        _Senders(reader, query, words),
     )
+    service: int | None = None
     if query.service:
-        name = query.service.encode("utf-8", "replace").decode()  # half a surrogate is no text to SQLite
-        row = reader.execute("SELECT id FROM service WHERE name = ?", (name,)).fetchone()
+        row = reader.execute("SELECT id FROM service WHERE name = ?", (query.service,)).fetchone()
         if row is None:
-            return None
-        asked.where.append("log.service = ?")
-        asked.values.append(row[0])
-    for condition, value in (
-        ("log.severity >= ?", query.severity or None),
-        ("log.time_ns >= ?", query.start_ns),
-        ("log.time_ns <= ?", query.end_ns),
-    ):
-        if value is not None:
-            asked.where.append(condition)
-            asked.values.append(value)
+            raise _NothingError
+        service = row[0]
+    trace: bytes | None = None
     if query.trace_id:
         try:
             trace = bytes.fromhex(query.trace_id)
         except ValueError:
-            return None
-        asked.where.append("log.trace_id = ?")
-        asked.values.append(trace)
-        return asked
-    asked.match = _match(query, asked.values[2] if query.service else None)
-    # Words that have none in them (a dash alone) are nowhere.
-    return None if query.text.strip() and not terms.query_of(query.text) else asked
+            raise _NothingError from None
+    for condition, value in (
+        ("log.service = ?", service),
+        ("log.severity >= ?", query.severity or None),
+        ("log.time_ns >= ?", query.start_ns),
+        ("log.time_ns <= ?", query.end_ns),
+        ("log.trace_id = ?", trace),
+    ):
+        if value is not None:
+            asked.where.append(condition)
+            asked.values.append(value)
+    if trace is None:
+        asked.match = _match(query, asked, service)
+    return asked
 
 
-def _match(query: LogQuery, service: int | None) -> list[str]:
+def _match(query: LogQuery, asked: _Asked, service: int | None) -> list[str]:
     """What the index is asked."""
-    match = [terms.attribute_term(key, value) for key, value in query.attributes]
-    if words := terms.query_of(query.text):
-        match.append(words)
+    senders = asked.senders
+    match = [_either(terms.attribute_term(*pair), senders.with_attribute[pair]) for pair in query.attributes]
+    match += [_either(term, senders.with_word[word]) for word, term in asked.words.items() if term]
     if service is not None:
         match.append(terms.service_term(service))
     if query.severity >= _RARE:
         severities = (terms.severity_term(number) for number in range(query.severity, _SEVEREST + 1))
         match.append(f"({' OR '.join(severities)})")
     return match
+
+
+def _either(term: str, resources: Collection[int]) -> str:
+    """A term, or one of the resources that say the same."""
+    return f"({' OR '.join([term, *map(terms.resource_term, sorted(resources))])})"
 
 
 def _rows(
@@ -190,30 +237,14 @@ def _rows(
             return
 
 
-def _fits(view: LogView, query: LogQuery, words: Sequence[str]) -> bool:
-    """Whether a record has what the index says: hashes can be alike, and a word may be one of the index's own."""
-    if words:
-        said = folded(f"{view.body} {json(view.attributes)} {view.event_name}")
-        if not all(word in said for word in words):
+def _fits(view: LogView, resource: int, asked: _Asked) -> bool:
+    """Whether a record, or who sent it, has what the index says: hashes can be alike, words may be the index's own."""
+    senders = asked.senders
+    if asked.words:
+        said = terms.folded(f"{view.body} {json_of(dict(view.attributes))} {view.event_name}")
+        if not all(word in said or resource in senders.with_word[word] for word in asked.words):
             return False
     return all(
-        key in view.attributes and value in terms.texts_of(view.attributes[key], json(view.attributes[key]))
-        for key, value in query.attributes
+        resource in holding or (key in view.attributes and says(view.attributes[key], value))
+        for (key, value), holding in senders.with_attribute.items()
     )
-
-
-def folded(text: str) -> str:
-    """As the index has it: without case and accents."""
-    if text.isascii():
-        return text.lower()
-    plain = unicodedata.normalize("NFD", text)
-    return "".join(each for each in plain if not unicodedata.combining(each)).casefold()
-
-
-def json(value: object) -> str:
-    """A value as the store writes it."""
-    return orjson.dumps(value, default=_other).decode()
-
-
-def _other(value: object) -> str:
-    return base64.b64encode(value).decode() if isinstance(value, bytes) else str(value)

@@ -12,15 +12,13 @@ that would be shown has been passed: all that follows belongs to earlier traces.
 
 from __future__ import annotations
 
-import re
 import sqlite3
 import time
-import unicodedata
 from bisect import insort
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from itertools import islice, product
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, overload
 
 import orjson
 
@@ -38,7 +36,6 @@ if TYPE_CHECKING:
 
 _MOST_ALTERNATIVES: Final = 16
 _OPCODES: Final = 5_000  # of SQLite between two looks at the clock: well below a millisecond
-_WORD: Final = re.compile(r"[^\W_]+")
 _EVER: Final = 2**63 - 1
 
 
@@ -111,17 +108,22 @@ def search(reader: sqlite3.Connection, query: TraceQuery, most: int, seconds: fl
 
 
 def _sayable(query: TraceQuery) -> TraceQuery:
-    """The same with texts that SQLite takes: half a character, which an address can have, is none that was kept."""
+    """The same with texts that SQLite takes."""
     return replace(
         query,
-        service=_clean(query.service),
-        operation=_clean(query.operation),
-        attributes=tuple((_clean(key) or "", _clean(value) or "") for key, value in query.attributes),
-        text=_clean(query.text) or "",
+        service=sayable(query.service),
+        operation=sayable(query.operation),
+        attributes=tuple((sayable(key), sayable(value)) for key, value in query.attributes),
+        text=sayable(query.text),
     )
 
 
-def _clean(text: str | None) -> str | None:
+@overload
+def sayable(text: str) -> str: ...
+@overload
+def sayable(text: str | None) -> str | None: ...
+def sayable(text: str | None) -> str | None:
+    """A text that SQLite takes: half a character, which an address can have, is none that was kept."""
     return None if text is None else text.encode("utf-8", "replace").decode()
 
 
@@ -207,9 +209,10 @@ def _of_span(reader: sqlite3.Connection, query: TraceQuery) -> _Sought:
             "s.start_ns BETWEEN ? AND ?", query.start_ns or 0, _EVER if query.end_ns is None else query.end_ns
         )
     if query.text.strip():
-        sought.words = _WORD.findall(terms.words_of(query.text))
-        if not sought.words:
+        wanted = terms.wanted(query.text)
+        if not wanted:
             raise _NothingError
+        sought.words = [*wanted]
         sought.match.append(terms.query_of(query.text))
     return sought
 
@@ -229,7 +232,7 @@ def _ways(reader: sqlite3.Connection, key: str, value: str) -> list[_Sought]:
     own = _Sought(match=[terms.attribute_term(key, value)], pairs=[(key, value)])
     ways = [own]
     for table in ("resource", "scope"):
-        if numbers := _holders(reader, table, key, value):
+        if numbers := holders(reader, table, key, value):
             way = _Sought()
             if table == "resource":
                 way.match.append(f"({' OR '.join(map(terms.resource_term, numbers))})")
@@ -250,8 +253,8 @@ def _ways(reader: sqlite3.Connection, key: str, value: str) -> list[_Sought]:
     return [*ways, meant]
 
 
-def _holders(reader: sqlite3.Connection, table: str, key: str, value: str) -> list[int]:
-    """Resources or scopes that have an attribute; few, so they are looked through."""
+def holders(reader: sqlite3.Connection, table: str, key: str, value: str) -> list[int]:
+    """Resources or scopes that have an attribute; there are few, so they are looked through."""
     if table == "scope" and key in {"otel.scope.name", "otel.scope.version"}:
         column = key.rpartition(".")[2]
         return [row[0] for row in reader.execute(f"SELECT id FROM scope WHERE {column} = ?", (value,))]  # noqa: S608 - one of two
@@ -262,7 +265,7 @@ def _holders(reader: sqlite3.Connection, table: str, key: str, value: str) -> li
     return [
         number
         for number, attrs, keys in rows
-        if key in (attributes := attributes_of(orjson.loads(keys), attrs)) and _is(attributes[key], value)
+        if key in (attributes := attributes_of(orjson.loads(keys), attrs)) and says(attributes[key], value)
     ]
 
 
@@ -341,7 +344,7 @@ class _Recheck:
     def __init__(self, reader: sqlite3.Connection, sought: _Sought) -> None:
         self._reader = reader
         self._pairs = sought.pairs
-        self._words = [_folded(word) for word in sought.words]
+        self._words = sought.words
         self._shapes: dict[int, Sequence[str]] = {}
 
     def __call__(self, row: Row) -> bool:
@@ -353,12 +356,12 @@ class _Recheck:
             else []
         )
         for key, value in self._pairs:
-            if not any(key in each and _is(each[key], value) for each in (own, *of_events)):
+            if not any(key in each and says(each[key], value) for each in (own, *of_events)):
                 return False
         if self._words:
             named = self._reader.execute("SELECT s FROM str WHERE id = ?", (name,)).fetchone()
             happened = json_of(value_of(orjson.loads(events))) if events else ""
-            said = _folded(f"{named[0] if named else ''} {attrs} {happened} {message or ''}")
+            said = terms.folded(f"{named[0] if named else ''} {attrs} {happened} {message or ''}")
             return all(word in said for word in self._words)
         return True
 
@@ -370,14 +373,6 @@ class _Recheck:
         return keys
 
 
-def _is(value: Value, text: str) -> bool:
+def says(value: Value, text: str) -> bool:
     """A value is what a text says: itself, its JSON, or one of what it lists."""
     return text in terms.texts_of(value, json_of(value))
-
-
-def _folded(text: str) -> str:
-    """As the index has it: without case and accents."""
-    if text.isascii():
-        return text.lower()
-    plain = unicodedata.normalize("NFD", text)
-    return "".join(each for each in plain if not unicodedata.combining(each)).casefold()

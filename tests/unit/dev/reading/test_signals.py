@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from support.dev import samples
@@ -122,8 +122,8 @@ def test_logs_are_found_by_words_level_service_trace_and_attribute(reader: sqlit
     every = reading.search(reader, LogQuery(limit=500)).logs
     assert [log.row for log in every] == sorted((log.row for log in every), reverse=True)
 
-    def found(**asked: object) -> list[int]:
-        return [log.row for log in reading.search(reader, LogQuery(limit=500, **asked)).logs]  # type: ignore[arg-type] - by name
+    def found(**asked: Any) -> list[int]:
+        return [log.row for log in reading.search(reader, LogQuery(limit=500, **asked)).logs]
 
     errors = [log.row for log in every if log.severity >= 17]
     assert found(severity=17) == errors
@@ -142,13 +142,35 @@ def test_logs_are_found_by_words_level_service_trace_and_attribute(reader: sqlit
     assert found(service="nobody") == found(text="-") == found(trace_id="nonsense") == []
 
 
+def test_a_record_is_found_by_what_its_sender_says_of_itself(reader: sqlite3.Connection) -> None:
+    every = reading.search(reader, LogQuery(limit=500)).logs
+    of_mailer = [log.row for log in every if log.service == "mailer"]
+
+    def found(**asked: Any) -> list[int]:
+        return [log.row for log in reading.search(reader, LogQuery(limit=500, **asked)).logs]
+
+    assert found(attributes=(("service.name", "mailer"),)) == of_mailer != []
+    assert found(text="mailer") == [
+        log.row for log in every if log.service == "mailer" or "mailer" in log.body
+    ]
+    assert set(found(text="maile")) >= set(of_mailer), "a beginning"
+    assert found(text="maile order") == [], "of several words the last alone may be a beginning"
+    words = next(log.body for log in every if log.service == "mailer").split()[0]
+    mixed = found(text=f"{words} MAILER", severity=1, service="mailer")
+    assert mixed, "one word of the record, one of its sender"
+    assert set(mixed) <= set(of_mailer)
+    trace_id = next(log.trace_id for log in every if log.trace_id and log.service == "mailer")
+    assert found(trace_id=trace_id, text="mailer")
+    assert found(attributes=(("service.name", "mailer"), ("service.name", "orders"))) == []
+
+
 @pytest.mark.parametrize("asked", [{}, {"service": "mailer"}, {"text": "order"}, {"severity": 9}])
-def test_pages_of_logs_together_are_all_of_them(reader: sqlite3.Connection, asked: dict[str, object]) -> None:
-    every = [log.row for log in reading.search(reader, LogQuery(limit=500, **asked)).logs]  # type: ignore[arg-type] - by name
+def test_pages_of_logs_together_are_all_of_them(reader: sqlite3.Connection, asked: dict[str, Any]) -> None:
+    every = [log.row for log in reading.search(reader, LogQuery(limit=500, **asked)).logs]
     rows: list[int] = []
     before = None
     while True:
-        found = reading.search(reader, LogQuery(limit=7, before=before, **asked))  # type: ignore[arg-type] - by name
+        found = reading.search(reader, LogQuery(limit=7, before=before, **asked))
         rows += [log.row for log in found.logs]
         if found.before is None:
             break
