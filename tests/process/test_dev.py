@@ -142,6 +142,22 @@ def test_a_second_instance_has_a_port_and_a_store_of_its_own(tmp_path: Path) -> 
 
 
 @pytest.mark.proof
+def test_a_store_that_was_named_is_of_one_session_and_the_second_is_told_where_that_is(
+    tmp_path: Path,
+) -> None:
+    with dev(tmp_path, "--port=0", "--store=a.db") as (first, address):
+        second = run([*DEV, "--port=0", "--store=a.db"], environment(), tmp_path)
+        assert (second.returncode, second.stdout) == (1, "")
+        assert second.stderr == (
+            f"otel-kpi dev: a.db is in use by another otel-kpi (process {first.pid}, {address}): "
+            "look at that one, stop it, or choose another file with --store\n"
+        )
+        assert post(address, sent.traces("undisturbed")) == 200
+        stop(first)
+    assert names(tmp_path / "a.db") == {"undisturbed"}
+
+
+@pytest.mark.proof
 def test_what_was_acknowledged_survives_a_kill(tmp_path: Path) -> None:
     acknowledged: set[str] = set()
     with dev(tmp_path, "--port=0") as (process, address):
@@ -322,6 +338,15 @@ def test_it_is_ready_soon(tmp_path: Path) -> None:
         with dev(tmp_path, "--port=0", "--memory"):
             taken.append(time.monotonic() - begun)
     assert min(taken) < 3 * 1.5, taken
+
+
+@pytest.mark.proof
+def test_a_service_that_nobody_has_named_is_called_after_its_script(tmp_path: Path) -> None:
+    (tmp_path / "bakery.py").write_text(SCRIPT)
+    for extra, name in ({}, "bakery"), ({"OTEL_RESOURCE_ATTRIBUTES": "service.name=mine"}, "mine"):
+        run([*DEV, "--port=0", "--store=a.db", "--", "python", "bakery.py"], environment(**extra), tmp_path)
+        done = run([*DEV, "sql", "SELECT service FROM spans ORDER BY row DESC LIMIT 1", "--csv", "--store=a.db"], environment(), tmp_path)  # fmt: skip
+        assert done.stdout == f"service\n{name}\n"
 
 
 @pytest.mark.proof

@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
+import ipaddress
+import re
 from typing import TYPE_CHECKING
 
 import pytest
+from starlette.routing import Route
 from support.dev import sent
 from support.dev.served import served
 
+from otel_kpi.dev.app import make_app
+from otel_kpi.dev.launcher import needs_token
+from otel_kpi.dev.listening import listen
 from otel_kpi.dev.security import POLICY, is_here
 
 if TYPE_CHECKING:
@@ -122,6 +129,59 @@ def test_without_the_token_nothing_is_told(guarded: Served) -> None:
     assert guarded.request("GET", "/metrics?token=of+distrust").status == 401
     assert guarded.post("/v1/traces", sent.traces("a")).status == 401
     assert guarded.names() == []
+
+
+def addresses(server: Served) -> list[tuple[str, str]]:
+    """Each address there is, with a method that it takes."""
+    found: list[tuple[str, str]] = []
+    for route in make_app(server.dev).routes:
+        assert isinstance(route, Route)
+        path = re.sub(r"\{.*?\}", "1", route.path)
+        found += [(method, path) for method in sorted(route.methods or {"GET"})]
+    return found
+
+
+def test_no_address_is_open_to_who_has_no_token(guarded: Served) -> None:
+    asked = addresses(guarded)
+    assert {("GET", "/"), ("GET", "/events"), ("GET", "/traces/1"), ("POST", "/v1/logs")} <= {*asked}
+    for method, path in asked:
+        assert guarded.request(method, path, b"" if method == "POST" else None).status == 401, (method, path)
+
+
+def test_no_address_is_open_to_a_name_or_a_page_of_others(server: Served) -> None:
+    for method, path in addresses(server):
+        body = b"" if method == "POST" else None
+        for headers in (
+            {"Host": "rebound.example"},
+            {"Origin": "https://evil.example"},
+            {"Sec-Fetch-Site": "cross-site", "Sec-Fetch-Mode": "no-cors"},
+        ):
+            answer = server.request(method, path, body, headers)
+            assert answer.status == 403, (method, path, headers)
+            assert answer.headers["content-security-policy"] == POLICY
+
+
+def test_events_are_followed_with_the_cookie_or_the_header(guarded: Served) -> None:
+    cookie = guarded.request("GET", "/?token=of+trust").headers["set-cookie"].partition(";")[0]
+    for header in (f"Cookie: {cookie}", "Authorization: Bearer of trust"):
+        with guarded.connect() as connection:
+            connection.sendall(f"GET /events HTTP/1.1\r\nHost: localhost\r\n{header}\r\n\r\n".encode())
+            answer = connection.recv(4096)
+            assert answer.startswith(b"HTTP/1.1 200"), answer
+            assert b"text/event-stream" in answer
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "localhost"])
+def test_nobody_else_reaches_what_listens_here(host: str) -> None:
+    with contextlib.closing(listen(host, 0)) as listening:
+        for each in listening.sockets:
+            assert ipaddress.ip_address(each.getsockname()[0]).is_loopback
+    assert not needs_token(host)
+
+
+@pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.0.2.7", "shop.example", "localhost.example", ""])
+def test_whoever_listens_for_others_needs_a_token(host: str) -> None:
+    assert needs_token(host)
 
 
 def test_senders_carry_the_token_in_a_header(guarded: Served) -> None:
