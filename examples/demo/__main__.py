@@ -10,6 +10,7 @@ import threading
 import time
 from pathlib import Path
 
+from demo import ending
 from demo.page import Page
 from demo.played import Played
 
@@ -41,7 +42,7 @@ def main() -> int:
     data: Path = given.data.resolve()
     stop = threading.Event()
     began = time.monotonic()
-    with Page(given.store.resolve(), given.port) as page:
+    with ending.whatever_happens(), Page(given.store.resolve(), given.port) as page:
         systems = importlib.import_module("demo.systems")  # takes its time; the page starts meanwhile
 
         page.await_ready()
@@ -78,18 +79,16 @@ def _run(played: list[Played], began: float, seconds: float | None) -> None:
     """Start one after the other: a small machine has its first page sooner."""
     for each in played:
         each.start()
-        while not each.ready.wait(0.2):  # an interrupt comes between two waits
-            pass
+        each.ready.wait()
         if not each.failed:
             print(f"{time.monotonic() - began:5.1f} s  {each.name} runs", flush=True)
     for each in played:
-        while not each.first_round.wait(0.2):
-            pass
+        each.first_round.wait()
     ended = began + (seconds if seconds is not None else MOST_SECONDS)
     if seconds is None:
         print("Ctrl-C ends it", flush=True)
-    while time.monotonic() < ended and any(each.is_alive() for each in played):
-        time.sleep(min(0.2, max(0.0, ended - time.monotonic())))  # the time is what is waited for
+    for each in played:  # none ends by itself unless it fails
+        each.join(max(0.0, ended - time.monotonic()))
 
 
 if __name__ == "__main__":

@@ -1,6 +1,7 @@
 """`otel-kpi dev` in a process of its own, and what its store has found."""
 
 import contextlib
+import math
 import os
 import shutil
 import signal
@@ -90,14 +91,13 @@ class Page:
         finally:
             store.close()
         amounts = {currency: float(amount) for currency, amount in seen.cost.items()}
-        first = next(iter(amounts), "")
         return {
             "services": len(seen.services),
             "traces": seen.traces,
             "spans": seen.spans,
             "errors": seen.errors,
             "llm_calls": seen.llm_calls,
-            "cost": amounts if amounts.keys() - {first} else amounts.get(first, 0.0),
+            "cost": amounts if len(amounts) > 1 else math.fsum(amounts.values()),
             "pipelines": sum(runs.runs for runs in seen.pipelines),
             "stages": sum(runs.stages for runs in seen.pipelines),
         }

@@ -6,9 +6,10 @@ import itertools
 import os
 import secrets
 import socket
-from collections.abc import Callable, Generator
-from contextlib import AbstractContextManager, ExitStack, contextmanager
+from collections.abc import Callable
+from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import coaching_ia.services
@@ -34,11 +35,11 @@ class System:
     """A system that can be started.
 
     Attributes:
-        running: Runs its services for the length of the block, ready when it is entered.
+        running: Prepares it; what is returned runs its services for the length of a block, ready when it is entered.
         round: Sends a few seconds of traffic; given the number of the round, from 0.
     """
 
-    running: Callable[[], AbstractContextManager[None]]
+    running: Callable[[], AbstractContextManager[object]]
     round: Callable[[int], None]
 
 
@@ -48,11 +49,9 @@ def shop(data: Path, variables: dict[str, str]) -> System:
         environment=ENVIRONMENT, first_port=free_ports(8001, 3), data=data, extra=variables
     )
 
-    @contextmanager
-    def running() -> Generator[None]:
+    def running() -> AbstractContextManager[object]:
         storefront.services.prepare(system)
-        with storefront.services.running(system):
-            yield
+        return storefront.services.running(system)
 
     def round_(number: int) -> None:
         script = storefront.traffic.script.requests(RATE, SECONDS, seed=number + 1)
@@ -68,11 +67,9 @@ def chat(data: Path, variables: dict[str, str]) -> System:
     )
     name = secrets.token_hex(3)
 
-    @contextmanager
-    def running() -> Generator[None]:
+    def running() -> AbstractContextManager[object]:
         innatural_chatbot.services.prepare(system)
-        with innatural_chatbot.services.running(system):
-            yield
+        return innatural_chatbot.services.running(system)
 
     def round_(number: int) -> None:
         talk = innatural_chatbot.traffic.script.conversations(5, f"{name}-{number}")
@@ -87,20 +84,11 @@ def coach(data: Path, variables: dict[str, str]) -> System:
         environment=ENVIRONMENT, port=free_ports(8201, 4), data=data, extra=variables
     )
 
-    @contextmanager
-    def running() -> Generator[None]:
-        with coaching_ia.services.running(system):
-            yield
+    def round_(_: int) -> None:
+        talk = coaching_ia.traffic.script.sessions(6)
+        asyncio.run(coaching_ia.traffic.driver.play(talk, system.url(), system.password))
 
-    def round_(number: int) -> None:
-        del number
-        asyncio.run(
-            coaching_ia.traffic.driver.play(
-                coaching_ia.traffic.script.sessions(6), system.url(), system.password
-            )
-        )
-
-    return System(running, round_)
+    return System(partial(coaching_ia.services.running, system), round_)
 
 
 def kpi(data: Path, variables: dict[str, str]) -> System:
@@ -108,11 +96,6 @@ def kpi(data: Path, variables: dict[str, str]) -> System:
     system = kpi_system.services.System(
         environment=ENVIRONMENT, port=free_ports(8011, 2), data=data, extra=variables
     )
-
-    @contextmanager
-    def running() -> Generator[None]:
-        with kpi_system.services.running(system):
-            yield
 
     async def played() -> None:
         async with kpi_system.traffic.driver.played(system.url, system.office_url, system.key, 1):
@@ -123,7 +106,7 @@ def kpi(data: Path, variables: dict[str, str]) -> System:
         if number % JOB_EACH == 0:
             kpi_system.services.run_job(system)
 
-    return System(running, round_)
+    return System(partial(kpi_system.services.running, system), round_)
 
 
 SYSTEMS: dict[str, Callable[[Path, dict[str, str]], System]] = {

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import socket
 import subprocess
 import sys
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 
 from otel_kpi.dev.store.reading.traces import StoredTraces
@@ -20,11 +22,18 @@ KEYS = ["services", "traces", "spans", "errors", "llm_calls", "cost", "pipelines
 
 
 def demo(folder: Path, *options: str, seconds: str) -> tuple[dict[str, Any], str]:
+    with begun(folder, *options, seconds=seconds) as process:
+        output, errors = process.communicate(timeout=500)
+    assert process.returncode == 0, output + errors
+    return json.loads(output.rstrip("\n").rpartition("\n")[2]), output
+
+
+def begun(folder: Path, *options: str, seconds: str) -> subprocess.Popen[str]:
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
         port = str(listener.getsockname()[1])
     kept = {name: value for name, value in os.environ.items() if not name.startswith("OTEL_")}
-    ran = subprocess.run(
+    return subprocess.Popen(
         [
             sys.executable,
             "-m",
@@ -40,13 +49,10 @@ def demo(folder: Path, *options: str, seconds: str) -> tuple[dict[str, Any], str
         env={**kept, "DEMO_SECONDS": seconds, "PYTHONPATH": str(EXAMPLES)},
         cwd=folder,
         stdin=subprocess.DEVNULL,
-        capture_output=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
         text=True,
-        timeout=500,
-        check=False,
     )
-    assert ran.returncode == 0, ran.stdout + ran.stderr
-    return json.loads(ran.stdout.rstrip("\n").rpartition("\n")[2]), ran.stdout
 
 
 @pytest.mark.proof
@@ -73,3 +79,20 @@ def test_demo_counts_what_came_since_it_began(tmp_path: Path) -> None:
     [(traces,)] = store.reader().execute("SELECT count(*) FROM trace").fetchall()
     store.close()
     assert first["traces"] + second["traces"] == traces
+
+
+@pytest.mark.proof
+@pytest.mark.timeout(300)
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM], ids=lambda number: number.name)
+def test_demo_leaves_nothing_behind_however_it_ends(tmp_path: Path, number: signal.Signals) -> None:
+    with begun(tmp_path, "--only", "kpi_system", seconds="600") as process:
+        assert process.stdout is not None
+        while "runs" not in (line := process.stdout.readline()):
+            assert line, "it has ended"
+        children = psutil.Process(process.pid).children(recursive=True)
+        assert len(children) >= 4  # the page, two services, and who ends them
+        process.send_signal(number)
+        process.communicate(timeout=120)
+    gone, left = psutil.wait_procs(children, 60)
+    assert not left
+    assert len(gone) == len(children)
