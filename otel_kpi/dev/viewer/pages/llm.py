@@ -104,7 +104,7 @@ def _spent(spending: Spending, shown: Period, currency: str) -> tuple[str, str, 
     models = [each.name for each in spending.by["model"] if each.counts.cost.get(currency)]
     drawn, others = models[:_DRAWN], models[_DRAWN:]
     parts = [
-        (_named(model), [_cost(spending.by_time[model].get(step), currency) for step in shown.steps])
+        (_named(model), [spending.by_time[model].get(step, {}).get(currency) for step in shown.steps])
         for model in drawn
     ]
     if others:
@@ -112,7 +112,7 @@ def _spent(spending: Spending, shown: Period, currency: str) -> tuple[str, str, 
             (
                 f"{len(others)} other models",
                 [
-                    _sum([_cost(spending.by_time[model].get(step), currency) for model in others])
+                    _sum([spending.by_time[model].get(step, {}).get(currency) for model in others])
                     for step in shown.steps
                 ],
             )
@@ -134,10 +134,6 @@ def _spent(spending: Spending, shown: Period, currency: str) -> tuple[str, str, 
 def _axis(value: float, currency: str) -> str:
     """An amount on an axis, where a float is exact enough."""
     return formats.money(Decimal(f"{value:.6g}"), currency) if value else "0"
-
-
-def _cost(counts: Counts | None, currency: str) -> Decimal | None:
-    return None if counts is None else counts.cost.get(currency)
 
 
 def _sum(amounts: Sequence[Decimal | None]) -> Decimal | None:

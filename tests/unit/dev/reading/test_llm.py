@@ -142,8 +142,9 @@ def test_the_parts_are_the_whole_whatever_they_are_counted_by(tmp_path: Path) ->
         for at in range(200)
     ]  # fmt: skip
     found = spent(tmp_path, *sent)
-    for parts in (found.over_time.values(), *([each.counts for each in by] for by in found.by.values())):
-        counted = llm.Counts()
+    steps = list(found.over_time.values())
+    for parts in (steps, *([each.counts for each in by] for by in found.by.values())):
+        counted = llm.Counts(unpriced=dict(found.total.unpriced) if parts is steps else {})
         for part in parts:
             counted.add(part)
         for share in (0.05, 0.5, 0.95):
