@@ -62,7 +62,7 @@ def main() -> int:
         finally:
             # `make` and its shell pass a signal on more than once; the second may leave no service behind.
             for number in (signal.SIGINT, signal.SIGTERM):
-                signal.signal(number, lambda *_: None)
+                signal.signal(number, _nothing)
             stop.set()
             for each in played:
                 each.join()
@@ -89,6 +89,10 @@ def _run(played: list[Played], began: float, seconds: float | None) -> None:
         print("Ctrl-C ends it", flush=True)
     for each in played:  # none ends by itself unless it fails
         each.join(max(0.0, ended - time.monotonic()))
+
+
+def _nothing(number: int, frame: object) -> None:
+    """A signal that is heard already; unlike SIG_IGN it is not handed on to what is started meanwhile."""
 
 
 if __name__ == "__main__":

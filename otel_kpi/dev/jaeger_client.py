@@ -73,8 +73,8 @@ class JaegerTraces:
         try:
             parts = urlsplit(url)
             usable = parts.scheme in {"http", "https"} and parts.hostname and parts.port != 0
-        except ValueError:
-            usable = False
+        except ValueError:  # brackets that do not match, a port that is none
+            parts, usable = urlsplit(""), False
         if not usable:
             raise JaegerError(f"{url} is not an address of a Jaeger: http://HOST:16686 is")
         account, at, host = parts.netloc.rpartition("@")

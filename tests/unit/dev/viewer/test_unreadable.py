@@ -48,7 +48,7 @@ def answering(status: int, body: bytes) -> Generator[str]:
             self.end_headers()
             self.wfile.write(body)
 
-        def log_message(self, *_: object) -> None:
+        def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the standard library's name
             pass
 
     with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
