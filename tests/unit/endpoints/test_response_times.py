@@ -20,6 +20,7 @@ pytest.importorskip("starlette")
 from starlette.applications import Starlette
 from starlette.responses import PlainTextResponse, StreamingResponse
 from starlette.routing import Mount, Route, WebSocketRoute
+from support.pace import slowdown
 
 from otel_kpi.endpoints import slow_requests
 from otel_kpi.endpoints.response_times import ResponseTimes, server_timing
@@ -353,4 +354,4 @@ def test_it_costs_little() -> None:
     scope = scope_of("/")
     cost = asyncio.run(cost_of(timed)) - asyncio.run(cost_of(app))
     print(f"response times: {cost * 1e6:.1f} µs a request")
-    assert cost < 30e-6
+    assert cost < 30e-6 * slowdown()

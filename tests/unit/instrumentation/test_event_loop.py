@@ -14,6 +14,7 @@ import weakref
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from support.pace import slowdown
 
 from otel_kpi import runtime
 from otel_kpi.packs.runtime import event_loop
@@ -219,4 +220,4 @@ def test_a_run_costs_microseconds(captured: Captured) -> None:
         event_loop.end_watch(loop)
     each = (time.perf_counter() - begin) / watches
     loop.close()
-    assert each < 30e-6, f"{each * 1e6:.1f} µs"
+    assert each < 30e-6 * slowdown(), f"{each * 1e6:.1f} µs"

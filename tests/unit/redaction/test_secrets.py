@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from support.pace import slowdown
 
 from otel_kpi import redaction
 from otel_kpi.redaction import (
@@ -241,4 +242,4 @@ def test_five_clean_attributes_cost_microseconds() -> None:
         for _ in range(2000):
             redact_attributes(attributes)
         best = min(best, (time.perf_counter() - started) / 2000)
-    assert best < 3e-6  # 1 µs is the figure; 0.4 µs when this was written
+    assert best < 3e-6 * slowdown()  # 1 µs is the figure; 0.4 µs when this was written

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from support.measured import Measured, measured
+from support.pace import slowdown
 
 from otel_kpi.packs.runtime import garbage
 from otel_kpi.packs.runtime.instruments import SHORTEST_PAUSE
@@ -111,4 +112,4 @@ def test_a_callback_costs_a_fraction_of_a_microsecond(series: Measured) -> None:
         calls("start", {"generation": 0})
         calls("stop", {"generation": 0})
     each = (time.perf_counter() - begin) / number
-    assert each < 3e-6, f"{each * 1e6:.2f} µs"
+    assert each < 3e-6 * slowdown(), f"{each * 1e6:.2f} µs"
