@@ -57,8 +57,9 @@ def site(demo: Site) -> Site:
     return demo
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def browser() -> Generator[Browser]:
+    """For one module: while Playwright runs, its event loop is that of the main thread, and no test has its own."""
     if not Path(CHROMIUM).exists():
         pytest.skip("Debian's chromium is not installed")
     with sync_playwright() as playwright:
