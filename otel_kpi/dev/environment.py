@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import re
+import sys
+import sysconfig
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 from urllib.parse import quote
@@ -65,10 +67,24 @@ def child_environment(
     for variable, value in {**_SOON, "OTEL_KPI_TRACE_URL": f"{address}/traces/{{trace_id}}"}.items():
         if not child.get(variable, "").strip():
             child[variable] = value
+    if "PATH" in child:
+        child["PATH"] = os.pathsep.join(_without_ours(child))
     if not _is_named(child) and (name := service_name(command, here, child)):
         child["OTEL_SERVICE_NAME"] = name
     child["PYTHONPATH"] = os.pathsep.join(_python_path(child.get("PYTHONPATH", ""), here))
     return child, tuple(notes)
+
+
+def _without_ours(environ: Mapping[str, str]) -> Sequence[str]:
+    """Where programs are looked for: not in the environment that `uvx` has made for us alone, and put first.
+
+    `python` and `uvicorn` would be ours, with nothing that the application needs. Of `uv run`, and of an environment
+    that is active or that a person has put there, the command may be a part.
+    """
+    first, *others = environ["PATH"].split(os.pathsep)
+    if not environ.get("UV") or first != sysconfig.get_path("scripts"):
+        return [first, *others]
+    return [first, *others] if environ.get("VIRTUAL_ENV") == sys.prefix else others
 
 
 def _is_named(environ: Mapping[str, str]) -> bool:

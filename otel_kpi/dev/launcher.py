@@ -28,7 +28,7 @@ from otel_kpi.dev.store.reading.traces import StoredTraces
 from otel_kpi.dev.stores import open_store
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from otel_kpi.dev.store import Store
     from otel_kpi.dev.terminal import Mark
@@ -133,7 +133,7 @@ async def _until_the_end(options: Options, listening: Listening, ended: asyncio.
         environment, notes = child_environment(
             os.environ, _inside(listening), options.token, here, options.command
         )
-        for note in (*notes, *_missing(options.command)):
+        for note in (*notes, *_missing(options.command, environment)):
             _say(note)
         try:
             command = await Command.start(options.command, environment)
@@ -174,18 +174,19 @@ def _greet(options: Options, listening: Listening, store: str) -> None:
         _say(f"send here with OTEL_EXPORTER_OTLP_ENDPOINT={listening.address}; Ctrl-C ends")
 
 
-def _missing(command: Sequence[str]) -> tuple[str, ...]:
+def _missing(command: Sequence[str], environment: Mapping[str, str]) -> tuple[str, ...]:
     """What to install where the command's Python has no otel_kpi."""
     import shutil
 
-    found = interpreter(shutil.which(command[0]) or command[0])
-    python = shutil.which(found) if found is not None else None
+    path = environment.get("PATH")
+    found = interpreter(shutil.which(command[0], path=path) or command[0])
+    python = shutil.which(found, path=path) if found is not None else None
     if python is None or Path(python) == Path(sys.executable):
         return ()
     try:
         probe = subprocess.run(  # noqa: S603 - the command's own Python
             [python, "-c", "import sys, importlib.util as u; sys.exit(u.find_spec('otel_kpi') is None)"],
-            env={name: value for name, value in os.environ.items() if not name.startswith("PYTHON")},
+            env={name: value for name, value in environment.items() if not name.startswith("PYTHON")},
             stdin=subprocess.DEVNULL,
             capture_output=True,
             timeout=_PROBE_SECONDS,

@@ -79,7 +79,7 @@ def service_name(command: Sequence[str], here: str, environ: Mapping[str, str]) 
     known = _of_program(program, words[1:], here, environ)
     if known is not None or program in _SERVERS or program in _APPLICATION or program in _STARTERS:
         return known
-    found = shutil.which(words[0])
+    found = shutil.which(words[0], path=environ.get("PATH"))
     return program if found is not None and interpreter(found) is not None else None
 
 

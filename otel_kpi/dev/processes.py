@@ -49,7 +49,7 @@ class Command:
         Raises:
             StartError: It cannot be.
         """
-        program = shutil.which(words[0])
+        program = shutil.which(words[0], path=environment.get("PATH"))
         if program is None:
             raise StartError(f"{words[0]}: command not found", 127)
         try:

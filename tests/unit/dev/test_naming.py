@@ -87,19 +87,18 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     }.items():
         (folder / "bin" / name).write_text(f"#!{first}\n")
         (folder / "bin" / name).chmod(0o755)
-    monkeypatch.setenv("PATH", str(folder / "bin"))
     monkeypatch.chdir(folder)
     return folder
 
 
 @pytest.mark.parametrize(("command", "name"), COMMANDS.items())
 def test_a_service_is_called_what_was_started(project: Path, command: str, name: str) -> None:
-    assert service_name(shlex.split(command), str(project), {}) == name
+    assert service_name(shlex.split(command), str(project), {"PATH": str(project / "bin")}) == name
 
 
 @pytest.mark.parametrize("command", NOT_OURS)
 def test_what_is_no_python_program_that_we_know_names_itself(project: Path, command: str) -> None:
-    assert service_name(shlex.split(command), str(project), {}) is None
+    assert service_name(shlex.split(command), str(project), {"PATH": str(project / "bin")}) is None
 
 
 def test_flask_and_django_are_asked_for_by_the_environment(project: Path) -> None:
