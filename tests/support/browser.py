@@ -50,6 +50,43 @@ class Site:
         assert found is not None, statement
         return found[0].hex() if isinstance(found[0], bytes) else str(found[0])
 
+    def pages(self) -> dict[str, str]:
+        """Every page there is, by name, with its address on the data of the example systems."""
+        asked = self.trace_id("POST api/v1/sessions/<uuid:session>/plan", "llm_calls > 0")
+        bought = self.trace_id("POST /checkout", "errors > 0")
+        call = self.one(
+            "SELECT span_id FROM span JOIN llm_call ON llm_call.span = span.id JOIN trace ON trace.id = span.trace "
+            "WHERE trace_id = ? ORDER BY cost DESC LIMIT 1",
+            bytes.fromhex(asked),
+        )
+        run = self.one("SELECT span.id FROM span JOIN str ON str.id = name WHERE s = 'run marketing' LIMIT 1")
+        problem = self.one("SELECT id FROM problem ORDER BY times DESC LIMIT 1")
+        counter, histogram = (
+            self.one("SELECT id FROM metric WHERE name = ? LIMIT 1", name)
+            for name in ("kpi.etl.records.processed", "http.server.request.duration")
+        )
+        return {
+            "live": "/",
+            "traces": "/traces",
+            "trace": f"/traces/{bought}",
+            "span": f"/traces/{asked}?span={call}",
+            "statistics": f"/traces/{bought}?view=statistics",
+            "trace-logs": f"/traces/{bought}?view=logs",
+            "compare": f"/compare?a={asked}&b={bought}",
+            "map": "/map",
+            "llm": "/llm",
+            "pipelines": "/pipelines",
+            "run": f"/pipelines/{run}",
+            "errors": "/errors",
+            "error": f"/errors/{problem}",
+            "instruments": "/instruments",
+            "counter": f"/instruments/{counter}",
+            "histogram": f"/instruments/{histogram}",
+            "logs": "/logs",
+            "telemetry": "/telemetry",
+            "help": "/help",
+        }
+
     def trace_id(self, root: str, condition: str = "1") -> str:
         """Of the newest trace whose root has that name."""
         return self.one(

@@ -1,5 +1,6 @@
 // The live page: figures and rows as they come. Who scrolls down is not moved: what came meanwhile waits behind "42 new".
 import { follow } from "./live.js";
+import { reachable } from "./scrolling.js";
 import { local } from "./times.js";
 
 const EVERY = 1_000; // figures; rows come at once
@@ -79,7 +80,10 @@ const draw = () => {
   if (drawing || paused || document.hidden) return;
   drawing = setTimeout(async () => {
     try {
-      if (!paused && !figures.contains(document.activeElement)) figures.replaceChildren(parsed(await get("/live/now")));
+      if (!paused && !figures.contains(document.activeElement)) {
+        figures.replaceChildren(parsed(await get("/live/now")));
+        reachable(figures);
+      }
     } catch {
       // said by the state of the connection
     }

@@ -1,5 +1,6 @@
 // A trace: folding, finding, keys, and a span beside it without leaving the page. Every state is an address.
 import { onkey } from "./keys.js";
+import { reachable } from "./scrolling.js";
 import { local } from "./times.js";
 import { Drawn, Windowed } from "./waterfall.js";
 
@@ -92,6 +93,7 @@ const show = async (id) => {
     pane.hidden = false;
     pane.scrollTop = 0;
     sides.classList.add("open");
+    reachable(sides);
   } catch {
     location.assign(`?span=${encodeURIComponent(id)}`);
   } finally {
