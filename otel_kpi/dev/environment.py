@@ -82,9 +82,12 @@ def _without_ours(environ: Mapping[str, str]) -> Sequence[str]:
     that is active or that a person has put there, the command may be a part.
     """
     first, *others = environ["PATH"].split(os.pathsep)
+    # uvx says of itself that it is uv, and leaves the environment that is active as it was.
     if not environ.get("UV") or first != sysconfig.get_path("scripts"):
         return [first, *others]
-    return [first, *others] if environ.get("VIRTUAL_ENV") == sys.prefix else others
+    active = environ.get("VIRTUAL_ENV", "")
+    hidden = os.path.join(active, os.path.basename(first)) in others if active else True  # noqa: PTH118, PTH119 - texts
+    return others if hidden and active != sys.prefix else [first, *others]
 
 
 def _is_named(environ: Mapping[str, str]) -> bool:

@@ -25,6 +25,7 @@ def child(environ: dict[str, str]) -> dict[str, str]:
         ({"UV": "/bin/uv", "VIRTUAL_ENV": "/app/.venv"}, ["/app/.venv/bin", "/bin"]),
         # uv run, and who has us in the environment of the application.
         ({"UV": "/bin/uv", "VIRTUAL_ENV": sys.prefix}, [OURS, "/app/.venv/bin", "/bin"]),
+        ({"UV": "/bin/uv", "VIRTUAL_ENV": "/of/a/shell/around"}, [OURS, "/app/.venv/bin", "/bin"]),
         ({"VIRTUAL_ENV": sys.prefix}, [OURS, "/app/.venv/bin", "/bin"]),
         ({}, [OURS, "/app/.venv/bin", "/bin"]),
     ],
