@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 import socket
+import subprocess
 import sys
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING
 
 import pytest
 from support.children import RUN, environment, free_port, run
 from support.receiver import Receiver
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
 
 PROGRAM = """
 import time
@@ -26,6 +32,23 @@ print("done")
 
 def program(more: str = "") -> list[str]:
     return [*RUN, sys.executable, "-c", PROGRAM.format(more=more)]
+
+
+def refused_at_first(came: Callable[[], object], variables: dict[str, str], said: Path) -> list[str]:
+    """The lines of a program whose receiver came as soon as the program had said that there is none."""
+    with said.open("w", encoding="utf-8") as errors:
+        started = subprocess.Popen(
+            program("time.sleep(4)"), env=variables, stdout=subprocess.DEVNULL, stderr=errors
+        )
+        try:
+            give_up = time.monotonic() + 60
+            while not said.read_text(encoding="utf-8").endswith("\n") and time.monotonic() < give_up:
+                time.sleep(0.02)  # asked again until there is a line
+            came()
+            assert started.wait(60) == 0
+        finally:
+            started.kill()
+    return said.read_text(encoding="utf-8").splitlines()
 
 
 @pytest.mark.parametrize(
@@ -65,29 +88,24 @@ def test_refusal_is_said_once_and_counted(status: int) -> None:
 
 
 @pytest.mark.parametrize("status", [429, 502, 503, 504])
-def test_receiver_that_recovers_gets_everything(status: int) -> None:
+def test_receiver_that_recovers_gets_everything(status: int, tmp_path: Path) -> None:
     with Receiver(status=status) as receiver:
-        threading.Timer(1.5, lambda: setattr(receiver, "status", 200)).start()
-        more = "time.sleep(4)"
-        ended = run(program(more), environment(receiver.url, OTEL_BSP_SCHEDULE_DELAY="100"))
+        variables = environment(receiver.url, OTEL_BSP_SCHEDULE_DELAY="100")
+        down, up = refused_at_first(lambda: setattr(receiver, "status", 200), variables, tmp_path / "stderr")
         assert len(receiver.named("work")) == 100
-    lines = ended.stderr.splitlines()
-    assert len(lines) == 2, ended.stderr
-    assert str(status) in lines[0]
-    assert lines[1].endswith("takes telemetry again; nothing was lost")
+    assert str(status) in down
+    assert up.endswith("takes telemetry again; nothing was lost")
 
 
-def test_collector_that_starts_late_gets_everything() -> None:
+def test_collector_that_starts_late_gets_everything(tmp_path: Path) -> None:
     port = free_port()
     receiver = Receiver()
-    threading.Timer(1.5, lambda: receiver.start(port)).start()
-    ended = run(
-        program("time.sleep(4)"), environment(f"http://127.0.0.1:{port}", OTEL_BSP_SCHEDULE_DELAY="100")
-    )
+    variables = environment(f"http://127.0.0.1:{port}", OTEL_BSP_SCHEDULE_DELAY="100")
+    down, up = refused_at_first(lambda: receiver.start(port), variables, tmp_path / "stderr")
     receiver.stop()
     assert len(receiver.named("work")) == 100
-    assert "connection refused" in ended.stderr.lower()
-    assert len(ended.stderr.splitlines()) == 2
+    assert "connection refused" in down.lower()
+    assert up.endswith("takes telemetry again; nothing was lost")
 
 
 def test_half_open_connection_blocks_nothing() -> None:
@@ -139,18 +157,17 @@ with tracer.start_as_current_span("odd \ud800") as span:
     assert len(odd.attributes["big"]) == 1000
 
 
-def test_full_queue_loses_the_newest_and_counts_them() -> None:
+def test_full_queue_loses_the_newest_and_counts_them(tmp_path: Path) -> None:
     settings = {"OTEL_BSP_MAX_QUEUE_SIZE": "60", "OTEL_BSP_MAX_EXPORT_BATCH_SIZE": "60"}
     port = free_port()
     receiver = Receiver()
-    threading.Timer(1.5, lambda: receiver.start(port)).start()
-    ended = run(program("time.sleep(4)"), environment(f"http://127.0.0.1:{port}", **settings))
+    variables = environment(f"http://127.0.0.1:{port}", **settings)
+    lines = refused_at_first(lambda: receiver.start(port), variables, tmp_path / "stderr")
     receiver.stop()
-    assert ended.stdout == "done\n"
     assert len(receiver.named("work")) < 100
     dropped = sum(receiver.counted("otel.sdk.processor.span.processed"))
     assert len(receiver.named("work")) + dropped == 100
-    assert f"{dropped} items were lost meanwhile" in ended.stderr
+    assert f"{dropped} items were lost meanwhile" in "\n".join(lines)
 
 
 def test_end_without_a_receiver_counts_also_what_found_no_place() -> None:
@@ -159,7 +176,7 @@ def test_end_without_a_receiver_counts_also_what_found_no_place() -> None:
     assert "did not take 100 spans" in ended.stderr
 
 
-def test_grpc_receiver_that_starts_late_gets_everything_with_a_line_for_each_change() -> None:
+def test_grpc_receiver_that_starts_late_gets_everything_with_a_line_for_each_change(tmp_path: Path) -> None:
     """Left alone, upstream's exporter holds the exit for its own retries, writes lines and drops the batch."""
     grpc = pytest.importorskip("grpc")
     from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import (
@@ -187,21 +204,20 @@ def test_grpc_receiver_that_starts_late_gets_everything_with_a_line_for_each_cha
     server = grpc.server(ThreadPoolExecutor(1))
     server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(service, {"Export": method}),))
     port = free_port()
-
-    def start() -> None:
-        server.add_insecure_port(f"127.0.0.1:{port}")
-        server.start()
-
-    threading.Timer(1.5, start).start()
     settings = {
         "OTEL_EXPORTER_OTLP_PROTOCOL": "grpc",
         "OTEL_METRICS_EXPORTER": "none",
         "OTEL_LOGS_EXPORTER": "none",
     }
-    ended = run(program("time.sleep(5)"), environment(f"http://127.0.0.1:{port}", **settings))
+
+    def start() -> None:
+        server.add_insecure_port(f"127.0.0.1:{port}")
+        server.start()
+
+    variables = environment(f"http://127.0.0.1:{port}", **settings)
+    down, up = refused_at_first(start, variables, tmp_path / "stderr")
     server.stop(None).wait()
     assert spans == ["work"] * 100
-    down, up = ended.stderr.splitlines()
     assert "does not take telemetry (UNAVAILABLE: " in down
     assert up.endswith("takes telemetry again; nothing was lost")
 
