@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Final
 
 from otel_kpi.dev.store import facts
 from otel_kpi.dev.store.dictionary import Dictionary, mapping, quoted
-from otel_kpi.dev.store.terms import words_of
+from otel_kpi.dev.store.terms import link_term, words_of
 from otel_kpi.dev.store.traces import FOREVER, MINUTE_NS, NOWHERE, SERVICE_BITS, SERVICE_MASK, Traces
 from otel_kpi.dev.store.words import Words
 
@@ -252,8 +252,9 @@ class Spans:
 
     @staticmethod
     def _more_words(span: Span) -> str:
-        """Words of the status and the events."""
+        """Words of the status and the events, and what the span links to."""
         said = [words_of(span.status_message)] if span.status_message else []
+        said += [link_term(link.span_id) for link in span.links]
         for event in span.events[:128]:
             said.append(words_of(event.name))
             said += [each[3] for each in event.attributes]

@@ -1,8 +1,8 @@
 """What the index of words has of a span or a record, and what a search asks it for: both sides take it from here.
 
 A document is a list of terms: `k<hash>` for each attribute with its value, `zs<service>`, `zr<resource>`, `zn<name>`,
-`zx<status>`, `zk<kind>`, `zd<bits of the duration>` (spans), `zv<severity>` (log records), and the words of names and
-values. The index knows no positions and a hash may lie: what it finds is compared with the rows before it is shown.
+`zx<status>`, `zk<kind>`, `zd<bits of the duration>`, `zl<span>` of each that it links to (spans), `zv<severity>` (log
+records), and the words of names and values. The index knows no positions and a hash may lie: what it finds is compared with the rows before it is shown.
 """
 
 from __future__ import annotations
@@ -119,6 +119,11 @@ def resource_term(resource: int) -> str:
 def name_term(name: int) -> str:
     """The term of a span's name, by the id of the text."""
     return f"zn{name}"
+
+
+def link_term(span_id: bytes) -> str:
+    """The term of a link to a span."""
+    return f"zl{span_id.hex()}"
 
 
 def status_term(status: int) -> str:

@@ -7,8 +7,9 @@ from dataclasses import dataclass, field, replace
 from itertools import islice
 from typing import TYPE_CHECKING, Any, Final
 
+from otel_kpi.dev.literals import LARGEST
 from otel_kpi.dev.store import terms
-from otel_kpi.dev.store.reading.search import bounded, holders, sayable, says
+from otel_kpi.dev.store.reading.search import bounded, holders, indexes, sayable, says
 from otel_kpi.dev.store.reading.spans import LOG_COLUMNS, log_views
 from otel_kpi.dev.wire.values import json_of
 
@@ -25,7 +26,6 @@ _SECONDS: Final = 1.0
 _RARE: Final = 13
 """Warnings and above: the index finds them sooner than looking at all would."""
 _SEVEREST: Final = 24
-_EVER: Final = 2**63 - 1
 _COLUMNS: Final = ", ".join(f"log.{name.strip()}" for name in LOG_COLUMNS.split(","))
 _RESOURCE: Final = LOG_COLUMNS.split(", ").index("resource")
 
@@ -154,7 +154,7 @@ def _asked(reader: sqlite3.Connection, query: LogQuery) -> _Asked:
         raise _NothingError
     asked = _Asked(
         ["log.id < ?", "log.id > ?"],
-        [_EVER if query.before is None else query.before, query.after or 0],
+        [LARGEST if query.before is None else query.before, query.after or 0],
         [],
         words,
         _Senders(reader, query, words),
@@ -214,14 +214,10 @@ def _rows(
         return
     high, low = asked.values[:2]
     if asked.match:
-        segments = reader.execute(
-            "SELECT id FROM words WHERE signal = 'logs' AND first < ? AND (last IS NULL OR last >= ?) ORDER BY first DESC",
-            (high, low),
-        ).fetchall()
-        for (segment,) in segments:
+        for index in indexes(reader, "logs", low, high):
             select = (
-                f"SELECT {_COLUMNS} FROM fts_{segment} f CROSS JOIN log ON log.id = f.rowid "  # noqa: S608 - the same
-                f"WHERE f.fts_{segment} MATCH ? AND {where} ORDER BY f.rowid DESC"
+                f"SELECT {_COLUMNS} FROM {index} CROSS JOIN log ON log.id = {index}.rowid "  # noqa: S608 - the same
+                f"WHERE {index} MATCH ? AND {where} ORDER BY {index}.rowid DESC"
             )
             yield from reader.execute(select, [" AND ".join(asked.match), *asked.values])
         return

@@ -15,10 +15,8 @@ import orjson
 from otel_kpi.dev import literals
 from otel_kpi.dev.store.reading.spans import (
     LOG_COLUMNS,
-    SPAN_COLUMNS,
     log_views,
-    rows_by_number,
-    span_views,
+    spans_of,
 )
 
 if TYPE_CHECKING:
@@ -213,7 +211,7 @@ def runs(  # noqa: PLR0913 - what is asked
         f"SELECT span FROM pipeline_run WHERE {' AND '.join(parts)} ORDER BY span DESC LIMIT ?",  # noqa: S608 - columns of ours
         (*values, limit + 1),
     ).fetchall()
-    spans = _spans(reader, [row[0] for row in rows[:limit]])
+    spans = spans_of(reader, [row[0] for row in rows[:limit]])
     return [_part(span) for span in sorted(spans, key=lambda span: -span.row)], len(rows) > limit
 
 
@@ -226,7 +224,7 @@ def run(reader: sqlite3.Connection, number: str) -> RunView | None:
         row = reader.execute(
             "SELECT span FROM pipeline_run WHERE run_id = ? ORDER BY span DESC LIMIT 1", (number,)
         ).fetchone()
-    spans = _spans(reader, [row[0]]) if row is not None else []
+    spans = spans_of(reader, [row[0]]) if row is not None else []
     if not spans:
         return None
     shown = _part(spans[0])
@@ -242,7 +240,7 @@ def run(reader: sqlite3.Connection, number: str) -> RunView | None:
         " AND (start_ns > ? OR start_ns = ? AND span > ?) ORDER BY start_ns, span LIMIT 1",
         around,
     ).fetchone()
-    before = _spans(reader, [earlier[0]]) if earlier else []
+    before = spans_of(reader, [earlier[0]]) if earlier else []
     previous = _part(before[0]) if before else None
     return RunView(
         shown,
@@ -322,7 +320,7 @@ def _within(reader: sqlite3.Connection, shown: Part) -> tuple[list[Part], list[P
     ]
     stages: list[Part] = []
     batches: list[Part] = []
-    for span in sorted(_spans(reader, wanted), key=lambda span: (span.start_ns, span.row)):
+    for span in sorted(spans_of(reader, wanted), key=lambda span: (span.start_ns, span.row)):
         if "kpi.etl.batch.index" in span.attributes:
             batches.append(_part(span))
         elif _STAGE in span.attributes:
@@ -374,13 +372,6 @@ def _checks(reader: sqlite3.Connection, trace_id: str) -> list[LogView]:
 
 
 # --- what a span says
-
-
-def _spans(reader: sqlite3.Connection, numbers: Sequence[int]) -> list[SpanView]:
-    found = rows_by_number(reader, f"SELECT {SPAN_COLUMNS} FROM span", numbers)  # noqa: S608 - columns of ours
-    rows = [(number, *row) for number, row in found.items()]
-    traces = rows_by_number(reader, "SELECT id, trace_id FROM trace", {row[1] for row in rows})
-    return span_views(reader, rows, {number: row[0].hex() for number, row in traces.items()})
 
 
 def _part(span: SpanView) -> Part:

@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, Any, Final, overload
 
 import orjson
 
+from otel_kpi.dev.literals import LARGEST
 from otel_kpi.dev.store import terms
 from otel_kpi.dev.store.reading.spans import attributes_of
 from otel_kpi.dev.views import KINDS, STATUSES
@@ -31,12 +32,12 @@ if TYPE_CHECKING:
     from collections.abc import Generator, Iterator, Sequence
 
     from otel_kpi.dev.store.reading.spans import Row
+    from otel_kpi.dev.store.words import Indexed
     from otel_kpi.dev.telemetry import Value
     from otel_kpi.dev.views import TraceQuery
 
 _MOST_ALTERNATIVES: Final = 16
 _OPCODES: Final = 5_000  # of SQLite between two looks at the clock: well below a millisecond
-_EVER: Final = 2**63 - 1
 
 
 @dataclass(slots=True)
@@ -137,7 +138,7 @@ def _asks_of_traces(query: TraceQuery) -> bool:
 
 
 def _traces(reader: sqlite3.Connection, query: TraceQuery, most: int) -> Iterator[int]:
-    where, values = ["t.id < ?"], [_EVER if query.before is None else query.before]
+    where, values = ["t.id < ?"], [LARGEST if query.before is None else query.before]
     source, service = "trace t", ""
     if query.service:
         number = _number(reader, "SELECT id FROM service WHERE name = ?", query.service)
@@ -154,7 +155,7 @@ def _traces(reader: sqlite3.Connection, query: TraceQuery, most: int) -> Iterato
         where.append("t.end_ns - t.start_ns <= ?")
         values.append(query.max_duration_ns)
     if query.start_ns is not None or query.end_ns is not None:
-        start, end = query.start_ns or 0, _EVER if query.end_ns is None else query.end_ns
+        start, end = query.start_ns or 0, LARGEST if query.end_ns is None else query.end_ns
         begun = f"SELECT 1 FROM span s WHERE {service}s.trace = t.id AND s.start_ns BETWEEN ? AND ?"  # noqa: S608 - a number at most
         where.append(
             f"t.start_ns <= ? AND t.end_ns >= ? AND (t.start_ns >= ? AND t.end_ns <= ? OR EXISTS ({begun}))"
@@ -203,10 +204,12 @@ def _of_span(reader: sqlite3.Connection, query: TraceQuery) -> _Sought:
     low, high = query.min_duration_ns or 0, query.max_duration_ns
     if low or high is not None:
         sought.match.append(terms.duration_terms(low, high))
-        sought.also("s.dur_ns BETWEEN ? AND ?", low, _EVER if high is None else high)
+        sought.also("s.dur_ns BETWEEN ? AND ?", low, LARGEST if high is None else high)
     if query.start_ns is not None or query.end_ns is not None:
         sought.also(
-            "s.start_ns BETWEEN ? AND ?", query.start_ns or 0, _EVER if query.end_ns is None else query.end_ns
+            "s.start_ns BETWEEN ? AND ?",
+            query.start_ns or 0,
+            LARGEST if query.end_ns is None else query.end_ns,
         )
     if query.text.strip():
         wanted = terms.wanted(query.text)
@@ -277,7 +280,7 @@ def _spans(
     columns = "s.id, s.trace"
     if checked:
         columns += ", s.name, s.shape, s.attrs, s.events, s.status_message"
-    before = _EVER if query.before is None else query.before
+    before = LARGEST if query.before is None else query.before
     sought.also("s.trace < ?", before)
     check = _Recheck(reader, sought)
     known = set(found)
@@ -307,13 +310,13 @@ def _floor(reader: sqlite3.Connection, found: Sequence[int], most: int) -> int:
 def _ranges(reader: sqlite3.Connection, before: int | None) -> list[tuple[int, int]]:
     """Ranges of spans to read, those first in which the traces before a row began; what came late of them follows."""
     if before is None:
-        return [(0, _EVER)]
+        return [(0, LARGEST)]
     row = reader.execute(
         "SELECT min(id) FROM span WHERE trace = (SELECT min(id) FROM trace WHERE id >= ?)", (before,)
     ).fetchone()
     if row is None or row[0] is None:
-        return [(0, _EVER)]
-    return [(0, row[0]), (row[0], _EVER)]
+        return [(0, LARGEST)]
+    return [(0, row[0]), (row[0], LARGEST)]
 
 
 def _rows(reader: sqlite3.Connection, sought: _Sought, columns: str, low: int, high: int) -> Iterator[Row]:
@@ -324,18 +327,22 @@ def _rows(reader: sqlite3.Connection, sought: _Sought, columns: str, low: int, h
         yield from reader.execute(select, [low, high, *sought.values])
         return
     match = " AND ".join(sought.match)
-    segments = reader.execute(
-        "SELECT id FROM words WHERE signal = 'traces' AND first < ? AND (last IS NULL OR last >= ?) ORDER BY first DESC",
-        (high, low),
-    ).fetchall()
-    for (segment,) in segments:
+    for index in indexes(reader, "traces", low, high):
         # The table itself is what is matched: a column of an index without positions cannot be.
-        index = f"fts_{segment}"
         select = (
             f"SELECT {columns} FROM {index} CROSS JOIN span s ON s.id = {index}.rowid WHERE {index} MATCH ? "  # noqa: S608 - the same
             f"AND {index}.rowid >= ? AND {index}.rowid < ? AND {where} ORDER BY {index}.rowid DESC"
         )
         yield from reader.execute(select, [match, low, high, *sought.values])
+
+
+def indexes(reader: sqlite3.Connection, signal: Indexed, low: int = 0, high: int = LARGEST) -> list[str]:
+    """Tables of the indexes of words that have ids from `low` on and below `high`, those of the newest first."""
+    rows = reader.execute(
+        "SELECT id FROM words WHERE signal = ? AND first < ? AND (last IS NULL OR last >= ?) ORDER BY first DESC",
+        (signal, high, low),
+    )
+    return [f"fts_{number}" for (number,) in rows.fetchall()]
 
 
 class _Recheck:

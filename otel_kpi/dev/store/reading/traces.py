@@ -6,6 +6,7 @@ from contextlib import suppress
 from decimal import Decimal, InvalidOperation
 from typing import TYPE_CHECKING, Final
 
+from otel_kpi.dev.store import terms
 from otel_kpi.dev.store.reading import dependencies, search
 from otel_kpi.dev.store.reading.spans import (
     LOG_COLUMNS,
@@ -15,6 +16,7 @@ from otel_kpi.dev.store.reading.spans import (
     rows_by_number,
     services,
     span_views,
+    spans_of,
     texts,
 )
 from otel_kpi.dev.views import Found, ServiceCount, TraceSummary, TraceView
@@ -25,10 +27,12 @@ if TYPE_CHECKING:
 
     from otel_kpi.dev.store import Store
     from otel_kpi.dev.store.reading.spans import Row
-    from otel_kpi.dev.views import Dependency, SpanKind, TraceQuery
+    from otel_kpi.dev.views import Dependency, SpanKind, SpanView, TraceQuery
 
 MOST_SPANS: Final = 100_000
 """Of a trace that is read whole."""
+MOST_LINKING: Final = 100
+"""Of the spans that link to another, which may be the many of a batch."""
 _MOST_LOGS: Final = 10_000
 _MOST_LISTED: Final = 1_000
 _TRACE_ID_BYTES: Final = 16
@@ -194,6 +198,25 @@ def _costs(reader: sqlite3.Connection, traces: Sequence[int]) -> dict[int, Mappi
                 of_trace = costs.setdefault(trace, {})
                 of_trace[currency or ""] = of_trace.get(currency or "", Decimal()) + Decimal(cost)
     return dict(costs)
+
+
+def linking(reader: sqlite3.Connection, span: SpanView) -> list[SpanView]:
+    """Spans that link to a span, the newest first; at most `MOST_LINKING`."""
+    found: list[int] = []
+    for index in search.indexes(reader, "traces"):
+        rows = reader.execute(
+            f"SELECT s.id FROM {index} CROSS JOIN span s ON s.id = {index}.rowid WHERE {index} MATCH ? "  # noqa: S608 - a name of ours
+            "AND instr(s.links, ?) ORDER BY s.id DESC LIMIT ?",
+            (
+                terms.link_term(bytes.fromhex(span.span_id)),
+                f'"{span.trace_id}","{span.span_id}"',
+                MOST_LINKING - len(found),
+            ),
+        )
+        found += [row[0] for row in rows]
+        if len(found) == MOST_LINKING:
+            break
+    return spans_of(reader, found)
 
 
 def orphans(reader: sqlite3.Connection, traces: Sequence[int]) -> dict[int, int]:

@@ -11,6 +11,7 @@ from starlette.exceptions import HTTPException
 from starlette.responses import PlainTextResponse
 from starlette.routing import Route
 
+from otel_kpi.dev.store.reading.traces import MOST_LINKING, linking
 from otel_kpi.dev.viewer import critical, details, minimap, rows, waterfall
 from otel_kpi.dev.viewer.alike import alike
 from otel_kpi.dev.viewer.rendering import colours, fragment, page
@@ -160,6 +161,8 @@ def _pane(request: Request, found: TraceView, span: SpanView | None) -> dict[str
         "part": details.pipeline_part(span),
         "statement": details.statement(span),
         "alike": alike(dev.store, found, span),
+        "linking": linking(dev.store.reader(), span) if dev.store is not None else [],
+        "most_linking": MOST_LINKING,
         "children": sum(each.parent_id == span.span_id for each in found.spans),
         "most": _LONGEST_VALUE,
         "trace_path": f"/traces/{found.trace_id}",

@@ -8,14 +8,18 @@ from typing import TYPE_CHECKING
 import pytest
 from starlette.testclient import TestClient
 from support.dev import hostile
+from support.dev.asked import ADDRESS, filled, span, spans
 
 from otel_kpi.dev.app import make_app
 from otel_kpi.dev.state import Dev
 from otel_kpi.dev.store import Store
 from otel_kpi.dev.store.reading.traces import StoredTraces
+from otel_kpi.dev.telemetry import Link
 from otel_kpi.dev.viewer import files
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from conftest import Pages
 
 
@@ -159,7 +163,7 @@ def test_hostile_text_in_every_field_is_inert_on_every_page(pages: Pages) -> Non
     seen = 0
     for wanted in all_traces(pages):
         spans = [row[0].hex() for row in pages.store.reader().execute("SELECT p.span_id FROM span p JOIN trace t ON t.id = p.trace WHERE t.trace_id = ?", (bytes.fromhex(wanted),))]  # fmt: skip
-        for address in (f"/traces/{wanted}", f"/traces/{wanted}?view=statistics", f"/traces/{wanted}?view=logs", *(f"/traces/{wanted}?span={span}" for span in spans[:4]), f"/compare?a={wanted}&b={wanted}"):  # fmt: skip
+        for address in (f"/traces/{wanted}", f"/traces/{wanted}?view=statistics", f"/traces/{wanted}?view=logs", *(f"/traces/{wanted}?span={identity}" for identity in spans[:4]), f"/compare?a={wanted}&b={wanted}"):  # fmt: skip
             answer = pages.client.get(address)
             assert answer.status_code == 200, address
             assert_inert(answer.text)
@@ -241,6 +245,19 @@ def test_every_page_has_its_landmarks_and_its_policy(pages: Pages, address: str)
     assert (tags.count("main"), tags.count("h1"), tags.count("header")) == (1, 1, 1)
     assert 'class="skip" href="#main"' in answer.text
     assert "default-src 'none'" in answer.headers["content-security-policy"]
+
+
+def test_a_span_leads_to_those_that_link_to_it(tmp_path: Path) -> None:
+    message, received = span({}, name="send order"), span({}, name="receive <b>orders</b>")
+    received.links = [Link(message.trace_id, message.span_id)]
+    with filled(tmp_path / "dev.db", [spans(message, received)]) as store:
+        dev = Dev(traces=StoredTraces(store), store=store, address=ADDRESS)
+        with TestClient(make_app(dev), base_url=ADDRESS) as client:
+            text = client.get(f"/traces/{message.trace_id.hex()}/spans/{message.span_id.hex()}").text
+            assert "Linked from" not in client.get(f"/traces/{received.trace_id.hex()}").text
+    assert "Linked from" in text
+    assert f'href="/traces/{received.trace_id.hex()}?span={received.span_id.hex()}"' in text
+    assert_inert(text)
 
 
 @pytest.mark.parametrize("number", ["9" * 5_000, "9223372036854775808", "\uff11", "-1", "%00"])
