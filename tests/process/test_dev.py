@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import contextlib
+import http.client
+import itertools
 import json
 import os
+import random
 import re
 import signal
 import socket
 import sqlite3
 import subprocess
 import sys
+import threading
 import time
 import urllib.error
 import urllib.request
@@ -158,19 +162,38 @@ def test_a_store_that_was_named_is_of_one_session_and_the_second_is_told_where_t
 
 
 @pytest.mark.proof
-def test_what_was_acknowledged_survives_a_kill(tmp_path: Path) -> None:
+@pytest.mark.timeout(400)
+def test_what_was_acknowledged_survives_twenty_kills_in_the_middle(tmp_path: Path) -> None:
+    store = tmp_path / ".otel-kpi" / "dev.db"
+    draw = random.Random(5)
     acknowledged: set[str] = set()
-    with dev(tmp_path, "--port=0") as (process, address):
-        for number in range(40):
-            assert post(address, sent.traces(f"span {number}")) == 200
-            acknowledged.add(f"span {number}")
-        process.kill()
-        process.wait(10)
-    assert names(tmp_path / ".otel-kpi" / "dev.db") >= acknowledged
-    with dev(tmp_path, "--port=0") as (process, address):
-        assert post(address, sent.traces("after")) == 200
-        stop(process)
-    assert names(tmp_path / ".otel-kpi" / "dev.db") >= {*acknowledged, "after"}
+
+    def send(address: str, sender: str) -> None:
+        for number in itertools.count():
+            name = f"{sender} {number}"
+            try:
+                assert post(address, sent.traces(name)) == 200
+            except (OSError, http.client.HTTPException):
+                return  # it has been killed, and has not said that it has this one
+            acknowledged.add(name)
+
+    for kill in range(20):
+        before = len(acknowledged)
+        with dev(tmp_path, "--port=0") as (process, address):
+            senders = [
+                threading.Thread(target=send, args=(address, f"{kill} {number}")) for number in range(4)
+            ]
+            for each in senders:
+                each.start()
+            time.sleep(draw.uniform(0.1, 0.5))  # any moment is as good as another: that is the point
+            process.kill()
+            for each in senders:
+                each.join(30)
+        assert len(acknowledged) > before
+        assert acknowledged <= names(store)
+        with contextlib.closing(sqlite3.connect(store)) as connection:
+            assert connection.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
+    print(f"{len(acknowledged)} spans acknowledged in 20 rounds, {len(names(store))} kept")
 
 
 def test_what_is_missing_is_named() -> None:
