@@ -20,6 +20,13 @@ SUMMARY = "Start a program and see what it does: receives, keeps and shows telem
 
 _USAGE = """otel-kpi dev [options] [-- command …]
        otel-kpi dev sql|export|import …"""
+_EXAMPLES: Final = """\
+  otel-kpi dev -- uvicorn shop.main:app          the page is at http://127.0.0.1:4318/
+  otel-kpi dev --open -- python manage.py runserver
+  otel-kpi dev                                   listens; others send to it
+  otel-kpi dev sql|export|import --help          on what is kept
+"""
+_PORT_DIGITS: Final = 5
 _EXTRA: Final = ("h2", "httptools", "jinja2", "orjson", "rich", "starlette", "uvicorn")
 _TOOLS: Final = ("sql", "export", "import")
 _SECONDS: Final = {"s": 1, "m": 60, "h": 3_600, "d": 86_400, "w": 604_800}
@@ -114,39 +121,59 @@ def missing_extra(command: str) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser("otel-kpi dev", usage=_USAGE, description=SUMMARY, allow_abbrev=False)
+    parser = argparse.ArgumentParser(
+        "otel-kpi dev",
+        usage=_USAGE,
+        description=SUMMARY,
+        epilog=_EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
     parser.add_argument(
         "--port",
-        type=_port,
+        type=port,
         metavar="N",
-        help="default: 4318, or a free one where that is taken; 0: a free one",
+        help="where it listens (default: 4318, or a free one where that is taken; 0: a free one)",
     )
-    parser.add_argument("--host", default="127.0.0.1", metavar="H", help="default: this machine only")
-    parser.add_argument("--token", metavar="T", help="what requests must carry; made where --host needs one")
-    parser.add_argument("--store", type=Path, metavar="FILE", help="default: .otel-kpi/dev.db")
-    parser.add_argument("--memory", action="store_true", help="keep nothing when it ends")
+    parser.add_argument(
+        "--host",
+        default="127.0.0.1",
+        metavar="H",
+        help="listen there, with a token (default: this machine alone)",
+    )
+    parser.add_argument(
+        "--token", metavar="T", help="what every request must carry (default: one is made for --host)"
+    )
+    parser.add_argument(
+        "--store", type=Path, metavar="FILE", help="where it is kept (default: .otel-kpi/dev.db)"
+    )
+    parser.add_argument("--memory", action="store_true", help="keep it until the end, and no longer")
     parser.add_argument(
         "--keep",
         type=_kept,
         action="append",
         default=[],
         metavar="LIMIT",
-        help="an age (3d) or a size (500MB)",
+        help="how long (3d) or how much (500MB) is kept; may be given twice (default: a week, 2 GiB)",
     )
     parser.add_argument("--open", action="store_true", help="open the page in the browser, and stay")
-    parser.add_argument("--stay", action="store_true", help="go on when the command has ended")
+    parser.add_argument("--stay", action="store_true", help="go on when the command has ended, until Ctrl-C")
     parser.add_argument("--quiet", action="store_true", help="print problems alone")
     parser.add_argument(
-        "--json", action="store_true", help="a line of JSON for each trace, and for the summary"
+        "--json", action="store_true", help="print a line of JSON for each trace, and for the summary"
     )
     return parser
 
 
-def _port(text: str) -> int:
-    number = int(text)
-    if not 0 <= number < 2**16:
+def port(text: str) -> int:
+    """Read the number of a port.
+
+    Raises:
+        argparse.ArgumentTypeError: It is none.
+    """
+    if not text.isascii() or not text.isdigit() or len(text) > _PORT_DIGITS or int(text) >= 2**16:
         raise argparse.ArgumentTypeError(f"{text}: a port is 0 to 65535")
-    return number
+    return int(text)
 
 
 def _kept(text: str) -> tuple[str, Any]:

@@ -18,9 +18,12 @@ SUMMARY = "Write what the store has as lines of OTLP JSON: for `import`, a Colle
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Options of the command."""
     parser.add_argument(
-        "file", nargs="?", default="-", help="where to; - is standard output; compressed if it ends in .gz"
+        "file",
+        nargs="?",
+        default="-",
+        help="where to; compressed if it ends in .gz (default: -, standard output)",
     )
-    parser.add_argument("--store", type=Path, metavar="FILE", help="default: .otel-kpi/dev.db")
+    parser.add_argument("--store", type=Path, metavar="FILE", help="which one (default: .otel-kpi/dev.db)")
     parser.add_argument("--trace", metavar="ID", help="one trace alone, with its log records")
 
 

@@ -28,7 +28,7 @@ _SHOWN: Final = 10
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Options of the command."""
     parser.add_argument("file", help="what to read; - is standard input; compressed if it ends in .gz")
-    parser.add_argument("--store", type=Path, metavar="FILE", help="default: .otel-kpi/dev.db")
+    parser.add_argument("--store", type=Path, metavar="FILE", help="which one (default: .otel-kpi/dev.db)")
 
 
 def main(args: argparse.Namespace) -> int:

@@ -36,7 +36,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "text", nargs="?", metavar="SQL", help="one statement; - is standard input; none lists the views"
     )
-    parser.add_argument("--store", type=Path, metavar="FILE", help="default: .otel-kpi/dev.db")
+    parser.add_argument("--store", type=Path, metavar="FILE", help="which one (default: .otel-kpi/dev.db)")
     parser.add_argument("--json", action="store_true", help="a JSON object for each row")
     parser.add_argument("--csv", action="store_true", help="comma-separated, with a line of names")
     parser.add_argument("--limit", type=int, default=1_000, metavar="N", help="rows at most (default: 1000)")

@@ -14,11 +14,13 @@ SUMMARY = "Show a store of `otel-kpi dev`, or a Jaeger, in the browser; nothing 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Options of the command."""
+    from otel_kpi.cli.dev import port
+
     parser.add_argument(
-        "store", nargs="?", type=Path, metavar="FILE", help="a store; default: .otel-kpi/dev.db"
+        "store", nargs="?", type=Path, metavar="FILE", help="a store (default: .otel-kpi/dev.db)"
     )
     parser.add_argument("--jaeger", metavar="URL", help="show a Jaeger instead, as http://localhost:16686")
-    parser.add_argument("--port", type=int, metavar="N", help="default: a free one")
+    parser.add_argument("--port", type=port, metavar="N", help="where it listens (default: a free one)")
     parser.add_argument("--open", action="store_true", help="open the page in the browser")
 
 

@@ -214,6 +214,7 @@ def test_what_is_missing_is_named() -> None:
         (("--no-such",), "unknown option --no-such"),
         (("--keep", "3 moons"), "3 moons: an age is"),
         (("--port", "70000"), "70000: a port is"),
+        (("--port", "http"), "http: a port is"),
     ],
 )
 def test_options_that_are_none_are_explained(
