@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from otel_kpi.dev.viewer import charts, formats
+from otel_kpi.dev.viewer import bars, drawing, formats
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -65,13 +65,13 @@ def _drawn(durations: Sequence[int], this: int) -> Alike:
     for each in durations:
         counts[min(_BUCKETS - 1, int((math.log(max(1, each)) - low) / wide))] += 1
     edges = [math.exp(low + number * wide) for number in range(_BUCKETS + 1)]
-    picture = charts.histogram(
+    picture = bars.histogram(
         edges,
         counts,
         title="Durations of spans of this name",
         text=formats.duration,
         height=56,
-        colour=charts.QUIET,
+        colour=drawing.QUIET,
     )
     return Alike(
         spans=len(durations),

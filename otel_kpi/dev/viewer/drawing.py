@@ -1,4 +1,9 @@
-"""The parts of every picture: its frame, its axes, its legend, numbers and colours as SVG writes them. Pure."""
+"""What all pictures of numbers have: frame, axes, legend, numbers and colours as SVG writes them. Pure.
+
+A picture is as wide as its place: horizontally everything is in percent, so that text keeps its size on a phone, and
+vertically in pixels. Colours come from classes of `static/charts.css` alone. What is no number is a gap, never 0; what
+there is nothing of says so. For who does not see it each picture has a sentence, and `table` gives its numbers.
+"""
 
 from __future__ import annotations
 
@@ -16,7 +21,9 @@ if TYPE_CHECKING:
     Text = Callable[[float], str]
 
 Colour = int | str
-"""One of the twenty of the services by its number, or `error`, `quiet`, `good`."""
+"""One of the twenty of the services by its number, or a word of `static/charts.css`."""
+ERROR: Final = "error"
+QUIET: Final = "quiet"
 WIDE: Final = 1000
 """Width of a stretched drawing, in units of its own."""
 BELOW: Final = 22
@@ -28,7 +35,7 @@ ABOVE: Final = 8
 
 
 def picture(svg: str) -> Markup:
-    """What the functions of this module and `charts` have put together; every text in it was escaped by them."""
+    """What the functions that draw have put together; every text in it was escaped by them."""
     return Markup(svg)  # noqa: S704 - the one place; tests put hostile texts into each picture
 
 
@@ -144,3 +151,28 @@ def number(value: float) -> str:
     """A number with two decimals at most."""
     text = f"{value:.2f}"
     return text.rstrip("0").rstrip(".") if "." in text else text
+
+
+def table(caption: str, headings: Sequence[str], rows: Sequence[Sequence[object]]) -> Markup:
+    """The numbers of a picture, folded away below it."""
+    head = "".join(f'<th scope="col">{escape(each)}</th>' for each in headings)
+    body = "".join(
+        "<tr>"
+        + "".join(
+            f'<th scope="row">{escape(cell)}</th>' if at == 0 else f"<td>{escape(cell)}</td>"
+            for at, cell in enumerate(row)
+        )
+        + "</tr>"
+        for row in rows
+    )
+    return picture(
+        f'<details class="chart-table"><summary>Numbers</summary><div class="scroll"><table><caption>{escape(caption)}'
+        f"</caption><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div></details>"
+    )
+
+
+def empty(title: str, said: str = "No data in this time.") -> Markup:
+    """What stands where a picture would be."""
+    return picture(
+        '<div class="chart chart-empty" role="img" aria-label="{}: {}"><span>{}</span></div>'
+    ).format(title, said, said)

@@ -9,7 +9,7 @@ from starlette.routing import Route
 from otel_kpi.dev import literals
 from otel_kpi.dev.store.reading import problems
 from otel_kpi.dev.store.reading.problems import Question
-from otel_kpi.dev.viewer import asking, charts
+from otel_kpi.dev.viewer import asking, charts, drawing
 from otel_kpi.dev.viewer.rendering import page
 from otel_kpi.dev.viewer.stacks import stack_lines
 
@@ -78,7 +78,7 @@ def _spark(shown: Problem, values: Sequence[int | None], **how: int) -> Markup:
         if known < shown.times
         else ""
     )
-    return charts.sparkline(values, title=f"{shown.times} times{rest}", colour=charts.ERROR, **how)
+    return charts.sparkline(values, title=f"{shown.times} times{rest}", colour=drawing.ERROR, **how)
 
 
 def _show_problem(request: Request) -> Response:

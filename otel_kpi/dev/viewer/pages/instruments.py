@@ -15,7 +15,7 @@ from starlette.routing import Route
 from otel_kpi.dev import literals
 from otel_kpi.dev.store.reading import metrics
 from otel_kpi.dev.store.reading.history import History, Line, Window, history
-from otel_kpi.dev.viewer import charts, formats
+from otel_kpi.dev.viewer import bars, charts, drawing, formats
 from otel_kpi.dev.viewer.rendering import colours, here, page
 from otel_kpi.dev.viewer.scales import moment, quantity
 
@@ -215,14 +215,14 @@ def _current(point: PointView | None, text: Callable[[float | None], str], kind:
     return f"{formats.count(point.value)} values" + (f", mean {text(mean)}" if mean is not None else "")
 
 
-def _colours(request: Request, lines: Sequence[Line], by: str | None) -> list[charts.Colour]:
+def _colours(request: Request, lines: Sequence[Line], by: str | None) -> list[drawing.Colour]:
     if by == "service":
         known = colours(request)
         return [known[line.label] for line in lines]
     return [at % 20 for at in range(len(lines))]
 
 
-def _drawn(line: Line, window: Window, colour: charts.Colour, label: str | None = None) -> charts.Series:
+def _drawn(line: Line, window: Window, colour: drawing.Colour, label: str | None = None) -> charts.Series:
     points = [
         (float(window.middle(at)), value if value is not None and math.isfinite(value) else None)
         for at, value in enumerate(line.values)
@@ -283,7 +283,7 @@ def _spread(instrument: Instrument, told: History) -> str:
     text = _text(instrument)
     if not edges:
         return ""
-    return charts.histogram(
+    return bars.histogram(
         edges, [round(cell[2]) for cell in cells], title=f"Where the values of {instrument.name} are",
         text=text,
     )  # fmt: skip
@@ -324,7 +324,7 @@ def _numbers(instrument: Instrument, told: History) -> str:
             rows.append(
                 (f"{line.label} {kind}".strip(), *(_rounded(value, written) for value in shown), total)
             )
-    return charts.table(f"Lines of {instrument.name}", ("Line", "Last", "Least", "Most", "In all"), rows)
+    return drawing.table(f"Lines of {instrument.name}", ("Line", "Last", "Least", "Most", "In all"), rows)
 
 
 def _rounded(value: float | None, written: Callable[[float | None], str]) -> str:

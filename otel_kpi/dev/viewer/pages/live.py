@@ -16,7 +16,7 @@ from otel_kpi.dev import literals
 from otel_kpi.dev.store.reading import pipelines
 from otel_kpi.dev.store.reading.now import COLUMNS, Now, now
 from otel_kpi.dev.store.reading.traces import summaries
-from otel_kpi.dev.viewer import charts
+from otel_kpi.dev.viewer import charts, drawing
 from otel_kpi.dev.viewer.rendering import colours, fragment, page
 from otel_kpi.dev.views import TraceQuery
 
@@ -91,7 +91,7 @@ def _requests(told: Now, end: int) -> str:
         for at, count in enumerate(told.requests)
     ]
     failed = [(start + at * step, count) for at, count in enumerate(told.errors)]
-    series = [charts.Series("answered", good, 0), charts.Series("failed", failed, charts.ERROR)]
+    series = [charts.Series("answered", good, 0), charts.Series("failed", failed, drawing.ERROR)]
     return charts.stacked(
         series, title=f"Requests of the last {MINUTES} minutes, by {step / 1e9:g} s", start_ns=start, end_ns=end,
         step_ns=step, height=110,

@@ -6,11 +6,12 @@ import time
 from decimal import Decimal
 from typing import TYPE_CHECKING, Final, cast
 
+from markupsafe import Markup
 from starlette.routing import Route
 
 from otel_kpi.dev.store.reading import llm
 from otel_kpi.dev.store.reading.llm import DIMENSIONS, NO_AMOUNT, NONE, Chosen, Counts, Dimension, Spending
-from otel_kpi.dev.viewer import charts, formats
+from otel_kpi.dev.viewer import charts, drawing, formats
 from otel_kpi.dev.viewer.charts import Series
 from otel_kpi.dev.viewer.formats import elapsed
 from otel_kpi.dev.viewer.periods import RANGES, Period, period
@@ -21,7 +22,6 @@ from otel_kpi.packs.llm.prices.remedies import REMEDIES
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from markupsafe import Markup
     from starlette.requests import Request
     from starlette.responses import Response
     from starlette.routing import BaseRoute
@@ -93,9 +93,7 @@ def _charts(spending: Spending, shown: Period) -> list[tuple[str, str, Markup, M
     """Heading, remark, picture and its numbers."""
     found = [_spent(spending, shown, currency) for currency in sorted(spending.total.cost)]
     if not found:
-        found = [
-            ("Spend", "", charts.empty("Spend", "No call of this time has an amount."), charts.nothing())
-        ]
+        found = [("Spend", "", drawing.empty("Spend", "No call of this time has an amount."), Markup())]
     return [*found, _latency(spending, shown), _tokens(spending, shown), _outcome(spending, shown)]
 
 
@@ -119,7 +117,9 @@ def _spent(spending: Spending, shown: Period, currency: str) -> tuple[str, str, 
         )
     title = f"Spend, {currency}"
     series = [
-        Series(name, list(zip(shown.steps, values, strict=True)), number if number < _DRAWN else charts.QUIET)
+        Series(
+            name, list(zip(shown.steps, values, strict=True)), number if number < _DRAWN else drawing.QUIET
+        )
         for number, (name, values) in enumerate(parts)
     ]
     said = f"{formats.money(spending.total.cost[currency], currency)}"
@@ -187,7 +187,7 @@ def _tokens(spending: Spending, shown: Period) -> tuple[str, str, Markup, Markup
         parts.append(("input, cached", cached))
     series = [
         Series(name, list(zip(shown.steps, values, strict=True)), colour)
-        for (name, values), colour in zip(parts, (0, 2, charts.QUIET), strict=False)
+        for (name, values), colour in zip(parts, (0, 2, drawing.QUIET), strict=False)
     ]
     title = "Tokens"
     said = formats.tokens(spending.total.tokens)
@@ -204,7 +204,7 @@ def _outcome(spending: Spending, shown: Period) -> tuple[str, str, Markup, Marku
     ]
     series = [
         Series(name, list(zip(shown.steps, values, strict=True)), colour)
-        for (name, values), colour in zip(parts, (charts.QUIET, charts.ERROR), strict=True)
+        for (name, values), colour in zip(parts, (drawing.QUIET, drawing.ERROR), strict=True)
     ]
     title = "Calls"
     said = f"{spending.total.calls:,}, {spending.total.errors:,} failed"
@@ -231,7 +231,7 @@ def _table(
         for at, step in enumerate(shown.steps)
         if any(values[at] is not None for _, values in parts)
     ]
-    return charts.table(title, ["from", *(name for name, _ in parts)], rows)
+    return drawing.table(title, ["from", *(name for name, _ in parts)], rows)
 
 
 def _named(name: str) -> str:

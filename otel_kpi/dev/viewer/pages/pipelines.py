@@ -10,10 +10,11 @@ from starlette.routing import Route
 
 from otel_kpi.dev import literals
 from otel_kpi.dev.store.reading import pipelines
-from otel_kpi.dev.viewer import charts, formats
-from otel_kpi.dev.viewer.charts import Bar, Interval, Lane
+from otel_kpi.dev.viewer import bars, charts, drawing, formats, timeline
+from otel_kpi.dev.viewer.bars import Bar
 from otel_kpi.dev.viewer.periods import RANGES, Period, period
 from otel_kpi.dev.viewer.rendering import page
+from otel_kpi.dev.viewer.timeline import Interval, Lane
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -133,7 +134,7 @@ def _timeline(runs: Sequence[Part], under_way: Sequence[UnderWay], shown: Period
                     run.end_ns,
                     text=f"{name}, {run.result}, {formats.duration(run.duration_ns)}",
                     href=f"/pipelines/{run.span}",
-                    colour=at if run.ended_well else charts.ERROR,
+                    colour=at if run.ended_well else drawing.ERROR,
                 )
                 for run in runs
                 if run.pipeline == name
@@ -148,7 +149,7 @@ def _timeline(runs: Sequence[Part], under_way: Sequence[UnderWay], shown: Period
         )
         for at, name in enumerate(names)
     ]
-    return charts.timeline(lanes, title="Runs of pipelines", start_ns=shown.start_ns, end_ns=shown.end_ns)
+    return timeline.timeline(lanes, title="Runs of pipelines", start_ns=shown.start_ns, end_ns=shown.end_ns)
 
 
 # --- one run
@@ -196,18 +197,18 @@ def _lanes(view: RunView) -> Markup:
                     label=formats.duration(stage.duration_ns),
                     text=f"{stage.name}, {stage.result}, {formats.duration(stage.duration_ns)}",
                     href=_span_link(stage),
-                    colour=at % 20 if stage.ended_well else charts.ERROR,
+                    colour=at % 20 if stage.ended_well else drawing.ERROR,
                 )
             ],
         )
         for at, stage in enumerate(view.stages)
     ]
-    return charts.timeline(lanes, title="Stages of the run", start_ns=start, end_ns=end, since_start=True)
+    return timeline.timeline(lanes, title="Stages of the run", start_ns=start, end_ns=end, since_start=True)
 
 
 def _refused(view: RunView) -> Markup:
     total = sum(each.records for each in view.refused)
-    return charts.bars(
+    return bars.bars(
         [
             Bar(
                 each.reason,

@@ -10,7 +10,7 @@ from starlette.responses import RedirectResponse
 from starlette.routing import Route
 
 from otel_kpi.dev.store.reading import intake
-from otel_kpi.dev.viewer import charts
+from otel_kpi.dev.viewer import charts, drawing
 from otel_kpi.dev.viewer.rendering import here, page
 
 if TYPE_CHECKING:
@@ -127,7 +127,7 @@ def _bars(
     minutes: Sequence[Minute],
     since: int,
     present: int,
-    names: dict[str, tuple[str, charts.Colour]],
+    names: dict[str, tuple[str, drawing.Colour]],
     title: str,
 ) -> str:
     width = max(1, -(-(present - since + 1) // _BARS))
@@ -159,7 +159,7 @@ def _lost(minutes: Sequence[Minute], since: int, present: int) -> str:
         return ""
     points = [(float(at * _MINUTE_NS), count) for at, count in sorted(counted.items())]
     return charts.stacked(
-        [charts.Series("not kept", points, charts.ERROR)], title="Not kept, by minute", start_ns=since * _MINUTE_NS,
+        [charts.Series("not kept", points, drawing.ERROR)], title="Not kept, by minute", start_ns=since * _MINUTE_NS,
         end_ns=(present + 1) * _MINUTE_NS, step_ns=width * _MINUTE_NS, height=70,
     )  # fmt: skip
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 from starlette.responses import RedirectResponse
 from starlette.routing import Route
 
-from otel_kpi.dev.viewer import asking, charts, formats
+from otel_kpi.dev.viewer import asking, charts, drawing, formats
 from otel_kpi.dev.viewer.rendering import colours, here, page
 
 if TYPE_CHECKING:
@@ -68,7 +68,7 @@ def _scatter(request: Request, traces: Sequence[TraceSummary]) -> str:
                 text=f"{trace.root_name}, {formats.duration(trace.duration_ns)}"
                 + (f", {trace.errors} errors" if trace.errors else ""),
                 href=f"/traces/{trace.trace_id}",
-                colour=charts.ERROR if trace.errors else known[trace.root_service],
+                colour=drawing.ERROR if trace.errors else known[trace.root_service],
             )
             for trace in traces
         ],

@@ -11,8 +11,10 @@ from xml.etree import ElementTree as ET
 import pytest
 from support.dev.hostile import TEXTS
 
-from otel_kpi.dev.viewer import charts
-from otel_kpi.dev.viewer.charts import Bar, Dot, Interval, Lane, Series
+from otel_kpi.dev.viewer import bars, charts, drawing, timeline
+from otel_kpi.dev.viewer.bars import Bar
+from otel_kpi.dev.viewer.charts import Dot, Series
+from otel_kpi.dev.viewer.timeline import Interval, Lane
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -44,27 +46,25 @@ def sparkline(points: Sequence[Point], label: str = "a") -> Markup:
     return charts.sparkline([value for _, value in points], title=label)
 
 
-def bars(points: Sequence[Point], label: str = "a") -> Markup:
-    return charts.bars(
-        [Bar(label, value, label, 0, f"/x?{label}", label) for _, value in points], title=label
-    )
+def amounts(points: Sequence[Point], label: str = "a") -> Markup:
+    return bars.bars([Bar(label, value, label, 0, f"/x?{label}", label) for _, value in points], title=label)
 
 
-def timeline(points: Sequence[Point], label: str = "a") -> Markup:
+def lanes(points: Sequence[Point], label: str = "a") -> Markup:
     intervals = [Interval(int(at), int(at) + SECOND, label, label, f"/{label}") for at, _ in points]
-    return charts.timeline([Lane(label, intervals, f"/{label}")], title=label, start_ns=START, end_ns=END)
+    return timeline.timeline([Lane(label, intervals, f"/{label}")], title=label, start_ns=START, end_ns=END)
 
 
 def histogram(points: Sequence[Point], label: str = "a") -> Markup:
     counts = [1 for _ in points]
-    return charts.histogram(range(len(counts) + 1), counts, title=label)
+    return bars.histogram(range(len(counts) + 1), counts, title=label)
 
 
 def table(points: Sequence[Point], label: str = "a") -> Markup:
-    return charts.table(label, [label], [[label, value] for _, value in points])
+    return drawing.table(label, [label], [[label, value] for _, value in points])
 
 
-PICTURES = [lines, stacked, scatter, sparkline, bars, timeline, histogram, table]
+PICTURES = [lines, stacked, scatter, sparkline, amounts, lanes, histogram, table]
 
 
 def read(picture: Markup) -> ET.Element:
@@ -138,7 +138,7 @@ def test_many_points_are_reduced_to_what_is_seen() -> None:
 
 def test_colours_are_classes() -> None:
     picture = charts.stacked(
-        [Series("a", [(START, 1)], 23), Series("b", [(START, 1)], charts.ERROR)],
+        [Series("a", [(START, 1)], 23), Series("b", [(START, 1)], drawing.ERROR)],
         title="a", start_ns=START, end_ns=END, step_ns=SECOND,
     )  # fmt: skip
     assert {"mark colour-3", "mark colour-error"} <= {
@@ -149,12 +149,12 @@ def test_colours_are_classes() -> None:
 
 def test_a_histogram_has_an_edge_more_than_counts() -> None:
     with pytest.raises(ValueError, match="2 counts have 3 edges, not 2"):
-        charts.histogram([0, 1], [1, 2], title="a")
-    assert "∞" in charts.histogram([0, 1, math.inf], [1, 2], title="a")
+        bars.histogram([0, 1], [1, 2], title="a")
+    assert "∞" in bars.histogram([0, 1, math.inf], [1, 2], title="a")
 
 
 def test_what_is_not_over_ends_now() -> None:
-    picture = charts.timeline(
+    picture = timeline.timeline(
         [Lane("a", [Interval(START, None, "under way")])], title="a", start_ns=START, end_ns=END
     )
     rect = next(read(picture).iter("rect"))
@@ -163,7 +163,7 @@ def test_what_is_not_over_ends_now() -> None:
 
 
 def test_the_parts_of_a_bar_are_together_as_long_as_it() -> None:
-    picture = charts.bars([Bar("a", 10, "10", parts=[(4, 1), (6, 2)]), Bar("b", None, "unknown")], title="a")
+    picture = bars.bars([Bar("a", 10, "10", parts=[(4, 1), (6, 2)]), Bar("b", None, "unknown")], title="a")
     rects = [each.attrib for each in read(picture).iter("rect")]
     assert [(each["x"], each["width"]) for each in rects] == [("0%", "40%"), ("40%", "60%")]
 
