@@ -52,6 +52,13 @@ def day() -> Generator[Site]:
 
 
 @pytest.fixture
+def fresh() -> Generator[Site]:
+    """Nothing yet; what a test sends comes here alone."""
+    with served() as server:
+        yield Site(server)
+
+
+@pytest.fixture
 def site(demo: Site) -> Site:
     """What a test looks at, unless its module says otherwise."""
     return demo

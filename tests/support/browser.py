@@ -109,6 +109,11 @@ class Tab:
     name: str
     complaints: list[str] = field(default_factory=list[str])
 
+    def at(self, site: Site) -> Tab:
+        """Look at another site from now on."""
+        self.url = site.url
+        return self
+
     def open(self, path: str) -> Page:
         self.page.goto(self.url + path)
         return self.page

@@ -43,7 +43,7 @@ _ALIKE: Final = 10
 """Traces of one root that are kept."""
 _STATEMENTS: Final = 2
 """The same of those that are one statement: a system that makes its tables has hundreds."""
-_POINTS: Final = 10
+_POINTS: Final = 7
 """Points of a series that are kept."""
 _ALONE: Final = 100
 """Log records without a trace that are kept."""
