@@ -112,7 +112,7 @@ def test_where_nothing_is_known_a_line_has_a_gap_and_a_bar_is_missing() -> None:
 
 
 def test_no_data_says_so_and_is_no_zero() -> None:
-    for draw in (lines, stacked, scatter, bars, timeline, histogram):
+    for draw in (lines, stacked, scatter, amounts, lanes, histogram):
         said = "".join(read(draw([])).itertext())
         assert said == "No data in this time."
 
@@ -123,7 +123,7 @@ def test_who_does_not_see_a_picture_hears_what_it_is() -> None:
         svg = next(read(draw(points, "Time of a call")).iter("svg"))
         assert (svg.attrib["role"], svg.attrib["aria-label"]) == ("img", "Time of a call")
     # Links within an image would not be found: it is a group of them.
-    for draw in (scatter, timeline):
+    for draw in (scatter, lanes):
         found = read(draw(points, "Runs"))
         assert next(found.iter("svg")).attrib["role"] == "group"
         assert {each.attrib["aria-label"] for each in found.iter("a")} == {"Runs"}
