@@ -8,8 +8,8 @@ A proof compares it with what the systems send today.
 from __future__ import annotations
 
 import argparse
-import gzip
 import json
+import lzma
 import os
 import platform
 import re
@@ -36,14 +36,14 @@ if TYPE_CHECKING:
     from otel_kpi.dev.telemetry import LogRecord, Metric, Point, Signal, Span
 
 ROOT: Final = Path(__file__).parents[3]
-FILE: Final = Path(__file__).with_name("demo.jsonl.gz")
+FILE: Final = Path(__file__).with_name("demo.jsonl.xz")
 SECONDS: Final = 90
 """How long the systems are recorded."""
 _ALIKE: Final = 10
 """Traces of one root that are kept."""
 _STATEMENTS: Final = 2
 """The same of those that are one statement: a system that makes its tables has hundreds."""
-_POINTS: Final = 7
+_POINTS: Final = 12
 """Points of a series that are kept."""
 _ALONE: Final = 100
 """Log records without a trace that are kept."""
@@ -58,7 +58,7 @@ def bodies(end_ns: int | None = None) -> Iterator[tuple[Signal, bytes]]:
     Args:
         end_ns: When it ends, nanoseconds since 1970; None is now.
     """
-    lines = gzip.decompress(FILE.read_bytes()).splitlines()
+    lines = lzma.decompress(FILE.read_bytes()).splitlines()
     last = max(int(found[2]) for line in lines for found in _TIMES.finditer(line))
     by = (time.time_ns() if end_ns is None else end_ns) - last
     for line in lines:
@@ -103,7 +103,7 @@ def record(store: Path, data: Path) -> bytes:
         written = written.replace(place.encode(), said.encode())
     host = re.escape(platform.node()).encode()
     written = re.sub(rb'"%b((-\d+)?)"' % host, rb'"%b\1"' % _HOST.encode(), written)
-    return gzip.compress(written, 9, mtime=0)
+    return lzma.compress(written, preset=9 | lzma.PRESET_EXTREME)
 
 
 def _thinned(reader: sqlite3.Connection) -> Iterator[Request[Any]]:
