@@ -22,15 +22,22 @@ _SLOWEST: Final = 3
 _ERRORS: Final = 5
 _NAMES: Final = 60
 
+_POINTS: Final = "SELECT sum(items) FROM intake WHERE signal = 'metrics' AND outcome = 'accepted'"
+_NOT_KEPT: Final = (
+    "SELECT sum(items) FROM intake WHERE outcome IN ('rejected', 'malformed', 'refused', 'failed')"
+)
+
 
 @dataclass(frozen=True, slots=True)
 class Mark:
-    """Where the store stood when the session began: its last rows."""
+    """Where the store stood when the session began: its last rows, and what had come by then of what has none."""
 
     trace: int = 0
     span: int = 0
     log: int = 0
     occurrence: int = 0
+    points: int = 0
+    not_kept: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +76,8 @@ class Session:
     """What came since the mark.
 
     Attributes:
+        points: Points of metrics.
+        not_kept: Items, and requests of which nobody knows how many they had, that were refused or malformed.
         requests: Spans of servers that answered HTTP or RPC.
         failed_requests: Those of them with status error.
         errors: Spans with status error.
@@ -80,6 +89,8 @@ class Session:
     traces: int = 0
     spans: int = 0
     logs: int = 0
+    points: int = 0
+    not_kept: int = 0
     requests: int = 0
     failed_requests: int = 0
     errors: int = 0
@@ -102,6 +113,8 @@ def mark(dev: Dev) -> Mark:
         span=_one(reader, "SELECT max(id) FROM span"),
         log=_one(reader, "SELECT max(id) FROM log"),
         occurrence=_one(reader, "SELECT max(id) FROM occurrence"),
+        points=_one(reader, _POINTS),
+        not_kept=_one(reader, _NOT_KEPT),
     )
 
 
@@ -124,6 +137,9 @@ def session(reader: sqlite3.Connection, since: Mark) -> Session:
         traces=_one(reader, "SELECT count(*) FROM trace WHERE id > ?", since.trace),
         spans=_one(reader, "SELECT count(*) FROM span WHERE id > ?", since.span),
         logs=_one(reader, "SELECT count(*) FROM log WHERE id > ?", since.log),
+        # What is older than the store keeps is counted no more.
+        points=max(0, _one(reader, _POINTS) - since.points),
+        not_kept=max(0, _one(reader, _NOT_KEPT) - since.not_kept),
         requests=_one(reader, f"SELECT count(*) FROM span WHERE {server}", since.span),  # noqa: S608 - a text of our own
         failed_requests=_one(reader, f"SELECT count(*) FROM span WHERE status = 2 AND {server}", since.span),  # noqa: S608 - the same
         errors=_one(reader, "SELECT count(*) FROM span WHERE id > ? AND status = 2", since.span),
@@ -218,10 +234,15 @@ def _jsonable(value: Any) -> Any:
 
 def lines(found: Session, address: str) -> Iterator[str]:
     """The summary as a person reads it; what did not happen is not mentioned."""
-    if not found.spans and not found.logs:
-        yield f"Nothing was received. Send OTLP to {address}, or start with: otel-kpi dev -- <command>"
+    if found.not_kept:
+        yield f"not kept   {found.not_kept:,}, and why: {address}/telemetry"
+    if not found.spans and not found.logs and not found.points:
+        if not found.not_kept:
+            yield f"Nothing was received. Send OTLP to {address}, or start with: otel-kpi dev -- <command>"
         return
-    yield f"{_many(found.traces, 'trace')}, {_many(found.spans, 'span')}, {_many(found.logs, 'log record')} from {clean(', '.join(found.services) or 'nobody', 200)}"
+    points = f", {_many(found.points, 'metric point')}" if found.points else ""
+    services = f" from {clean(', '.join(found.services), 200)}" if found.services else ""
+    yield f"{_many(found.traces, 'trace')}, {_many(found.spans, 'span')}, {_many(found.logs, 'log record')}{points}{services}"
     if found.requests:
         yield f"requests   {found.requests:,}, {found.failed_requests:,} failed"
     for number, slow in enumerate(found.slowest):
@@ -231,12 +252,12 @@ def lines(found: Session, address: str) -> Iterator[str]:
         title = "errors" if number == 0 else ""
         yield f"{title:10} {problem.times}× {clean(problem.type)}: {clean(problem.message, 80)} ({clean(problem.service or '', 30)})"
     if found.errors and not found.problems:
-        yield f"errors     {found.errors:,} spans"
+        yield f"errors     {_many(found.errors, 'span')}"
     if found.llm_calls:
         models = ", ".join(f"{clean(model, 40)} {count:,}" for model, count in found.models.items())
         spent = money(found.cost) if found.cost else "no price known"
         missing = f", {found.unpriced:,} without a price" if found.unpriced and found.cost else ""
-        yield f"spend      {spent} for {found.llm_calls:,} calls{missing}: {models}"
+        yield f"spend      {spent} for {_many(found.llm_calls, 'call')}{missing}: {models}"
     for number, runs in enumerate(found.pipelines):
         title = "pipelines" if number == 0 else ""
         quality = "" if runs.quality is None else f", quality {runs.quality:g}"

@@ -6,6 +6,7 @@ import asyncio
 import io
 import json
 import random
+import re
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
@@ -263,6 +264,23 @@ def test_summary_of_nothing_says_how_to_begin(store: Store) -> None:
     out = io.StringIO()
     terminal.summary(Dev(StoredTraces(store), store, None, ADDRESS), terminal.Mark(), out=out)
     assert "otel-kpi dev -- <command>" in out.getvalue()
+
+
+def test_summary_of_metrics_alone_does_not_say_that_nothing_came(store: Store) -> None:
+    since = terminal.mark(Dev(StoredTraces(store), store, None, ADDRESS))
+    store.write([each for each in samples.requests(100) if each.signal == "metrics"])
+    (said,) = lines(session(store.reader(), since), ADDRESS)
+    assert re.fullmatch(r"0 traces, 0 spans, 0 log records, [\d,]+ metric points", said)
+
+
+def test_summary_says_what_was_not_kept(store: Store) -> None:
+    store.tally.add("traces", "malformed", 1, last="cut", now=START_NS / 10**9)
+    store.write([])
+    since = terminal.mark(Dev(StoredTraces(store), store, None, ADDRESS))
+    store.tally.add("logs", "refused", 1_200, last="too much", now=START_NS / 10**9)
+    store.write([])
+    said = list(lines(session(store.reader(), since), ADDRESS))
+    assert said == [f"not kept   1,200, and why: {ADDRESS}/telemetry"]
 
 
 def test_summary_does_not_mention_what_did_not_happen(store: Store) -> None:
