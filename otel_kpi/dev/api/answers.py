@@ -12,7 +12,8 @@ if TYPE_CHECKING:
     from otel_kpi.dev.store.reading.calls import Call
     from otel_kpi.dev.store.reading.intake import Cut, Kept, Loss, Minute, Sender
     from otel_kpi.dev.store.reading.metrics import Instrument, PointView, Series
-    from otel_kpi.dev.store.reading.pipelines import Part, UnderWay
+    from otel_kpi.dev.store.reading.pipeline_parts import Part
+    from otel_kpi.dev.store.reading.pipelines import UnderWay
     from otel_kpi.dev.store.reading.problems import Occurrence, Problem
     from otel_kpi.dev.views import LogView, TraceSummary
 

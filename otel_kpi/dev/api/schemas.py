@@ -81,12 +81,13 @@ def _names(kind: type) -> dict[str, Any]:
         intake,
         llm,
         metrics,
+        pipeline_parts,
         pipelines,
         problems,
     )
 
     names: dict[str, Any] = {}
-    modules = (telemetry, views, distributions, metrics, intake, llm, pipelines, problems)
+    modules = (telemetry, views, distributions, metrics, intake, llm, pipeline_parts, pipelines, problems)
     for module in (typing, *modules, sys.modules[kind.__module__]):
         names |= {name: value for name, value in vars(module).items() if not name.startswith("__")}
     # An attribute's value is anything; as a recursive alias it would have no end.

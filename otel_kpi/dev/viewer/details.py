@@ -9,6 +9,7 @@ from decimal import Decimal
 from typing import TYPE_CHECKING, Any, Final, cast
 
 from otel_kpi.dev.store import facts
+from otel_kpi.dev.store.reading import pipeline_parts
 from otel_kpi.dev.viewer import formats
 
 if TYPE_CHECKING:
@@ -222,31 +223,29 @@ class Part:
     outputs: list[str]
 
 
-_RECORDS: Final = ("read", "valid", "invalid", "rejected", "skipped", "written")
-
-
 def pipeline_part(span: SpanView) -> Part | None:
     """The part of a pipeline that a span is."""
     known = span.attributes
-    pipeline, stage = _text(known.get("kpi.etl.pipeline.name")), _text(known.get("kpi.etl.stage.name"))
-    batch = "kpi.etl.batch.index" in known
-    if not (pipeline or stage or batch):
+    batch = pipeline_parts.BATCH in known
+    if not (batch or known.get(pipeline_parts.NAME) or known.get(pipeline_parts.STAGE)):
         return None
+    part = pipeline_parts.part_of(span)
+    stage = _text(known.get(pipeline_parts.STAGE))
     return Part(
         what="batch" if batch else "stage" if stage else "run",
-        pipeline=pipeline,
+        pipeline=part.pipeline,
         stage=stage,
-        type=_text(known.get("kpi.etl.stage.type")),
-        run_id=_text(known.get("kpi.etl.run.id")),
-        result=_text(known.get("kpi.etl.result")),
+        type=part.type,
+        run_id=part.run_id,
+        result=_text(known.get(pipeline_parts.RESULT)),
         records=[
             (word, number)
-            for word in _RECORDS
-            if (number := _whole(known.get(f"kpi.etl.records.{word}"))) is not None
+            for word in pipeline_parts.VOLUMES
+            if (number := getattr(part.volume, word)) is not None
         ],
-        quality=_number(known.get("kpi.etl.quality_score")),
-        reasons=_counted(known.get("kpi.etl.validation.errors")),
-        batches=_whole(known.get("kpi.etl.batches.count")),
+        quality=part.quality,
+        reasons=sorted(part.reasons.items(), key=lambda one: -one[1]),
+        batches=part.batches,
         inputs=_listed(known.get("kpi.etl.input.datasets")),
         outputs=_listed(known.get("kpi.etl.output.datasets")),
     )
@@ -254,16 +253,6 @@ def pipeline_part(span: SpanView) -> Part | None:
 
 def _listed(value: Value) -> list[str]:
     return [_text(each) for each in value] if isinstance(value, list) else []
-
-
-def _counted(value: Value) -> list[tuple[str, int]]:
-    """`["missing_email=12", …]` as words and numbers, the most first."""
-    found: list[tuple[str, int]] = []
-    for text in _listed(value):
-        word, _, number = text.rpartition("=")
-        if word and number.isdecimal():
-            found.append((word, int(number[:18])))
-    return sorted(found, key=lambda one: -one[1])
 
 
 def statement(span: SpanView) -> str:

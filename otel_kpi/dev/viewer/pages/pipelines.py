@@ -10,6 +10,7 @@ from starlette.routing import Route
 
 from otel_kpi.dev import literals
 from otel_kpi.dev.store.reading import pipelines
+from otel_kpi.dev.store.reading.pipeline_run import run
 from otel_kpi.dev.viewer import bars, charts, drawing, formats, timeline
 from otel_kpi.dev.viewer.bars import Bar
 from otel_kpi.dev.viewer.periods import RANGES, Period, period
@@ -25,7 +26,9 @@ if TYPE_CHECKING:
     from starlette.routing import BaseRoute
 
     from otel_kpi.dev.state import Dev
-    from otel_kpi.dev.store.reading.pipelines import Part, RunView, UnderWay
+    from otel_kpi.dev.store.reading.pipeline_parts import Part
+    from otel_kpi.dev.store.reading.pipeline_run import RunView
+    from otel_kpi.dev.store.reading.pipelines import UnderWay
 
 _DRAWN: Final = 300
 """Runs of a timeline and of the sums by pipeline: the newest of a time."""
@@ -158,7 +161,7 @@ def _timeline(runs: Sequence[Part], under_way: Sequence[UnderWay], shown: Period
 def _show_run(request: Request) -> Response:
     dev = cast("Dev", request.app.state.dev)
     number = request.path_params["run"]
-    view = pipelines.run(dev.store.reader(), number) if dev.store is not None else None
+    view = run(dev.store.reader(), number) if dev.store is not None else None
     if view is None:
         return page(request, "pipeline_run.html", status_code=404, view=None, number=number)
     before = {(stage.name, stage.type): stage for stage in view.previous_stages}

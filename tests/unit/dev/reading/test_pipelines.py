@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 from support.dev.asked import filled, logs, span, spans
 from support.dev.made import START_NS, attribute, attributes
 
-from otel_kpi.dev.store.reading import pipelines
-from otel_kpi.dev.store.reading.pipelines import reasons
+from otel_kpi.dev.store.reading import pipeline_run, pipelines
+from otel_kpi.dev.store.reading.pipeline_parts import reasons
 from otel_kpi.dev.telemetry import LogRecord
 
 if TYPE_CHECKING:
@@ -46,9 +46,9 @@ def test_a_run_has_its_stages_in_their_order_and_what_they_counted(tmp_path: Pat
     load, read = stage(shown, "write", 20, records__written=8), stage(shown, "read", 10, records__read=10)
     batch = span({"kpi.etl.batch.index": 0, "kpi.etl.result": "error", "kpi.etl.batch.size": 5}, parent=load)
     with filled(tmp_path / "dev.db", [spans(batch, load, read, shown)]) as store:
-        found = pipelines.run(store.reader(), "r1")
+        found = pipeline_run.run(store.reader(), "r1")
         assert found is not None
-        assert pipelines.run(store.reader(), str(found.run.span)) == found
+        assert pipeline_run.run(store.reader(), str(found.run.span)) == found
     assert [each.name for each in found.stages] == ["read", "write"]
     assert (found.stages[0].volume.read, found.stages[0].volume.written, found.stages[1].volume.written) == (
         10,
@@ -65,7 +65,7 @@ def test_a_stage_belongs_to_the_nearest_run_above_it(tmp_path: Path) -> None:
     inner = run("inner", pipeline="inner", parent=stage(outer, "calls another"))
     sent = [outer, inner, stage(outer, "of the outer"), stage(inner, "of the inner")]
     with filled(tmp_path / "dev.db", [spans(*sent)]) as store:
-        found = {name: pipelines.run(store.reader(), name) for name in ("outer", "inner")}
+        found = {name: pipeline_run.run(store.reader(), name) for name in ("outer", "inner")}
     assert [[each.name for each in view.stages] for view in found.values() if view] == [
         ["of the outer"],
         ["of the inner"],
@@ -77,7 +77,7 @@ def test_a_stage_of_another_process_whose_parent_never_came_is_the_only_run_s(tm
     lost = stage(shown, "worker")
     lost.parent_id = b"notfound"
     with filled(tmp_path / "dev.db", [spans(shown, lost)]) as store:
-        found = pipelines.run(store.reader(), "r1")
+        found = pipeline_run.run(store.reader(), "r1")
     assert found is not None
     assert [each.name for each in found.stages] == ["worker"]
 
@@ -87,7 +87,7 @@ def test_spans_that_are_each_other_s_parents_end(tmp_path: Path) -> None:
     first, second = stage(shown, "first"), stage(shown, "second")
     first.parent_id, second.parent_id = second.span_id, first.span_id
     with filled(tmp_path / "dev.db", [spans(shown, first, second)]) as store:
-        assert pipelines.run(store.reader(), "r1") is not None
+        assert pipeline_run.run(store.reader(), "r1") is not None
 
 
 def test_refused_records_are_by_reason_and_lead_to_spans(tmp_path: Path) -> None:
@@ -95,7 +95,7 @@ def test_refused_records_are_by_reason_and_lead_to_spans(tmp_path: Path) -> None
     check = stage(shown, "check", validation__errors=["missing_email=7", "too_old=1"])
     batch = span({"kpi.etl.batch.index": 3, "kpi.etl.validation.errors": ["missing_email=4"]}, parent=check)
     with filled(tmp_path / "dev.db", [spans(shown, check, batch)]) as store:
-        found = pipelines.run(store.reader(), "r1")
+        found = pipeline_run.run(store.reader(), "r1")
     assert found is not None
     assert [(each.reason, each.records) for each in found.refused] == [
         ("missing_email", 7),
@@ -109,12 +109,12 @@ def test_refused_records_are_by_reason_and_lead_to_spans(tmp_path: Path) -> None
 def test_runs_are_compared_with_the_one_before_of_their_pipeline(tmp_path: Path) -> None:
     first, other, second, third = run("r1", 0), run("o", 5, "orders"), run("r2", 10), run("r3", 20)
     with filled(tmp_path / "dev.db", [spans(first, stage(first, "read"), other, third, second)]) as store:
-        found = pipelines.run(store.reader(), "r2")
+        found = pipeline_run.run(store.reader(), "r2")
         assert found is not None
         assert found.previous is not None
         assert found.previous.run_id == "r1"
         assert [each.name for each in found.previous_stages] == ["read"]
-        after = pipelines.run(store.reader(), str(found.next))
+        after = pipeline_run.run(store.reader(), str(found.next))
         assert after is not None
         assert after.run.run_id == "r3"
 
@@ -160,9 +160,9 @@ def test_what_makes_no_sense_is_left_out(tmp_path: Path) -> None:
         "r1", records__read=-5, records__written=True, quality_score=float("nan"), records__rejected="many"
     )
     with filled(tmp_path / "dev.db", [spans(shown)]) as store:
-        found = pipelines.run(store.reader(), "r1")
-        assert pipelines.run(store.reader(), "9" * 30) is None
-        assert pipelines.run(store.reader(), "²") is None
+        found = pipeline_run.run(store.reader(), "r1")
+        assert pipeline_run.run(store.reader(), "9" * 30) is None
+        assert pipeline_run.run(store.reader(), "²") is None
     assert found is not None
     volume = found.run.volume
     assert (volume.read, volume.written, volume.rejected, found.run.quality, found.run.throughput) == (
