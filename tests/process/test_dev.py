@@ -41,9 +41,10 @@ sys.exit(7)
 """
 
 TRAPPING = """
-import signal, sys, time
+import os, signal, sys, time
 def end(number, _):
-    print("got", signal.Signals(number).name, flush=True)
+    # Not by print: it may have come in the middle of one.
+    os.write(1, f"got {signal.Signals(number).name}\n".encode())
     sys.exit(5)
 signal.signal(signal.SIGTERM, end)
 signal.signal(signal.SIGINT, end)
