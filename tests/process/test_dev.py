@@ -44,7 +44,7 @@ TRAPPING = """
 import os, signal, sys, time
 def end(number, _):
     # Not by print: it may have come in the middle of one.
-    os.write(1, f"got {signal.Signals(number).name}\n".encode())
+    os.write(1, f"got {signal.Signals(number).name}\\n".encode())
     sys.exit(5)
 signal.signal(signal.SIGTERM, end)
 signal.signal(signal.SIGINT, end)
