@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 
     from playwright.sync_api import Page
 
+    from otel_kpi.dev.store import Store
+
 ROOT = Path(__file__).parent.parent
 SPANS = 100_000
 LONG = 5_000
@@ -41,21 +43,34 @@ sys.path.insert(0, str(ROOT / "tests"))
 
 
 def fill_day(path: Path, spans: int = SPANS) -> str:
-    """A store with so many spans of a day that ends now, one trace of `LONG` spans among them; the id of that trace."""
+    """A store with so many spans of a day that ends now, one trace of `LONG` spans among them; the id of that trace.
+
+    What is there already stays as it is.
+    """
     from support.dev import hostile, samples
 
     from otel_kpi.dev.store import Store
 
     store = Store(path)
     with contextlib.closing(store):
+        if (there := _long(store)) is not None:
+            return there
         for request in hostile.long_trace(LONG):
             store.write([request])
-        trace_id: bytes = store.reader().execute("SELECT trace_id FROM trace").fetchone()[0]
         # The samples have some ten traces a second, of some ten spans each.
         begin = time.time_ns() - spans // 100 * _SECOND
         for request in samples.requests(spans - LONG, start_ns=begin):
             store.write([request])
-    return trace_id.hex()
+        return _long(store) or ""
+
+
+def _long(store: Store) -> str | None:
+    row = (
+        store.reader()
+        .execute("SELECT trace_id FROM trace WHERE spans = ? ORDER BY id LIMIT 1", (LONG,))
+        .fetchone()
+    )
+    return None if row is None else row[0].hex()
 
 
 def fill_calls(path: Path, calls: int = SPANS) -> None:
@@ -65,6 +80,8 @@ def fill_calls(path: Path, calls: int = SPANS) -> None:
 
     from otel_kpi.dev.store import Store
 
+    if path.exists():
+        return
     draw = random.Random(7)
     begin, step = time.time_ns() - 86_400 * _SECOND, 86_400 * _SECOND // calls
     store = Store(path)
