@@ -7,6 +7,7 @@ import contextlib
 import http.client
 import socket
 import threading
+import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -19,7 +20,7 @@ from otel_kpi.dev.store import Store
 from otel_kpi.dev.store.reading.traces import StoredTraces
 
 if TYPE_CHECKING:
-    from collections.abc import Coroutine, Generator, Mapping
+    from collections.abc import Callable, Coroutine, Generator, Mapping
     from pathlib import Path
 
 
@@ -88,6 +89,14 @@ class Served:
 
     def _rows(self, table: str) -> int:
         return int(self.store.reader().execute(f"SELECT count(*) FROM {table}").fetchone()[0])
+
+
+def wait_for(condition: Callable[[], object], seconds: float = 60.0) -> None:
+    """Wait for what another thread does."""
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.002)  # a queue of another thread
 
 
 @contextlib.contextmanager

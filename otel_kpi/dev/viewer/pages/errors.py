@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final, cast
+from typing import TYPE_CHECKING, Final
 
 from starlette.routing import Route
 
@@ -29,7 +29,7 @@ _STEPS: Final = 24
 
 
 def _show(request: Request) -> Response:
-    dev = cast("Dev", request.app.state.dev)
+    dev: Dev = request.app.state.dev
     if dev.store is None:
         return page(request, "errors.html", found=None, any=False)
     reader = dev.store.reader()
@@ -82,7 +82,7 @@ def _spark(shown: Problem, values: Sequence[int | None], **how: int) -> Markup:
 
 
 def _show_problem(request: Request) -> Response:
-    dev = cast("Dev", request.app.state.dev)
+    dev: Dev = request.app.state.dev
     reader = dev.store.reader() if dev.store is not None else None
     number = literals.whole(request.path_params["number"])
     shown = problems.problem(reader, number) if reader is not None and number is not None else None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from decimal import Decimal
-from typing import TYPE_CHECKING, Final, cast
+from typing import TYPE_CHECKING, Final
 
 from markupsafe import Markup
 from starlette.routing import Route
@@ -39,7 +39,7 @@ WHAT_TO_DO: Final = {
 
 
 def _show(request: Request) -> Response:
-    dev = cast("Dev", request.app.state.dev)
+    dev: Dev = request.app.state.dev
     if dev.store is None:
         return page(request, "llm.html", spending=None, elsewhere=True)
     reader = dev.store.reader()

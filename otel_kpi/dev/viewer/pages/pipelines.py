@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final, cast
+from typing import TYPE_CHECKING, Final
 
 from starlette.routing import Route
 
@@ -57,7 +57,7 @@ class Summary:
 
 
 def _show(request: Request) -> Response:
-    dev = cast("Dev", request.app.state.dev)
+    dev: Dev = request.app.state.dev
     if dev.store is None:
         return page(request, "pipelines.html", shown=None, elsewhere=True, under_way=[])
     reader = dev.store.reader()
@@ -159,7 +159,7 @@ def _timeline(runs: Sequence[Part], under_way: Sequence[UnderWay], shown: Period
 
 
 def _show_run(request: Request) -> Response:
-    dev = cast("Dev", request.app.state.dev)
+    dev: Dev = request.app.state.dev
     number = request.path_params["run"]
     view = run(dev.store.reader(), number) if dev.store is not None else None
     if view is None:

@@ -7,7 +7,6 @@ import gzip
 import os
 import sqlite3
 import struct
-import time
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any, Self
 
@@ -29,7 +28,7 @@ from h2.events import (
 from h2.settings import SettingCodes
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceResponse
 from support.dev import sent
-from support.dev.served import served
+from support.dev.served import served, wait_for
 
 from otel_kpi.dev.receiver import calls, taking
 from otel_kpi.dev.receiver import grpc as grpc_module
@@ -360,13 +359,6 @@ def test_noise_after_the_preface_ends_the_connection_and_nothing_else(server: Se
     with channel(server) as opened:
         export(opened, TRACES, sent.traces("after"))
     assert server.names() == ["after"]
-
-
-def wait_for(condition: Callable[[], object], seconds: float = 60.0) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.002)  # a queue of another thread
 
 
 def test_http_and_grpc_at_once_on_one_port(server: Served) -> None:

@@ -6,7 +6,6 @@ import contextlib
 import gzip
 import json
 import sqlite3
-import time
 import zlib
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
@@ -16,12 +15,12 @@ from google.rpc.error_details_pb2 import RetryInfo
 from google.rpc.status_pb2 import Status
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceResponse
 from support.dev import sent
-from support.dev.served import served
+from support.dev.served import served, wait_for
 
 from otel_kpi.dev.receiver import taking
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator
+    from collections.abc import Generator
 
     from support.dev.served import Served
 
@@ -180,13 +179,6 @@ def test_another_content_encoding_is_told_which_are_taken(server: Served) -> Non
 def test_another_method_is_told_to_post(server: Served, method: str) -> None:
     answer = server.request(method, "/v1/traces")
     assert (answer.status, answer.headers["allow"]) == (405, "POST")
-
-
-def wait_for(condition: Callable[[], object], seconds: float = 60.0) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.002)  # a queue of another thread
 
 
 @contextlib.contextmanager
