@@ -32,8 +32,8 @@ TIDY_AFTER: Final = 1.0
 """Seconds between two looks at what is too old or too much, while something comes."""
 _LISTENED: Final = 32
 """Commits that wait for a listener; then the oldest are missed."""
-_ITEM: Final = 256
-"""Bytes of an item where the request does not say its size."""
+_ITEM: Final = 1024
+"""Bytes that an item takes at least once it is decoded, however few it was sent as."""
 
 
 class FullError(Exception):
@@ -129,7 +129,7 @@ class Intake:
             ClosedError: The process is ending.
         """
         items = items_of(request)
-        size = request.size or items * _ITEM
+        size = max(request.size, items * _ITEM)
         done: Future[None] = Future()
         with self._changed:
             if self._closing:
@@ -208,17 +208,21 @@ class Intake:
             items = 0
             while self._waiting and (not batch or items + self._waiting[0].items <= MOST_ITEMS):
                 waiting = self._waiting.popleft()
-                self._size -= waiting.size
                 self._items -= waiting.items
                 items += waiting.items
                 if waiting.done.set_running_or_notify_cancel():
                     batch.append(waiting)
+                else:
+                    self._size -= waiting.size
             self._together = len(batch)
         return batch
 
     def _write(self, batch: list[_Waiting]) -> None:
         try:
-            committed = self._store.write([waiting.request for waiting in batch])
+            try:
+                committed = self._store.write([waiting.request for waiting in batch])
+            finally:
+                self._release(batch)
         except MalformedError as error:
             if len(batch) > 1:  # the others are not to blame
                 for waiting in batch:
@@ -241,6 +245,13 @@ class Intake:
         if self._failing:
             self._failing = ""
             _logger.warning("What comes is written again")
+
+    def _release(self, batch: list[_Waiting]) -> None:
+        """Make room again; what was being written was in memory, too."""
+        with self._changed:
+            for waiting in batch:
+                self._size -= waiting.size
+                waiting.size = 0
 
     def _failed(self, batch: list[_Waiting], error: BaseException) -> None:
         said = str(error) or type(error).__name__

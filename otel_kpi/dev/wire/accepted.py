@@ -10,11 +10,20 @@ from __future__ import annotations
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any, Final
 
-from otel_kpi.dev.telemetry import CUMULATIVE, ERROR
-from otel_kpi.dev.wire.values import MAX_BUCKETS, MAX_ITEMS, MAX_SCALE, MAX_TIME, MIN_SCALE
+from otel_kpi.dev.telemetry import CUMULATIVE, ERROR, MalformedError, Span
+from otel_kpi.dev.wire.values import (
+    MAX_ALL_PARTS,
+    MAX_BUCKETS,
+    MAX_ITEMS,
+    MAX_PARTS,
+    MAX_REJECTED,
+    MAX_SCALE,
+    MAX_TIME,
+    MIN_SCALE,
+)
 
 if TYPE_CHECKING:
-    from otel_kpi.dev.telemetry import Event, Kind, Link, LogRecord, Point, Request, Span
+    from otel_kpi.dev.telemetry import Event, Kind, Link, LogRecord, Point, Request
 
 TRACE_ID: Final = 16
 SPAN_ID: Final = 8
@@ -29,16 +38,24 @@ _SEVERITIES = 24
 class Counted:
     """What becomes of the spans, points and records of a request, one by one."""
 
-    __slots__ = ("_request", "kept")
+    __slots__ = ("_parts", "_request", "kept")
 
     def __init__(self, request: Request[Any]) -> None:
         self._request = request
+        self._parts = 0
         self.kept = 0
 
     def reject(self, problem: str, count: int = 1) -> None:
-        """Count what cannot be kept; the first problem is what the sender is told."""
-        self._request.rejected += count
-        self._request.problem = self._request.problem or problem
+        """Count what cannot be kept; the first problem is what the sender is told.
+
+        Raises:
+            MalformedError: It is nearly all of what there is.
+        """
+        request = self._request
+        request.rejected += count
+        request.problem = request.problem or problem
+        if request.rejected > MAX_REJECTED:
+            raise MalformedError(f"more than {MAX_REJECTED} items cannot be kept: {request.problem}")
 
     def room(self, count: int = 1) -> bool:
         """Whether that many more are kept; they are rejected where not."""
@@ -47,6 +64,20 @@ class Counted:
             return False
         self.kept += count
         return True
+
+    def room_for(self, item: Span | LogRecord) -> bool:
+        """The same of a span or a record, by what it carries."""
+        parts = len(item.attributes)
+        if isinstance(item, Span) and (item.events or item.links):
+            parts += sum([1 + len(each.attributes) for each in (*item.events, *item.links)])
+        if parts > MAX_PARTS:
+            self.reject(f"an item has {parts} attributes, events and links, more than {MAX_PARTS}")
+            return False
+        if self._parts + parts > MAX_ALL_PARTS:
+            self.reject(f"a request has more than {MAX_ALL_PARTS} attributes, events and links")
+            return False
+        self._parts += parts
+        return self.room()
 
 
 def span_problem(span: Span) -> str:  # noqa: C901 - one for each thing that may be wrong
@@ -149,6 +180,8 @@ def _point_problem(kind: Kind, point: Point) -> str:  # noqa: C901, PLR0911 - th
         return "a point has no time_unix_nano"
     if max(point.time_ns, point.start_ns) > MAX_TIME:
         return f"a time of {max(point.time_ns, point.start_ns)} ns is after the year 2262"
+    if len(point.attributes) > MAX_PARTS:
+        return f"a point has {len(point.attributes)} attributes, more than {MAX_PARTS}"
     if point.no_value:
         return ""
     if kind in {"gauge", "sum"}:

@@ -40,7 +40,7 @@ from otel_kpi.dev.wire.json_fields import (
     uint64,
 )
 from otel_kpi.dev.wire.json_metrics import metric
-from otel_kpi.dev.wire.json_values import any_value, attributes
+from otel_kpi.dev.wire.json_values import any_value, attributes, known
 from otel_kpi.dev.wire.values import attribute, service_of
 
 if TYPE_CHECKING:
@@ -113,14 +113,14 @@ class _Reader:
         item = _span(message, *ids)
         if problem := span_problem(item):
             self._counted.reject(problem)
-        elif self._counted.room():
+        elif self._counted.room_for(item):
             kept.append(item)
 
     def _log(self, kept: list[Any], message: Message, now: int) -> None:
         item = _log(message)
         if problem := log_problem(item, now):
             self._counted.reject(problem)
-        elif self._counted.room():
+        elif self._counted.room_for(item):
             kept.append(item)
 
     def _metric(self, kept: list[Any], message: Message, _now: int) -> None:
@@ -172,6 +172,7 @@ def signal_of(message: Message) -> Signal | None:
 
 def _decoded(signal: Signal, message: Message, size: int) -> Request[Any]:
     reader = _Reader(signal, size)
+    known.begin()
     try:
         reader.read(message)
     except MalformedError as error:

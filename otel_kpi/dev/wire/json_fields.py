@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Final, cast
 import orjson
 
 from otel_kpi.dev.telemetry import MalformedError
+from otel_kpi.dev.wire.values import MAX_CONTAINERS, MAX_SEPARATORS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -40,6 +41,8 @@ def document(body: bytes) -> Message:
         MalformedError: It is no JSON, or no object.
     """
     body = body.removeprefix(_BOM)
+    if body.count(b"{") + body.count(b"[") > MAX_CONTAINERS or body.count(b",") > MAX_SEPARATORS:
+        raise MalformedError(f"it has more than {MAX_CONTAINERS} objects and lists; send smaller batches")
     try:
         return members(orjson.loads(body))
     except orjson.JSONDecodeError as error:

@@ -42,12 +42,14 @@ def attributes(message: Message, name: str = "attributes") -> tuple[Attribute, .
         if type(key) is str and type(value) in _REMEMBERED:
             result.append(find(place) or _learn(place, pair))
         else:
+            known.new()
             result.append(attribute(*_pair(pair, 0, Budget())))
     return tuple(result)
 
 
 def _learn(place: tuple[Any, ...], pair: object) -> Attribute:
     """An attribute that is not among the known."""
+    known.new()
     result = attribute(*_pair(pair, 0, Budget()))
     known.keep(place, sum([len(str(each)) for each in place]), result)
     return result

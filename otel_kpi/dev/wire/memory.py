@@ -9,6 +9,9 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from typing_extensions import override
 
+from otel_kpi.dev.telemetry import MalformedError
+from otel_kpi.dev.wire.values import MAX_NEW
+
 if TYPE_CHECKING:
     from otel_kpi.dev.telemetry import Attribute
 
@@ -28,6 +31,23 @@ class Memory(dict[Sent, "Attribute"]):
     def __init__(self) -> None:
         super().__init__()
         self._size = 0
+        self._new = 0
+
+    def begin(self) -> None:
+        """A request begins."""
+        self._new = 0
+
+    def new(self) -> None:
+        """An attribute of the request is not among those that are remembered.
+
+        Raises:
+            MalformedError: It has had too many of them.
+        """
+        self._new += 1
+        if self._new > MAX_NEW:
+            raise MalformedError(
+                f"the request has more than {MAX_NEW} different attributes; send smaller batches"
+            )
 
     def keep(self, sent: Sent, size: int, attribute: Attribute) -> None:
         """Remember one of so many bytes, unless it is long."""

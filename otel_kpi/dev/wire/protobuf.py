@@ -17,7 +17,7 @@ from otel_kpi.dev.wire.protobuf_fields import fields, text
 from otel_kpi.dev.wire.protobuf_logs import log_record
 from otel_kpi.dev.wire.protobuf_metrics import metric
 from otel_kpi.dev.wire.protobuf_spans import span
-from otel_kpi.dev.wire.protobuf_values import found
+from otel_kpi.dev.wire.protobuf_values import found, known
 from otel_kpi.dev.wire.values import service_of
 
 if TYPE_CHECKING:
@@ -104,14 +104,14 @@ class _Reader:
         item = span(data, start, stop)
         if problem := span_problem(item):
             self._counted.reject(problem)
-        elif self._counted.room():
+        elif self._counted.room_for(item):
             items.append(item)
 
     def _log(self, items: list[Any], data: bytes, start: int, stop: int) -> None:
         item = log_record(data, start, stop)
         if problem := log_problem(item, time.time_ns()):
             self._counted.reject(problem)
-        elif self._counted.room():
+        elif self._counted.room_for(item):
             items.append(item)
 
     def _metric(self, items: list[Any], data: bytes, start: int, stop: int) -> None:
@@ -135,6 +135,7 @@ def decode(signal: Signal, body: bytes) -> Request[Any]:
         MalformedError: It is no such message.
     """
     reader = _Reader(signal, body)
+    known.begin()
     try:
         reader.read(body)
     except MalformedError as error:

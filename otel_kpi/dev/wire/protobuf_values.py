@@ -24,8 +24,9 @@ def learn(data: bytes, start: int, stop: int) -> Attribute:
     """A `KeyValue` that is not among the `known`.
 
     Raises:
-        MalformedError: It is none.
+        MalformedError: It is none, or one too many.
     """
+    known.new()
     if stop - start > LONGEST:
         return _attribute(data, start, stop)
     raw = data[start:stop]

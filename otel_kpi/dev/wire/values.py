@@ -25,8 +25,20 @@ TOO_DEEP = "<nested too deeply>"
 TOO_MANY = "<too many values>"
 MAX_BUCKETS = 16_384
 """Of a histogram, and quantiles of a summary: SDKs have 160, and a point of more would cost a reader megabytes."""
-MAX_ITEMS = 250_000
+MAX_ITEMS = 100_000
 """Spans, points or records of one request: SDKs send 512, a Collector 8,192 and sometimes ten times that."""
+MAX_PARTS = 10_000
+"""Attributes, events and links of one span, or attributes of one record: SDKs stop at 128 of each."""
+MAX_ALL_PARTS = 2_000_000
+"""Of one request."""
+MAX_NEW = 200_000
+"""Attributes of one request that did not come before: each takes about a kilobyte until it is written."""
+MAX_CONTAINERS = 800_000
+"""Objects and lists of a request in JSON, each of 200 bytes once it is read: 20 MiB of what SDKs write have fewer."""
+MAX_SEPARATORS = 4_000_000
+"""Commas of it, between what is smaller."""
+MAX_REJECTED = 1_000_000
+"""Items of one request of which each is looked at though none can be kept."""
 MAX_TIME = (1 << 63) - 1
 """The last nanosecond that SQLite has a number for, in the year 2262."""
 MIN_SCALE, MAX_SCALE = -10, 40

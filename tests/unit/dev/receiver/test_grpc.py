@@ -145,7 +145,7 @@ def test_the_health_check_answers(server: Served) -> None:
 
 
 def test_more_than_fits_is_told_when_to_come_again() -> None:
-    with served(most_bytes=100) as full, channel(full) as opened:
+    with served(most_bytes=2_500) as full, channel(full) as opened:
         call = opened.unary_unary(TRACES)
         with contextlib.closing(sqlite3.connect(full.store.path, isolation_level=None)) as other:
             other.execute("BEGIN IMMEDIATE")

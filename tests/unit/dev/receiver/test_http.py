@@ -191,10 +191,10 @@ def nothing_is_written(server: Served) -> Generator[None]:
 
 
 def test_more_than_fits_is_told_to_come_again_and_is_taken_then() -> None:
-    with served(most_bytes=100) as full, ThreadPoolExecutor(2) as pool:
+    with served(most_bytes=2_500) as full, ThreadPoolExecutor(2) as pool:
         with nothing_is_written(full):
             first = pool.submit(full.post, "/v1/traces", sent.traces("first"))
-            # The writer has one in its hands; another fills the queue.
+            # The writer has one in its hands; with another there is no room for a third.
             wait_for(lambda: full.intake._waiting)
             wait_for(lambda: not full.intake._waiting)
             queued = pool.submit(full.post, "/v1/traces", sent.traces("queued"))

@@ -81,17 +81,17 @@ def test_a_commit_has_no_more_than_its_share(store: Store, monkeypatch: pytest.M
 
 def test_more_than_fits_is_refused_and_counted(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     held = Held(store, monkeypatch)
-    intake = Intake(store, most_bytes=1_000)
+    intake = Intake(store, most_bytes=10_000)
     first = spans(1)
-    first.size = 5_000  # more than all of it, but nothing else waits
+    first.size = 7_000
     done = [intake.put(first)]
-    assert held.begun.wait(10)
+    assert held.begun.wait(10)  # and what is being written still counts
     for number in (1, 2):
         request = spans(1, number)
-        request.size = 400
+        request.size = 400  # once it is decoded it is more
         done.append(intake.put(request))
     refused = spans(7, 10)
-    refused.size = 400
+    refused.size = 50_000  # more than all of it: taken when nothing else waits
     with pytest.raises(FullError):
         intake.put(refused)
     held.go.set()

@@ -6,12 +6,13 @@ import time
 import tracemalloc
 from typing import Any
 
+import orjson
 import pytest
 from unit.dev.wire import official
 from unit.dev.wire.official import varint
 
 from otel_kpi.dev.telemetry import MalformedError, Request, Signal
-from otel_kpi.dev.wire import accepted, memory, protobuf, protobuf_values
+from otel_kpi.dev.wire import accepted, json, memory, protobuf, protobuf_values
 from otel_kpi.dev.wire.values import MAX_BUCKETS, MAX_DEPTH, MAX_NODES, TOO_DEEP, TOO_MANY
 
 MEGABYTE = 2**20
@@ -201,3 +202,51 @@ def test_no_end_of_a_body_makes_a_decoder_hang_or_fail() -> None:
     for end in range(1, len(body)):
         with pytest.raises(MalformedError):
             protobuf.decode("traces", body[:end])
+
+
+@pytest.mark.parametrize(("number", "name"), [(9, "attributes"), (11, "events"), (13, "links")])
+def test_an_item_of_too_many_parts_is_rejected_and_the_others_are_kept(
+    monkeypatch: pytest.MonkeyPatch, number: int, name: str
+) -> None:
+    monkeypatch.setattr(accepted, "MAX_PARTS", 250)
+    content = {"attributes": b"", "events": field(2, b"e"), "links": field(1, b"t" * 16) + field(2, b"s" * 8)}
+    parts = field(number, content[name]) * 300
+    request = protobuf.decode("traces", traces(span(parts), span()))
+    assert (request.rejected, len(request.groups[0].items)) == (1, 1)
+    assert "more than 250" in request.problem
+
+
+def test_a_request_of_too_many_different_attributes_is_refused_before_they_take_the_memory(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(memory, "MAX_NEW", 250)
+    document = {"resourceSpans": [{"scopeSpans": [{"spans": [{"attributes": [{"key": "k", "value": {"stringValue": f"new {number}"}} for number in range(251)]}]}]}]}  # fmt: skip
+    for decode, body in (
+        (protobuf.decode, traces(span(*[attribute(field(1, b"new %d" % number)) for number in range(251)]))),
+        (json.decode, orjson.dumps(document)),
+    ):
+        with pytest.raises(MalformedError, match="different attributes; send smaller batches"):
+            decode("traces", body)
+        decode("traces", b"{}" if decode is json.decode else traces(span(attribute(field(1, b"the next")))))
+
+
+@pytest.mark.parametrize(
+    "body", [b'{"x":[' + b"{}," * 800_000 + b"{}]}", b'{"x":[' + b"1," * 4_000_001 + b"1]}"]
+)
+def test_json_of_nothing_but_containers_is_refused_before_it_is_read(body: bytes) -> None:
+    tracemalloc.start()
+    try:
+        with pytest.raises(MalformedError, match="send smaller batches"):
+            json.decode("traces", body)
+        _, most = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert most < MEGABYTE
+
+
+def test_a_body_of_which_nothing_can_be_kept_is_not_read_to_its_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(accepted, "MAX_REJECTED", 100)
+    with pytest.raises(
+        MalformedError, match="more than 100 items cannot be kept: span '': trace_id is missing"
+    ):
+        protobuf.decode("traces", field(1, field(2, b"\x12\x00" * 200)))
