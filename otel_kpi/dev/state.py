@@ -19,7 +19,7 @@ class Dev:
         traces: Where the trace pages read: the store, or a Jaeger.
         store: None where only a Jaeger is looked at.
         intake: The same.
-        address: Where it listens, `http://127.0.0.1:4318`.
+        address: Where it receives, `http://127.0.0.1:4318`; empty where it does not.
         command: What was started with it; empty where nothing was.
         hosts: Names by which it may be asked, beside those of this machine.
         token: What everybody must carry where others on the network reach it; empty on loopback.

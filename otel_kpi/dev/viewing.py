@@ -44,7 +44,6 @@ def view(path: Path | None, *, jaeger: str | None, port: int | None, open_page: 
             dev, shown = _of_jaeger(jaeger) if jaeger else _of_store(path or DEFAULT)
         except (JaegerError, StoreError) as error:
             return _refuse(str(error))
-        dev.address = listening.address
         asyncio.run(_serve(dev, listening, shown, open_page=open_page))
     return 0
 
