@@ -9,7 +9,7 @@ from collections.abc import Generator
 
 import psutil
 
-MARK = "OTEL_KPI_DEMO_RUN"
+MARK = "DEMO_RUN"
 """The variable by which each process that a demo has started, and what that starts, is known as its own."""
 ENDED_WITHIN = 10.0  # seconds
 ROUNDS = 5  # what ends may have started something meanwhile
