@@ -58,7 +58,7 @@ def only(body: bytes) -> Any:
 
 
 @each_signal
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=20, deadline=None)
 @given(seed=st.integers(0, 2**64), snake=st.booleans(), named=st.booleans())
 def test_any_message_means_what_it_means_as_protobuf(
     signal: Signal, seed: int, *, snake: bool, named: bool
@@ -72,7 +72,7 @@ def test_any_message_means_what_it_means_as_protobuf(
 
 
 @each_signal
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=25, deadline=None)
 @given(seed=st.integers(0, 2**64))
 def test_what_is_damaged_is_refused_and_nothing_else_happens(signal: Signal, seed: int) -> None:
     draw = Random(seed)
@@ -101,7 +101,7 @@ junk = st.recursive(
 
 
 @each_signal
-@settings(max_examples=70, deadline=None)
+@settings(max_examples=25, deadline=None)
 @given(seed=st.integers(0, 2**64), other=junk)
 def test_any_type_in_the_place_of_any_other_is_refused_or_read(signal: Signal, seed: int, other: Any) -> None:
     draw = Random(seed)

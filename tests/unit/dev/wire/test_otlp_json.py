@@ -42,7 +42,7 @@ values = st.recursive(
 
 
 @pytest.mark.parametrize("signal", SIGNALS)
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=20, deadline=None)
 @given(seed=st.integers(0, 2**64))
 def test_any_request_comes_back_as_it_was(signal: Signal, seed: int) -> None:
     made = official.message(Random(seed), official.REQUESTS[signal])
@@ -53,7 +53,7 @@ def test_any_request_comes_back_as_it_was(signal: Signal, seed: int) -> None:
     assert repr(back) == repr(replace(request, size=len(line), rejected=0, problem=""))
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=50, deadline=None)
 @given(value=values)
 def test_any_value_comes_back_from_its_json_as_it_was(value: Value) -> None:
     assert repr(value_of(orjson.loads(json_of(value)))) == repr(value)

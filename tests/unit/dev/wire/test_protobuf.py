@@ -17,7 +17,7 @@ from otel_kpi.dev.wire import protobuf
 
 SIGNALS: tuple[Signal, ...] = ("traces", "metrics", "logs")
 each_signal = pytest.mark.parametrize("signal", SIGNALS)
-often = settings(max_examples=100, deadline=None)
+often = settings(max_examples=25, deadline=None)
 seeds = st.integers(0, 2**64)
 
 
