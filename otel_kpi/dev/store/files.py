@@ -109,6 +109,15 @@ def sweep(folder: Path, prefix: str) -> None:
             os.close(descriptor)
 
 
+def identity(path: Path) -> tuple[int, int] | None:
+    """Which file has this name now; None where there is none."""
+    try:
+        status = path.stat()
+    except OSError:
+        return None
+    return status.st_dev, status.st_ino
+
+
 def open_for_writing(path: Path) -> sqlite3.Connection:
     """The connection that writes, with the tables of this version.
 

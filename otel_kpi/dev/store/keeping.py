@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from otel_kpi.dev.store import files
-from otel_kpi.dev.store.files import Lock
+from otel_kpi.dev.store.files import Lock, StoreError
 from otel_kpi.dev.store.readers import Readers
 from otel_kpi.dev.store.retention import Retention
 from otel_kpi.dev.store.writing import Writer
@@ -87,6 +87,7 @@ class Store:
             self._lock.release()
             raise
         self.tally: Tally = self._writer.tally
+        self._file = files.identity(path)
 
     def tell(self, address: str) -> None:
         """Let a second instance know where this one listens."""
@@ -110,6 +111,9 @@ class Store:
             raise files.explained(self.path, error) from error
         except (ValueError, TypeError, OverflowError, AttributeError) as error:
             raise MalformedError(f"cannot be kept: {error}") from error
+        # What is written to a file without a name goes with this process: nobody may take it for kept.
+        if files.identity(self.path) != self._file:
+            raise StoreError(f"{self.path} has been taken away: start otel-kpi dev again")
         return Committed(list(requests), written.traces, written.spans, written.logs, written.points)
 
     def tidy(self) -> bool:

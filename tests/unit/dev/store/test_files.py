@@ -215,6 +215,19 @@ def test_a_full_disk_is_said_and_what_comes_when_there_is_room_is_kept(filled: S
     assert rows(filled, "PRAGMA integrity_check") == [("ok",)]
 
 
+@pytest.mark.parametrize("instead", ["nothing", "another"])
+def test_nothing_is_acknowledged_once_the_file_has_been_taken_away(filled: Store, instead: str) -> None:
+    """As `git clean` does: what is written then goes with the process."""
+    aside = filled.path.rename(filled.path.with_suffix(".aside"))
+    if instead == "another":
+        filled.path.write_bytes(aside.read_bytes())
+    with pytest.raises(StoreError, match="has been taken away: start otel-kpi dev again"):
+        filled.write([of("shop", span("b"))])
+    filled.path.unlink(missing_ok=True)
+    aside.rename(filled.path)
+    filled.write([of("shop", span("c"))])
+
+
 def test_a_reader_cannot_write_and_sees_only_what_is_committed(filled: Store) -> None:
     reader = filled.reader()
     assert filled.reader() is reader
