@@ -52,6 +52,17 @@ _WATCH = """
   new MutationObserver(look).observe(document.getElementById("live-rows"), { childList: true, subtree: true });
 })()
 """
+_ALL_SEEN = """
+(traces) => new Promise((resolve, reject) => {
+  const until = performance.now() + 20_000;
+  const wait = () => {
+    if (Object.keys(window.__seen).length >= traces) return resolve(window.__seen);
+    if (performance.now() > until) return reject(new Error(`${Object.keys(window.__seen).length} were seen`));
+    setTimeout(wait, 20);
+  };
+  wait();
+})
+"""
 
 
 def ready(stores: Sequence[Path]) -> dict[str, float]:
@@ -78,7 +89,7 @@ def on_the_page(folder: Path, store: Path, traces: int) -> list[float]:
         dev_session.chromium() as page,
     ):
         page.goto(running.url)
-        page.wait_for_function("document.getElementById('live-state').textContent === 'live'")
+        page.locator("#live-state.live").wait_for()
         page.evaluate(_WATCH)
         assert running.process.stdin is not None
         assert running.process.stdout is not None
@@ -89,8 +100,7 @@ def on_the_page(folder: Path, store: Path, traces: int) -> list[float]:
             word, number, moment = line.split()
             if word == b"ended":
                 ended[number.decode()] = int(moment)
-        page.wait_for_function(f"Object.keys(window.__seen).length >= {traces}")
-        seen: dict[str, float] = page.evaluate("window.__seen")
+        seen: dict[str, float] = page.evaluate(_ALL_SEEN, traces)
         page.goto("about:blank")
     return sorted(seen[number] - moment / 1e6 for number, moment in ended.items())
 
