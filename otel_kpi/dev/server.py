@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
     from starlette.applications import Starlette
 
+    from otel_kpi.dev.live import Live
     from otel_kpi.dev.receiver.taking import Receiver
 
 CONNECTIONS: Final = 512
@@ -82,13 +83,16 @@ class Server:
         for transport in list(self._silent):
             transport.abort()
         await self._receiver.drain(DRAIN_SECONDS)
+        told: Live | None = getattr(self._app.state, "live", None)
+        if told is not None:
+            told.close()
         for connection in list(self._http2):
             connection.close()
         http1: Iterable[Any] = list(self._http1.connections)
         for connection in http1:
             connection.shutdown()
         await self._finish(self._http1.tasks, _END_SECONDS)
-        # What is left has no end of its own, as the events of a page.
+        # What is left is a page that takes long, or a browser that does not listen.
         for task in list(self._http1.tasks):
             task.cancel()
         await self._finish(self._http1.tasks, _END_SECONDS)

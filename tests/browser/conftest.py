@@ -93,7 +93,7 @@ def tab(browser: Browser, site: Site, request: pytest.FixtureRequest) -> Generat
     page.on("console", heard)
     page.on("pageerror", lambda error: tab.complaints.append(str(error)))
     yield tab
-    executed = page.evaluate("window.__executed")
+    executed = tab.page.evaluate("window.__executed")
     context.close()
     assert not tab.complaints
     assert executed is None, "text of a span was run"

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from support.browser import Site, Tab
 
 ROW = "tr[data-row]"
+OPERATION = "GET /products/{product_id}/stock"
 READY = '#rows .r[tabindex="0"]'
 """A row that the keys begin at: the page listens to them."""
 
@@ -33,11 +34,11 @@ def test_each_field_narrows_the_list_and_stands_in_the_address(tab: Tab) -> None
     expect(page).to_have_url(re.compile(r"/traces\?service=storefront-shop$"))
     assert set(page.locator("td.what .service").all_inner_texts()) == {"storefront-shop"}
     operations = page.locator("#operations option").evaluate_all("all => all.map((each) => each.value)")
-    assert "POST /checkout" in operations
-    page.get_by_label("Operation").fill("POST /checkout")
+    assert OPERATION in operations
+    page.get_by_label("Operation").fill(OPERATION)
     page.get_by_label("Operation").press("Enter")
-    expect(page).to_have_url(re.compile(r"operation=POST"))
-    assert set(page.locator(".root").all_inner_texts()) == {"POST /checkout"}
+    expect(page).to_have_url(re.compile(r"operation=GET"))
+    assert set(page.locator(".root").all_inner_texts()) == {OPERATION}
     everything = durations(page)
     middle = sorted(everything)[len(everything) // 2]
     page.get_by_label("At least").fill(f"{middle:.3f}s")
@@ -59,7 +60,7 @@ def test_each_field_narrows_the_list_and_stands_in_the_address(tab: Tab) -> None
     page.goto(address)
     expect(page.locator(ROW)).to_have_count(found)
     expect(page.get_by_label("Status")).to_have_value("error")
-    expect(page.get_by_label("Operation")).to_have_value("POST /checkout")
+    expect(page.get_by_label("Operation")).to_have_value(OPERATION)
     page.locator(ROW).first.get_by_role("link").click()
     expect(page.locator("#waterfall")).to_be_visible()
     page.go_back()

@@ -72,4 +72,12 @@ def _send(request: Request) -> Response:
     return Response(file.content, media_type=file.media_type, headers=headers)
 
 
-ROUTES: Final[list[BaseRoute]] = [Route("/static/{name}", _send)]
+def _icon(_: Request) -> Response:
+    """What a browser asks for by itself beside a document that names no icon, as the text at `/metrics`."""
+    icon = _files()["icon.svg"]
+    return Response(
+        icon.content, media_type=icon.media_type, headers={"cache-control": "public, max-age=86400"}
+    )
+
+
+ROUTES: Final[list[BaseRoute]] = [Route("/static/{name}", _send), Route("/favicon.ico", _icon)]

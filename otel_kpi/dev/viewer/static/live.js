@@ -15,6 +15,9 @@ let heard = 0;
 let connected = null;
 let release = null;
 let last = 0;
+let begun = false; // what is shown may miss what came while nobody listened
+
+const MISSED = { spans: 0, logs: 0, points: 0, traces: [], changed: 0, missed: true };
 
 const state = (yes) => {
   if (connected === yes) return;
@@ -24,6 +27,7 @@ const state = (yes) => {
 
 const deliver = (message) => {
   heard = Date.now();
+  begun = true;
   if (message.kind === "state") return state(message.connected);
   if (message.kind === "alive") return state(true);
   state(true);
@@ -44,7 +48,11 @@ const open = () => {
   close();
   heard = Date.now();
   source = new EventSource("/events");
-  source.addEventListener("hello", () => tell({ kind: "alive" }));
+  source.addEventListener("hello", () => {
+    const again = begun;
+    tell({ kind: "alive" });
+    if (again) tell({ kind: "news", news: MISSED });
+  });
   source.addEventListener("alive", () => tell({ kind: "alive" }));
   source.addEventListener("message", (event) => {
     let news;
@@ -111,7 +119,7 @@ addEventListener("pagehide", end);
 addEventListener("pageshow", (event) => {
   if (event.persisted && listeners.size) {
     begin();
-    for (const listener of listeners) listener.news({ spans: 0, logs: 0, points: 0, traces: [], changed: 0, missed: true });
+    for (const listener of listeners) listener.news(MISSED);
   }
 });
 
