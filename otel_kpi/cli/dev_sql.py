@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import argparse
+import contextlib
 import csv
 import json
+import math
 import os
 import shutil
 import sys
+import threading
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
-    import argparse
+    from collections.abc import Generator
 
     from otel_kpi.dev.store.sql import Answer
 
@@ -29,6 +33,8 @@ _EXAMPLES: Final = """Views: {views}
 """
 _WIDEST: Final = 60
 _NARROWEST: Final = 8
+_GRACE: Final = 2.0
+"""Seconds after which a statement is ended that SQLite does not stop."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -39,9 +45,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--store", type=Path, metavar="FILE", help="which one (default: .otel-kpi/dev.db)")
     parser.add_argument("--json", action="store_true", help="a JSON object for each row")
     parser.add_argument("--csv", action="store_true", help="comma-separated, with a line of names")
-    parser.add_argument("--limit", type=int, default=1_000, metavar="N", help="rows at most (default: 1000)")
     parser.add_argument(
-        "--seconds", type=float, default=5.0, metavar="S", help="how long it may take (default: 5)"
+        "--limit", type=_rows, default=1_000, metavar="N", help="rows at most (default: 1000)"
+    )
+    parser.add_argument(
+        "--seconds", type=_seconds, default=5.0, metavar="S", help="how long it may take (default: 5)"
     )
 
 
@@ -61,7 +69,8 @@ def main(args: argparse.Namespace) -> int:
         return 0
     text = sys.stdin.read() if args.text == "-" else args.text
     try:
-        answer = query(args.store or DEFAULT, text, limit=max(1, args.limit), seconds=max(0.01, args.seconds))
+        with _ended_after(args.seconds):
+            answer = query(args.store or DEFAULT, text, limit=args.limit, seconds=args.seconds)
     except (SqlError, StoreError) as error:
         print(f"otel-kpi dev sql: {error}", file=sys.stderr)
         return 1
@@ -76,6 +85,40 @@ def main(args: argparse.Namespace) -> int:
     return 0
 
 
+def _rows(text: str) -> int:
+    number = int(text)
+    if not 0 < number < 2**31:
+        raise argparse.ArgumentTypeError(f"{text}: one row at least")
+    return number
+
+
+def _seconds(text: str) -> float:
+    number = float(text)
+    if not (math.isfinite(number) and number > 0):
+        raise argparse.ArgumentTypeError(f"{text}: a number above 0")
+    return number
+
+
+@contextlib.contextmanager
+def _ended_after(seconds: float) -> Generator[None]:
+    """End the process where a statement goes on after its time.
+
+    SQLite looks at the clock between two steps, and one can take minutes: `printf('%.*c', 1000000000, 'x')`.
+    """
+
+    def end() -> None:
+        print(f"otel-kpi dev sql: stopped after {seconds:g} s: ask for less", file=sys.stderr, flush=True)
+        os._exit(1)  # nothing is being written, and no thread of Python's can stop SQLite here
+
+    timer = threading.Timer(seconds + _GRACE, end)
+    timer.daemon = True
+    timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()
+
+
 def _width() -> int | None:
     """Columns of the terminal; None where it goes to a file or a program."""
     return shutil.get_terminal_size().columns if os.isatty(1) else None
@@ -83,15 +126,26 @@ def _width() -> int | None:
 
 def _print_json(answer: Answer) -> None:
     for row in answer.rows:
-        values = (value.hex() if isinstance(value, bytes) else value for value in row)
+        values = [value.hex() if isinstance(value, bytes) else _finite(value) for value in row]
         print(json.dumps(dict(zip(answer.columns, values, strict=True)), ensure_ascii=False))
+
+
+def _finite(value: Any) -> Any:
+    """JSON has no infinity; as in the API it is null."""
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def _print_csv(answer: Answer) -> None:
     writer = csv.writer(sys.stdout, lineterminator="\n")
+    # A program gets what is there; a terminal would obey some of it.
+    shown = _cell if os.isatty(1) else _as_it_is
     writer.writerow(answer.columns)
     for row in answer.rows:
-        writer.writerow(value.hex() if isinstance(value, bytes) else value for value in row)
+        writer.writerow([shown(value) for value in row])
+
+
+def _as_it_is(value: Any) -> Any:
+    return value.hex() if isinstance(value, bytes) else value
 
 
 def _print_table(answer: Answer, width: int | None) -> None:

@@ -5,8 +5,10 @@ from __future__ import annotations
 import gzip
 import hashlib
 import json
+import subprocess
+import sys
 import time
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import pytest
 from support.dev import samples
@@ -17,9 +19,6 @@ from otel_kpi.cli import main
 from otel_kpi.dev.store import Store, StoreError
 from otel_kpi.dev.store.sql import SqlError, query
 from otel_kpi.dev.store.sql_views import VIEWS
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 
 @pytest.fixture(scope="module")
@@ -41,6 +40,38 @@ def test_every_view_answers(view: str, path: Path) -> None:
     assert "attributes" not in answer.columns or all(
         json.loads(row[answer.columns.index("attributes")]) is not None for row in answer.rows
     )
+
+
+def test_a_statement_that_sqlite_does_not_stop_ends_in_its_time_all_the_same(path: Path) -> None:
+    words = ("dev", "sql", "SELECT printf('%.*c', 2000000000, 'x')", "--store", str(path), "--seconds", "0.1")
+    ended = subprocess.run(
+        [str(Path(sys.executable).with_name("otel-kpi")), *words],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert (ended.returncode, ended.stdout) == (1, "")
+    assert "stopped after 0.1 s" in ended.stderr
+
+
+def test_json_of_an_answer_is_json(path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert (
+        main(["dev", "sql", "SELECT 1e999 AS a, -1e999 AS b, 1.5 AS c", "--store", str(path), "--json"]) == 0
+    )
+    assert capsys.readouterr().out == '{"a": null, "b": null, "c": 1.5}\n'
+
+
+@pytest.mark.parametrize(
+    "words",
+    [("--limit", "0"), ("--limit", "-1"), ("--seconds", "nan"), ("--seconds", "inf"), ("--seconds", "0")],
+)
+def test_limits_that_are_none_are_refused(
+    words: tuple[str, ...], path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit):
+        main(["dev", "sql", "SELECT 1", "--store", str(path), *words])
+    assert f"argument {words[0]}" in capsys.readouterr().err
 
 
 def test_attributes_are_asked_for_by_their_key(path: Path) -> None:
