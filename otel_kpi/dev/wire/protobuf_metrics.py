@@ -20,7 +20,7 @@ from otel_kpi.dev.wire.protobuf_fields import (
     varints,
 )
 from otel_kpi.dev.wire.protobuf_values import found
-from otel_kpi.dev.wire.values import MAX_BUCKETS
+from otel_kpi.dev.wire.values import MAX_BUCKETS, MAX_ITEMS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -69,7 +69,10 @@ def _data(result: Metric, kind: int, data: bytes, start: int, stop: int) -> tupl
     for tag, first, last in fields(data, start, stop):
         if tag == 0x0A:
             point = read(data, first, last)
-            if why := point_problem(result.name, name, point):
+            why = point_problem(result.name, name, point)
+            if not why and len(result.points) >= MAX_ITEMS:
+                why = f"metric {result.name[:80]!r}: it has more than {MAX_ITEMS} points"
+            if why:
                 rejected += 1
                 problem = problem or why
             else:

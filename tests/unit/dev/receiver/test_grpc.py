@@ -150,10 +150,10 @@ def test_more_than_fits_is_told_when_to_come_again() -> None:
         with contextlib.closing(sqlite3.connect(full.store.path, isolation_level=None)) as other:
             other.execute("BEGIN IMMEDIATE")
             waiting = [call.future(sent.traces("first"), timeout=20)]
-            wait_for(lambda: full.intake._waiting)
-            wait_for(lambda: not full.intake._waiting)
+            wait_for(lambda: full.intake._size)
+            one = full.intake._size
             waiting.append(call.future(sent.traces("queued"), timeout=20))
-            wait_for(lambda: full.intake._waiting)
+            wait_for(lambda: full.intake._size > one)
             error = refusal(opened, TRACES, sent.traces("second"))
             other.execute("ROLLBACK")
         assert error.code() == grpc.StatusCode.RESOURCE_EXHAUSTED

@@ -195,10 +195,10 @@ def test_more_than_fits_is_told_to_come_again_and_is_taken_then() -> None:
         with nothing_is_written(full):
             first = pool.submit(full.post, "/v1/traces", sent.traces("first"))
             # The writer has one in its hands; with another there is no room for a third.
-            wait_for(lambda: full.intake._waiting)
-            wait_for(lambda: not full.intake._waiting)
+            wait_for(lambda: full.intake._size)
+            one = full.intake._size
             queued = pool.submit(full.post, "/v1/traces", sent.traces("queued"))
-            wait_for(lambda: full.intake._waiting)
+            wait_for(lambda: full.intake._size > one)
             answer = full.post("/v1/traces", sent.traces("second"))
             assert (answer.status, answer.headers["retry-after"]) == (429, "1")
             status = Status.FromString(answer.body)
