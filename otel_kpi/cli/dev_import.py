@@ -6,6 +6,7 @@ import gzip
 import re
 import sys
 from contextlib import ExitStack
+from http import HTTPStatus
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, Final, cast
 
@@ -107,7 +108,7 @@ class _Sender:
                 )
             except urllib3.exceptions.HTTPError as error:
                 raise _RefusedError(f"{url}: {error}") from error
-            if answer.status != 200:  # noqa: PLR2004 - HTTP's OK
+            if answer.status != HTTPStatus.OK:
                 raise _RefusedError(
                     f"{url} answers {answer.status}: {answer.data[:200].decode('utf-8', 'replace')}"
                 )

@@ -86,7 +86,7 @@ def _without_ours(environ: Mapping[str, str]) -> Sequence[str]:
     if not environ.get("UV") or first != sysconfig.get_path("scripts"):
         return [first, *others]
     active = environ.get("VIRTUAL_ENV", "")
-    hidden = os.path.join(active, os.path.basename(first)) in others if active else True  # noqa: PTH118, PTH119 - texts
+    hidden = not active or str(Path(active, Path(first).name)) in others
     return others if hidden and active != sys.prefix else [first, *others]
 
 
