@@ -2,7 +2,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help setup services demo demo-stack demo-stop test unit check proof bench docs clean
+.PHONY: help setup services demo demo-stack demo-stop test unit check proof bench pictures docs clean
 
 CACHE := $(or $(OTEL_KPI_CACHE),$(or $(XDG_CACHE_HOME),$(HOME)/.cache)/otel-kpi)
 UV_VERSION := 0.13.8
@@ -66,6 +66,9 @@ proof: check  ## soaks, documented waits, version matrices: too long for every d
 
 bench: setup  ## the figures, in turns with stock OpenTelemetry
 	@$(RUN) python -m benchmarks
+
+pictures: setup  ## the pictures of the documentation, taken anew of the pages by their tests
+	@OTEL_KPI_PICTURES=keep $(RUN) pytest -q tests/browser/test_pictures.py
 
 docs: setup  ## the documentation as a site in site/
 	@$(RUN) mkdocs build --strict --quiet

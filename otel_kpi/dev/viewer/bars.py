@@ -67,6 +67,11 @@ def bars(items: Sequence[Bar], *, title: str) -> Markup:
     return picture(f'<ul class="chart-bars" aria-label="{escape(title)}">{"".join(rows)}</ul>')
 
 
+def _whole(value: float) -> str:
+    """Half of a value is never counted."""
+    return quantity(value) if value == int(value) else ""
+
+
 def histogram(  # noqa: PLR0913 - what a picture can have
     edges: Sequence[Number],
     counts: Sequence[int],
@@ -105,8 +110,8 @@ def histogram(  # noqa: PLR0913 - what a picture can have
                 f'width="{percent(width * 0.92)}" y="{number(height * (1 - top))}" height="{number(max(1, height * top))}">'
                 f"<title>{escape(low)} – {escape(high)}: {count:,}</title></rect>"
             )
-    every = max(1, -(-len(edges) // 6))
+    every = max(1, -(-len(edges) // 4))  # as many as fit beside each other in the pane of a span
     named = [Tick(at, edge(edges[at], text)) for at in range(0, len(edges), every)]
     whole = Scale(0, len(counts))
-    framed = frame("".join(drawn), axis, named, whole, height, quantity, title, moments=False)
+    framed = frame("".join(drawn), axis, named, whole, height, _whole, title, moments=False)
     return figure("histogram", framed)

@@ -83,12 +83,9 @@ def lines(  # noqa: PLR0913 - what a picture can have
     start_ns: int,
     end_ns: int,
     text: Text = quantity,
-    area: bool = False,
-    zero: bool = True,
-    log: bool = False,
     height: int = 150,
 ) -> Markup:
-    """Lines over time, or filled areas; where there is no value there is no line.
+    """Lines over time; where there is no value there is no line.
 
     Args:
         series: Each with a name and a colour.
@@ -96,9 +93,6 @@ def lines(  # noqa: PLR0913 - what a picture can have
         start_ns: Begin of the axis, whatever there are points of.
         end_ns: Its end.
         text: How a value is written.
-        area: Fill what is below.
-        zero: The axis of the values has 0.
-        log: The axis of the values is logarithmic.
         height: Pixels of the drawing itself.
     """
     known = [
@@ -108,13 +102,12 @@ def lines(  # noqa: PLR0913 - what a picture can have
     values = [value for _, points in known for _, value in points if value is not None]
     if not values or end_ns <= start_ns:
         return empty(title)
-    axis = scale(values, zero=zero and not log, log=log)
+    axis = scale(values)
     times = Scale(start_ns, end_ns)
     drawn: list[str] = []
     dots: list[str] = []
-    base = height * (1 - axis.at(0.0)) if not log else height
     for each, points in known:
-        paths, fills = [], []
+        paths: list[str] = []
         for segment in segments(m4(points, _COLUMNS, start_ns, end_ns)):
             placed = [(times.at(at) * WIDE, height * (1 - axis.at(value))) for at, value in segment]
             if len(placed) == 1:  # a single value is a dot: a line of no length with round ends
@@ -122,13 +115,7 @@ def lines(  # noqa: PLR0913 - what a picture can have
                 continue
             way = "L".join(f"{number(x)} {number(y)}" for x, y in placed)
             paths.append(f"M{way}")
-            if area:
-                fills.append(
-                    f"M{number(placed[0][0])} {number(base)}L{way}L{number(placed[-1][0])} {number(base)}Z"
-                )
         colour = colour_class(each.colour)
-        if fills:
-            drawn.append(f'<path class="area {colour}" d="{"".join(fills)}"/>')
         if paths:
             dashed = " dashed" if each.dashed else ""
             drawn.append(f'<path class="line {colour}{dashed}" d="{"".join(paths)}"/>')

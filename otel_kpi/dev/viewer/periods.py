@@ -12,6 +12,7 @@ ALL: Final = "all"
 _STEPS: Final = (
     1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 10_800, 21_600, 43_200, 86_400, 604_800,
 )  # fmt: skip
+_BARS: Final = 48
 _SHORTEST: Final = 30 * SECOND
 
 
@@ -37,14 +38,13 @@ class Period:
         return list(range(self.start_ns, self.end_ns, self.step_ns))
 
 
-def period(asked: str | None, extent: tuple[int, int] | None, now_ns: int, most: int = 48) -> Period:
+def period(asked: str | None, extent: tuple[int, int] | None, now_ns: int) -> Period:
     """The time that an address asks for.
 
     Args:
         asked: Of `RANGES`; anything else is all.
         extent: From when to when there is something; None where there is nothing.
         now_ns: Now.
-        most: How many bars there may be.
     """
     name = asked if asked in RANGES else ALL
     if name in RANGES:
@@ -55,7 +55,7 @@ def period(asked: str | None, extent: tuple[int, int] | None, now_ns: int, most:
         start, end = extent or (now_ns - RANGES["1h"] * SECOND, now_ns)
         end += 1
     end = max(end, start + _SHORTEST)
-    wanted = (end - start) / SECOND / most
+    wanted = (end - start) / SECOND / _BARS
     step = next((each for each in _STEPS if each >= wanted), None)
     step_ns = SECOND * (step if step is not None else int(wanted / _STEPS[-1] + 1) * _STEPS[-1])
     start -= start % step_ns

@@ -21,6 +21,9 @@ _STEPS: Final = (
     1_209_600, 2_592_000, 7_776_000, 31_536_000,
 )  # fmt: skip
 """Seconds between two times that an axis names."""
+_TICKS: Final = 4
+_TIMES: Final = 5
+"""Values and times that an axis names, about."""
 _MINUTE: Final = 60
 _DAY: Final = 86_400
 _NO_PREFIX: Final = 1e18
@@ -103,16 +106,16 @@ def scale(values: Iterable[float], *, zero: bool = True, log: bool = False) -> S
     return Scale(low, high)
 
 
-def ticks(axis: Scale, most: int = 4) -> list[float]:
+def ticks(axis: Scale) -> list[float]:
     """Round values on an axis, about as many as are wanted."""
     if axis.log:
         first, last = round(math.log10(axis.low)), round(math.log10(axis.high))
-        every = max(1, math.ceil((last - first) / max(1, most)))
+        every = max(1, math.ceil((last - first) / _TICKS))
         return [10.0**power for power in range(first, last + 1, every)]
-    step = _round_step((axis.high - axis.low) / max(1, most))
+    step = _round_step((axis.high - axis.low) / _TICKS)
     first = math.ceil(axis.low / step - 1e-9)
     found: list[float] = []
-    for index in range(2 * most + 2):
+    for index in range(2 * _TICKS + 2):
         value = (first + index) * step
         if value > axis.high + step * 1e-9:
             break
@@ -130,19 +133,19 @@ def _round_step(rough: float) -> float:
     return next((factor * power for factor in (1, 2, 5) if factor * power >= rough * 0.999), 10 * power)
 
 
-def time_ticks(start_ns: int, end_ns: int, most: int = 5) -> list[Tick]:
+def time_ticks(start_ns: int, end_ns: int) -> list[Tick]:
     """Round moments of a time, UTC; days where it is long, seconds where it is short."""
     seconds = (end_ns - start_ns) / _SECOND
     if seconds <= 0:
         return []
-    step = next((each for each in _STEPS if seconds / each <= most), 10 * _STEPS[-1])
+    step = next((each for each in _STEPS if seconds / each <= _TIMES), 10 * _STEPS[-1])
     if seconds < _STEPS[0]:
         return [Tick(start_ns, _moment(start_ns, "%H:%M:%S")), Tick(end_ns, _moment(end_ns, "%H:%M:%S"))]
     form = "%d %b" if step >= _DAY else "%H:%M" if step >= _MINUTE else "%H:%M:%S"
     first = -(-start_ns // (step * _SECOND))
     return [
         Tick(at, _moment(at, form))
-        for index in range(most + 2)
+        for index in range(_TIMES + 2)
         if (at := (first + index) * step * _SECOND) <= end_ns
     ]
 

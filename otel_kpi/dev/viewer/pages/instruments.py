@@ -37,6 +37,7 @@ _NS: Final = 1_000_000_000
 _COLUMNS: Final = 90
 _MOST_LINES: Final = 12
 _MOST_DOTS: Final = 150
+_CELLS: Final = 40
 _DURATIONS: Final = {"s": 1e9, "ms": 1e6, "us": 1e3, "ns": 1.0, "min": 6e10, "h": 3.6e12}
 
 
@@ -289,7 +290,7 @@ def _spread(instrument: Instrument, told: History) -> str:
     )  # fmt: skip
 
 
-def _joined(cells: Sequence[tuple[float, float, float]], most: int = 40) -> list[tuple[float, float, float]]:
+def _joined(cells: Sequence[tuple[float, float, float]]) -> list[tuple[float, float, float]]:
     """Cells without gaps between them, at most so many: what is between two is an empty one."""
     found: list[tuple[float, float, float]] = []
     for below, upper, count in cells:
@@ -300,7 +301,7 @@ def _joined(cells: Sequence[tuple[float, float, float]], most: int = 40) -> list
         if found and found[-1][1] < lower:
             found.append((found[-1][1], lower, 0))
         found.append((lower, upper, count))
-    while len(found) > most:
+    while len(found) > _CELLS:
         pairs = [found[at : at + 2] for at in range(0, len(found), 2)]
         found = [(pair[0][0], pair[-1][1], sum(cell[2] for cell in pair)) for pair in pairs]
     return found

@@ -41,11 +41,11 @@ WHAT_TO_DO: Final = {
 def _show(request: Request) -> Response:
     dev: Dev = request.app.state.dev
     if dev.store is None:
-        return page(request, "llm.html", spending=None, elsewhere=True)
+        return page(request, "llm.html", spending=None)
     reader = dev.store.reader()
     extent = llm.extent(reader)
     if extent is None:
-        return page(request, "llm.html", spending=None, elsewhere=False)
+        return page(request, "llm.html", spending=None)
     asked = request.query_params
     shown = period(asked.get("range"), extent, time.time_ns())
     only: dict[Dimension, str] = {each: asked[each] for each in DIMENSIONS if asked.get(each)}

@@ -59,14 +59,12 @@ class Summary:
 def _show(request: Request) -> Response:
     dev: Dev = request.app.state.dev
     if dev.store is None:
-        return page(request, "pipelines.html", shown=None, elsewhere=True, under_way=[])
+        return page(request, "pipelines.html", shown=None, under_way=[])
     reader = dev.store.reader()
     now = time.time_ns()
     extent, under_way = pipelines.extent(reader), pipelines.under_way(reader, now)
     if extent is None:
-        return page(
-            request, "pipelines.html", shown=None, elsewhere=False, under_way=under_way, silent=_silent(now)
-        )
+        return page(request, "pipelines.html", shown=None, under_way=under_way, silent=_silent(now))
     asked = request.query_params
     shown = period(asked.get("range"), extent, now)
     name, failed = asked.get("pipeline", ""), asked.get("status") == "error"

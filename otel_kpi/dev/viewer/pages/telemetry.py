@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
@@ -83,7 +82,6 @@ def _telemetry(request: Request) -> Response:
         spans=[(text, here(request, minutes=value), value == chosen) for value, text in _SPANS],
         chosen=dict(_SPANS)[chosen],
         minute_ns=_MINUTE_NS,
-        now_ns=time.time_ns(),
         most_bytes=getattr(dev.store, "most_bytes", None),
         most_seconds=getattr(dev.store, "most_seconds", None),
     )

@@ -90,7 +90,6 @@ def _trace(request: Request) -> Response:
         logs=found.logs[:_MOST_LOGS],
         shares=critical.shares(laid) if view == "statistics" else (),
         names={each.span_id: each.name for each in found.spans} if view == "logs" else {},
-        chosen=chosen,
         **(_drawn(request, found, laid, chosen) if view == "waterfall" else {}),
         **_pane(request, found, span),
     )

@@ -4,7 +4,7 @@ const pad = (number, width = 2) => String(number).padStart(width, "0");
 const clock = (date) => `${pad(date.getHours())}:${pad(date.getMinutes())}:${pad(date.getSeconds())}.${pad(date.getMilliseconds(), 3)}`;
 const day = (date) => `${date.getFullYear()}-${pad(date.getMonth() + 1)}-${pad(date.getDate())}`;
 
-export const ago = (milliseconds, now = Date.now()) => {
+const ago = (milliseconds, now = Date.now()) => {
   const seconds = Math.max(0, Math.round((now - milliseconds) / 1000));
   if (seconds < 60) return `${seconds} s ago`;
   if (seconds < 3600) return `${Math.floor(seconds / 60)} min ago`;
