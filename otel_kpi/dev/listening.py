@@ -15,7 +15,6 @@ GRPC_PORT: Final = 4317
 LOOPBACK: Final = "127.0.0.1"
 _TAKEN: Final = (errno.EADDRINUSE, errno.EACCES)
 _BACKLOG: Final = 512
-_TRIES: Final = 20
 
 
 @dataclass(frozen=True, slots=True)

@@ -108,18 +108,16 @@ class Cut:
     links: int
 
 
-def minutes(
-    reader: sqlite3.Connection, *, since: int, before: int | None = None, limit: int = 10_000
-) -> list[Minute]:
+def minutes(reader: sqlite3.Connection, *, since: int) -> list[Minute]:
     """By minute, signal, outcome and service, the newest first; from minute `since` on."""
     rows = reader.execute(
         """
         SELECT intake.minute, intake.signal, intake.outcome, coalesce(service.name, ''), intake.items, intake.last
         FROM intake LEFT JOIN service ON service.id = intake.service
-        WHERE intake.minute >= ? AND intake.minute < ?
-        ORDER BY intake.minute DESC, intake.signal, intake.outcome, service.name LIMIT ?
+        WHERE intake.minute >= ?
+        ORDER BY intake.minute DESC, intake.signal, intake.outcome, service.name
         """,
-        (since, 2**62 if before is None else before, limit),
+        (since,),
     )
     return [Minute(*row) for row in rows]
 

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
     from otel_kpi.dev.views import LogView
 
+MOST_LOGS: Final = 50
 _MINUTE_NS: Final = 60_000_000_000
 _COLUMNS: Final = "p.id, p.type, p.message, p.frame, v.name, p.first_ns, p.last_ns, p.times"
 _FROM: Final = "problem p LEFT JOIN service v ON v.id = p.service"
@@ -248,13 +249,13 @@ def place_of(reader: sqlite3.Connection, shown: Occurrence) -> tuple[int, int]:
     return earlier, kept
 
 
-def logs(reader: sqlite3.Connection, trace_id: str, limit: int = 50) -> list[LogView]:
-    """What was logged in a trace, by time."""
+def logs(reader: sqlite3.Connection, trace_id: str) -> list[LogView]:
+    """What was logged in a trace, by time; the first `MOST_LOGS`."""
     if not trace_id:
         return []
     rows = reader.execute(
         f"SELECT {LOG_COLUMNS} FROM log WHERE trace_id = ? ORDER BY time_ns LIMIT ?",  # noqa: S608 - columns of ours
-        (bytes.fromhex(trace_id), limit),
+        (bytes.fromhex(trace_id), MOST_LOGS),
     ).fetchall()
     return log_views(reader, rows)
 

@@ -110,6 +110,7 @@ def _show_problem(request: Request) -> Response:
         spark=_spark(shown, values, height=40),
         behind=problems.occurrences(reader, number),
         logs=problems.logs(reader, occurrence.trace_id),
+        most_logs=problems.MOST_LOGS,
     )
 
 

@@ -28,8 +28,8 @@ END = START + 60 * SECOND
 _NO_XML = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f]")
 
 
-def lines(points: Sequence[Point], label: str = "a", *, area: bool = False) -> Markup:
-    return charts.lines([Series(label, points)], title=label, start_ns=START, end_ns=END, area=area)
+def lines(points: Sequence[Point], label: str = "a") -> Markup:
+    return charts.lines([Series(label, points)], title=label, start_ns=START, end_ns=END)
 
 
 def stacked(points: Sequence[Point], label: str = "a") -> Markup:
@@ -131,7 +131,7 @@ def test_who_does_not_see_a_picture_hears_what_it_is() -> None:
 
 def test_many_points_are_reduced_to_what_is_seen() -> None:
     points: list[Point] = [(START + at * 600_000, math.sin(at)) for at in range(100_000)]
-    picture = lines(points, area=True)
+    picture = lines(points)
     assert len(picture) < 80_000
     assert picture.count("<circle") == 0
 

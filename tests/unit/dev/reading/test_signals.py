@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from support.dev import samples
+from support.dev.asked import filled
 from support.dev.made import attribute, attributes, resource, together
 
 from otel_kpi.dev.store import Store
@@ -19,6 +20,7 @@ from otel_kpi.dev.telemetry import CUMULATIVE, LogRecord, Metric, Point
 if TYPE_CHECKING:
     import sqlite3
     from collections.abc import Generator
+    from pathlib import Path
 
 SECOND = 1_000_000_000
 END = samples.START_NS + 3_600 * SECOND
@@ -227,6 +229,15 @@ def test_what_became_of_what_was_sent_is_counted_by_minute(store: Store) -> None
     assert kept.spans == 1_500
     assert kept.size > 0
     assert kept.oldest_ns is not None
+
+
+def test_every_minute_that_is_asked_for_is_told_however_many_there_are(tmp_path: Path) -> None:
+    with filled(tmp_path / "dev.db") as store:
+        for minute in range(10_500):
+            store.tally.add("traces", "rejected", 1, now=60.0 * minute)
+        store.write([together("logs", [(resource("one"), "t", LogRecord(END, END, 9))])])
+        told = intake.minutes(store.reader(), since=0)
+    assert sum(each.items for each in told if each.outcome == "rejected") == 10_500
 
 
 def test_what_senders_say_that_they_lost_is_shown_and_what_they_sent_is_not(store: Store) -> None:
