@@ -47,7 +47,7 @@ def test_what_goes_out_comes_in_again(kept: Path, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "command", ["sql 'SELECT * FROM spans, (VALUES (1), (2), (3))'", "sql 'SELECT * FROM spans' --json", "export", "sql"]
+    "command", ["export", "sql 'SELECT * FROM spans' --json"]
 )  # fmt: skip
 def test_a_reader_that_has_gone_is_no_error(kept: Path, command: str) -> None:
     done = shell(f"{DEV} {command} | true", kept)
