@@ -23,10 +23,11 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from otel_kpi.dev.telemetry import Request
+    from otel_kpi.dev.store import Store
+    from otel_kpi.dev.telemetry import Request, Signal
 
 SPANS = 300_000
-_SIGNALS = ("traces", "metrics", "logs")
+_SIGNALS: tuple[Signal, ...] = ("traces", "metrics", "logs")
 _HEADER = struct.Struct("<BII")
 """Of a body: its signal, its spans, its bytes."""
 _TESTS = Path(__file__).parent.parent / "tests"
@@ -54,7 +55,7 @@ def make(file: Path, spans: int, seed: int = 0) -> None:
     subprocess.run([sys.executable, "-c", _MAKE, *words], check=True)
 
 
-def bodies(file: Path) -> Iterator[tuple[str, int, bytes]]:
+def bodies(file: Path) -> Iterator[tuple[Signal, int, bytes]]:
     """What was made: signal, spans, body."""
     with file.open("rb") as made:
         while header := made.read(_HEADER.size):
@@ -65,7 +66,7 @@ def bodies(file: Path) -> Iterator[tuple[str, int, bytes]]:
 class Reading:
     """Asks what pages ask, all the time, on a thread of its own."""
 
-    def __init__(self, store: object) -> None:
+    def __init__(self, store: Store) -> None:
         self._store = store
         self._ended = threading.Event()
         self.slowest = dict.fromkeys(_QUERIES, 0.0)
@@ -74,7 +75,7 @@ class Reading:
         self._thread.start()
 
     def _run(self) -> None:
-        reader = self._store.reader()  # type: ignore[attr-defined] - a store
+        reader = self._store.reader()
         while not self._ended.wait(0.05):
             cpu = time.thread_time()
             for name, query in _QUERIES.items():
@@ -102,7 +103,7 @@ def measure(folder: Path, made: Path, *, read: bool) -> dict[str, float]:
     waiting = 0
     for signal, _, body in bodies(made):
         cpu = time.thread_time()
-        request = protobuf.decode(signal, body)  # type: ignore[arg-type] - one of three
+        request = protobuf.decode(signal, body)
         count = items_of(request)
         if batch and waiting + count > MOST_ITEMS:  # as the intake writes them together
             committed = store.write(batch)

@@ -58,6 +58,10 @@ _MOST: Final = 1 << 40
 """Tokens of a call: more than any model takes, and as much as can be added up by SQLite's integers."""
 PLACES: Final = 12
 """Decimals of an amount that is kept as an integer, too, for SQLite to add: a price is of a million tokens."""
+_DIGITS: Final = 30
+"""Before and after the point of an amount: more is nobody's."""
+_LONGEST: Final = 1e9
+"""Seconds that a first chunk may be waited for."""
 
 
 def facts_of(keys: tuple[str, ...]) -> int:
@@ -84,9 +88,15 @@ def _text(said: Mapping[str, Value], *keys: str) -> str | None:
 
 def _count(said: Mapping[str, Value], keys: tuple[str, ...]) -> int | None:
     value = _first(said, keys)
-    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
-        return None
-    return min(int(value), _MOST) if value >= 0 else None
+    # A double has no room for every integer: one is taken as it is.
+    count = value if isinstance(value, int) and not isinstance(value, bool) else _number(value)
+    return None if count is None or count < 0 else min(int(count), _MOST)
+
+
+def _number(value: Value) -> float | None:
+    """A finite number; None of what is none."""
+    is_number = isinstance(value, int | float) and not isinstance(value, bool)
+    return float(value) if is_number and math.isfinite(value) else None
 
 
 def amount(value: Value) -> str | None:
@@ -98,7 +108,7 @@ def amount(value: Value) -> str | None:
     except InvalidOperation:
         return None
     # An exponent of a million would be a million digits.
-    if not decimal.is_finite() or decimal < 0 or not -30 <= decimal.adjusted() <= 30:  # noqa: PLR2004
+    if not decimal.is_finite() or decimal < 0 or abs(decimal.adjusted()) > _DIGITS:
         return "0" if decimal.is_finite() and not decimal else None
     return f"{decimal:f}"
 
@@ -132,14 +142,13 @@ def llm_call(
     if cost is None:
         cost = next((found for key in names.ALIASES if (found := amount(said.get(key))) is not None), None)
         currency = None
-    first = _first(said, _FIRST_CHUNK)
-    waited = isinstance(first, int | float) and not isinstance(first, bool) and 0 <= first < 1e9  # noqa: PLR2004 - s
+    waited = _number(_first(said, _FIRST_CHUNK))
     optional = dictionary.optional
     return (
         row, start_ns, duration_ns, span.status, dictionary.text(operation or "chat"),
         optional(_text(said, *_PROVIDER)), optional(model), optional(_text(said, FEATURE.name)),
         optional(_text(said, TENANT.name)), used, output, _count(said, _CACHED), _count(said, _CACHE_WRITE),
-        _count(said, _REASONING), int(first * 1e9) if waited else None, cost,  # type: ignore[operator] - a number
+        _count(said, _REASONING), int(waited * 1e9) if waited is not None and 0 <= waited < _LONGEST else None, cost,
         (currency or _DOLLARS) if cost is not None else None, _text(said, _UNPRICED), pico(cost),
     )  # fmt: skip
 
@@ -149,11 +158,9 @@ def pipeline_run(
 ) -> tuple[object, ...]:
     """The row of `pipeline_run`."""
     said = {each[0]: each[1] for each in span.attributes}
-    quality = said.get("kpi.etl.quality_score")
-    is_number = isinstance(quality, int | float) and not isinstance(quality, bool) and math.isfinite(quality)
     return (
         row, start_ns, duration_ns, span.status, dictionary.text(_text(said, etl.PIPELINE_NAME.name) or ""),
-        _text(said, etl.RUN_ID.name), float(quality) if is_number else None,  # type: ignore[arg-type] - a number
+        _text(said, etl.RUN_ID.name), _number(said.get("kpi.etl.quality_score")),
     )  # fmt: skip
 
 
