@@ -35,7 +35,8 @@ def _of_store(request: Request, error: Exception) -> Response:
     dev: Dev = request.app.state.dev
     if isinstance(error, sqlite3.Error):
         # A statement of ours that is wrong is no fault of the file: who mends it wants to know where.
-        if isinstance(error, sqlite3.ProgrammingError | sqlite3.InterfaceError) or dev.store is None:
+        code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_ERROR) & 0xFF  # the other bits are details
+        if code == sqlite3.SQLITE_ERROR or dev.store is None:
             raise error
         _logger.warning("%s cannot be read: %s", request.url.path, error)
         error = explained(dev.store.path, error)

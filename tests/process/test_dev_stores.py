@@ -46,9 +46,7 @@ def test_what_goes_out_comes_in_again(kept: Path, tmp_path: Path) -> None:
     assert shell(f"cmp <({DEV} export) <({DEV} export --store {there})", kept).returncode == 0
 
 
-@pytest.mark.parametrize(
-    "command", ["export", "sql 'SELECT * FROM spans' --json"]
-)  # fmt: skip
+@pytest.mark.parametrize("command", ["export", "sql 'SELECT * FROM spans' --json"])
 def test_a_reader_that_has_gone_is_no_error(kept: Path, command: str) -> None:
     done = shell(f"{DEV} {command} | true", kept)
     assert (done.returncode, done.stderr) == (SIGPIPE_STATUS, "")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import socket
+import sqlite3
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING
@@ -180,3 +181,12 @@ def test_a_store_that_is_damaged_is_told_on_its_pages(tmp_path: Path) -> None:
             assert "is damaged" in answer.text
             assert "start again" in answer.text
         assert "is damaged" in client.get("/api/v3/services").json()["error"]["message"]
+
+
+def test_a_fault_of_ours_is_not_put_on_the_file(tmp_path: Path) -> None:
+    store = Store(tmp_path / "dev.db")
+    dev = Dev(StoredTraces(store), store, address=ADDRESS)
+    with contextlib.closing(store), TestClient(make_app(dev), base_url=ADDRESS) as client:
+        store._connection.execute("ALTER TABLE service RENAME TO another")
+        with pytest.raises(sqlite3.OperationalError, match="no such table"):
+            client.get("/api/services")
