@@ -95,8 +95,9 @@ def _count(said: Mapping[str, Value], keys: tuple[str, ...]) -> int | None:
 
 def _number(value: Value) -> float | None:
     """A finite number; None of what is none."""
-    is_number = isinstance(value, int | float) and not isinstance(value, bool)
-    return float(value) if is_number and math.isfinite(value) else None
+    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+        return None
+    return float(value)
 
 
 def amount(value: Value) -> str | None:
