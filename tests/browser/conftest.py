@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 CHROMIUM = shutil.which("chromium") or "/usr/bin/chromium"
 SPANS = 2_000
-LARGE = (5_000, 6_000)
+LARGE = (2_000, 5_000)
 # A machine that builds beside it may take seconds for a page; the figures are asserted where they are promised.
 expect.set_options(timeout=20_000)
 
