@@ -7,6 +7,7 @@ traces. So what a search finds is compared with the one in memory, and what is a
 from __future__ import annotations
 
 import json
+import signal
 import subprocess
 import time
 import urllib.error
@@ -18,7 +19,7 @@ from urllib.parse import quote, urlencode
 
 import pytest
 from starlette.testclient import TestClient
-from support.children import free_port
+from support.children import BIN, environment, free_port
 from support.dev import samples
 from support.dev.made import attributes, resource, together
 from support.dev.served import Served, served
@@ -499,6 +500,25 @@ def test_the_pages_of_a_real_jaeger_are_drawn(jaeger: Api) -> None:
         drawn("/map", "gateway", "orders")
         assert client.get(f"/traces/{'e' * 32}").status_code == 404
         assert client.get("/compare", params={"a": first, "b": "e" * 32}).status_code == 404
+
+
+@pytest.mark.proof
+def test_the_command_shows_a_real_jaeger(jaeger: Api) -> None:
+    port = free_port()
+    command = [str(BIN / "otel-kpi"), "view", "--jaeger", jaeger.url, "--port", str(port)]
+    with subprocess.Popen(command, env=environment(), stderr=subprocess.PIPE, text=True) as process:
+        try:
+            assert process.stderr is not None
+            assert f"shows the traces of {jaeger.url}" in process.stderr.readline()
+            shown = Api(f"http://127.0.0.1:{port}")
+            for path in ("/", "/map", f"/traces/{ODD.hex()}"):
+                assert shown.get(path).status == 200
+            # Jaeger's API is here as well, asked of that Jaeger.
+            assert shown.get("/api/services").json["data"] == sorted(jaeger.get("/api/services").json["data"])
+            process.send_signal(signal.SIGINT)
+            assert (process.wait(20), process.stderr.read()) == (0, "")
+        finally:
+            process.kill()
 
 
 def test_the_jaeger_that_we_build_has_no_summaries_and_is_read_without(jaeger: Api) -> None:
