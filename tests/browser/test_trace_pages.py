@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 from playwright.sync_api import expect
-from support.pace import slowdown
 from support.browser import EVERY_SIZE
+from support.pace import slowdown
 
 if TYPE_CHECKING:
     from support.browser import Site, Tab
