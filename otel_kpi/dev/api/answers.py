@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from decimal import Decimal
 
     from otel_kpi.dev.store.reading.calls import Call
-    from otel_kpi.dev.store.reading.intake import Cut, Kept, Loss, Minute, Sender
+    from otel_kpi.dev.store.reading.intake import Clocks, Cut, Kept, Loss, Minute, Sender
     from otel_kpi.dev.store.reading.metrics import Instrument, PointView, Series
     from otel_kpi.dev.store.reading.pipeline_parts import Part
     from otel_kpi.dev.store.reading.pipelines import UnderWay
@@ -165,6 +165,7 @@ class Intake:
     kept: Kept
     losses: Sequence[Loss]
     cut: Cut
+    clocks: Sequence[Clocks]
 
 
 @dataclass(frozen=True, slots=True)

@@ -227,7 +227,7 @@ def _intake(asked: _Asked) -> answers.Intake:
     since = intake.this_minute() - asked.query["minutes"]
     return answers.Intake(
         intake.minutes(reader, since=since), intake.senders(reader), intake.kept(reader), intake.losses(reader),
-        intake.cut(reader),
+        intake.cut(reader), intake.clocks(reader),
     )  # fmt: skip
 
 

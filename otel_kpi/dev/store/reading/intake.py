@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import orjson
 
-from otel_kpi.dev.store.reading.spans import attributes_of
+from otel_kpi.dev.store.reading.spans import attributes_of, services
 from otel_kpi.dev.telemetry import DELTA
 
 if TYPE_CHECKING:
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 MINUTE_NS: Final = 60_000_000_000
 _LOOKED_AT: Final = 10_000
-"""Of the newest spans, for what their senders cut off."""
+"""Of the newest spans, for what their senders cut off and what their clocks say."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,6 +106,23 @@ class Cut:
     attributes: int
     events: int
     links: int
+
+
+@dataclass(frozen=True, slots=True)
+class Clocks:
+    """Two services whose clocks differ: spans of one began before the spans of the other that caused them.
+
+    Attributes:
+        parent: Service of the cause.
+        child: Service of what began before it; pages move its spans to where they can be.
+        spans: How many of the newest.
+        most_ns: By how much at the most.
+    """
+
+    parent: str
+    child: str
+    spans: int
+    most_ns: int
 
 
 def minutes(reader: sqlite3.Connection, *, since: int) -> list[Minute]:
@@ -205,6 +222,27 @@ def cut(reader: sqlite3.Connection) -> Cut:
         (newest - _LOOKED_AT,),
     ).fetchone()
     return Cut(*(int(each or 0) for each in row))
+
+
+def clocks(reader: sqlite3.Connection) -> list[Clocks]:
+    """Services whose clocks differ, as far as the newest spans show, those that differ most first."""
+    newest = reader.execute("SELECT max(id) FROM span").fetchone()[0] or 0
+    rows = reader.execute(
+        "SELECT trace, span_id, parent_id, service, start_ns FROM span WHERE id > ?", (newest - _LOOKED_AT,)
+    ).fetchall()
+    began = {(trace, span_id): (service, start_ns) for trace, span_id, _, service, start_ns in rows}
+    found: dict[tuple[int, int], tuple[int, int]] = {}
+    for trace, _, parent_id, service, start_ns in rows:
+        parent, parent_start_ns = began.get((trace, parent_id), (service, 0))
+        if parent != service and start_ns < parent_start_ns:
+            spans, most_ns = found.get((parent, service), (0, 0))
+            found[parent, service] = spans + 1, max(most_ns, parent_start_ns - start_ns)
+    names = services(reader, {number for pair in found for number in pair})
+    listed = [
+        Clocks(names.get(parent, ""), names.get(child, ""), *counted)
+        for (parent, child), counted in found.items()
+    ]
+    return sorted(listed, key=lambda each: (-each.most_ns, each.parent, each.child))
 
 
 def this_minute() -> int:

@@ -79,6 +79,7 @@ def _telemetry(request: Request) -> Response:
         kept=intake.kept(reader),
         losses=intake.losses(reader),
         cut=intake.cut(reader),
+        clocks=intake.clocks(reader),
         spans=[(text, here(request, minutes=value), value == chosen) for value, text in _SPANS],
         chosen=dict(_SPANS)[chosen],
         minute_ns=_MINUTE_NS,
@@ -89,7 +90,8 @@ def _telemetry(request: Request) -> Response:
 
 def _usual(first: int | None, present: int) -> str:
     """The last hour, or less where less has everything."""
-    return "15" if first is not None and present - first < 15 else "60"  # noqa: PLR2004 - the shortest there is
+    (shortest, _), (usual, _), *_ = _SPANS
+    return shortest if first is not None and present - first < int(shortest) else usual
 
 
 def troubles(minutes: Sequence[Minute]) -> list[Trouble]:

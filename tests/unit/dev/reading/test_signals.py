@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from support.dev import samples
-from support.dev.asked import filled
+from support.dev.asked import asking, filled, span, spans
 from support.dev.made import attribute, attributes, resource, together
 
 from otel_kpi.dev.store import Store
@@ -229,6 +229,20 @@ def test_what_became_of_what_was_sent_is_counted_by_minute(store: Store) -> None
     assert kept.spans == 1_500
     assert kept.size > 0
     assert kept.oldest_ns is not None
+
+
+def test_clocks_that_differ_are_told(tmp_path: Path) -> None:
+    asks, answers = span({}, name="ask", start_ns=END), span({}, name="answer", start_ns=END - 3_000_000)
+    later, within = span({}, start_ns=END - 1_000_000), span({}, name="same clock", start_ns=END - 9_000_000)
+    for each in (answers, later, within):
+        each.trace_id, each.parent_id = asks.trace_id, asks.span_id
+    with filled(tmp_path / "dev.db", [spans(asks, within), spans(answers, later, service="stock")]) as store:
+        assert intake.clocks(store.reader()) == [intake.Clocks("shop", "stock", 2, 3_000_000)]
+        with asking(store) as client:
+            text = client.get("/telemetry").text
+            assert client.get("/api/kpi/intake").json()["clocks"][0]["most_ns"] == 3_000_000
+    assert "Clocks differ: 2 spans of" in text
+    assert "began up to 3.00 ms before" in text
 
 
 def test_every_minute_that_is_asked_for_is_told_however_many_there_are(tmp_path: Path) -> None:
