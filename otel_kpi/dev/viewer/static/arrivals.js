@@ -48,8 +48,9 @@ const place = (content, whole) => {
   const known = new Map([...rows.children].map((row) => [row.dataset.number, row]));
   if (whole) rows.replaceChildren();
   for (const row of [...content.children].reverse()) {
-    const old = whole ? undefined : known.get(row.dataset.number);
-    if (!old) row.classList.add("came");
+    const seen = known.get(row.dataset.number);
+    const old = whole ? undefined : seen;
+    if (!seen) row.classList.add("came");
     if (old) old.replaceWith(row);
     else {
       const before = [...rows.children].find((other) => Number(other.dataset.number) < Number(row.dataset.number));

@@ -78,6 +78,9 @@ document.addEventListener("keydown", (event) => {
   event.preventDefault();
 });
 
+// On a telephone the pages are a strip that scrolls.
+document.querySelector(".rail [aria-current]")?.scrollIntoView({ block: "nearest", inline: "center" });
+
 document.getElementById("help-open")?.addEventListener("click", () => help?.showModal());
 help?.addEventListener("click", (event) => {
   if (event.target === help) help.close(); // beside the dialog
