@@ -69,10 +69,10 @@ def _keeper(path: Path | None, opened: ExitStack) -> Callable[[list[Request[Any]
     """What keeps requests: the store, or who has it open."""
     from otel_kpi.dev.store import Store
     from otel_kpi.dev.store.files import InUseError
-    from otel_kpi.dev.stores import DEFAULT
+    from otel_kpi.dev.stores import DEFAULT, in_its_folder
 
     try:
-        store = Store(path or DEFAULT)
+        store = Store(in_its_folder(path or DEFAULT))
     except InUseError as error:
         address = _WHERE.search(str(error))
         if address is None:
@@ -143,7 +143,8 @@ def _import(file: IO[bytes], keep: Callable[[list[Request[Any]]], object]) -> in
         keep(waiting)
     nouns = {"traces": "spans", "logs": "log records", "metrics": "metrics"}
     said = ", ".join(f"{count:,} {nouns[signal]}" for signal, count in counts.items()) or "nothing"
-    print(f"imported {said}{f'; {wrong:,} lines with faults' if wrong else ''}")
+    noun = "line" if wrong == 1 else "lines"
+    print(f"imported {said}{f'; {wrong:,} {noun} with faults' if wrong else ''}")
     return 1 if wrong else 0
 
 

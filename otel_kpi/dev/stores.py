@@ -38,10 +38,9 @@ def open_store(options: Options) -> tuple[Store, str]:
     if options.memory:
         return Store(None, **limits), "kept in memory"
     if options.store is not None:
-        return Store(options.store, **limits), f"kept in {options.store}"
-    prepare(FOLDER)
+        return Store(in_its_folder(options.store), **limits), f"kept in {options.store}"
     try:
-        return Store(DEFAULT, **limits), f"kept in {DEFAULT}"
+        return Store(in_its_folder(DEFAULT), **limits), f"kept in {DEFAULT}"
     except InUseError as error:
         return _another(error, limits)
 
@@ -55,6 +54,13 @@ def _another(first: InUseError, limits: dict[str, Any]) -> tuple[Store, str]:
         except InUseError:
             continue
     raise first
+
+
+def in_its_folder(path: Path) -> Path:
+    """The path of a store, whose folder is made ready if it is that of stores."""
+    if path.parent.name == FOLDER.name:
+        prepare(path.parent)
+    return path
 
 
 def prepare(folder: Path) -> None:

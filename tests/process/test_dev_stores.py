@@ -107,6 +107,16 @@ def test_a_file_that_is_none_of_ours_is_left_as_it_is(tmp_path: Path, command: s
 
 
 @pytest.mark.proof
+@pytest.mark.parametrize("store", [(), ("--store", ".otel-kpi/another.db")], ids=["default", "named"])
+def test_what_is_imported_is_kept_out_of_git_as_what_is_received_is(
+    kept: Path, tmp_path: Path, store: tuple[str, ...]
+) -> None:
+    assert shell(f"{DEV} export | (cd {tmp_path} && {DEV} import - {' '.join(store)})", kept).stderr == ""
+    subprocess.run(["git", "init", "--quiet"], cwd=tmp_path, check=True)
+    assert shell("git status --short", tmp_path).stdout == ""
+
+
+@pytest.mark.proof
 def test_what_is_not_there_is_said_and_not_made(tmp_path: Path) -> None:
     for command, why in (
         ("sql 'SELECT 1'", ".otel-kpi/dev.db is not there: otel-kpi dev makes it"),
