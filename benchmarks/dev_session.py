@@ -39,6 +39,8 @@ _PROGRAM = Path(sys.executable).with_name("otel-kpi")
 _CHROMIUM = shutil.which("chromium") or "/usr/bin/chromium"
 _SECOND = 10**9
 _PER_REQUEST = 512
+_CONNECTIONS = 8
+"""Of senders that wait for their answer, as those of services do."""
 sys.path.insert(0, str(ROOT / "tests"))
 
 
@@ -276,7 +278,7 @@ def main(arguments: list[str] | None = None) -> None:
     """Send until standard input ends, and say how much that was."""
     made, url, rate = arguments or sys.argv[1:]
     sender = _Sender(Path(made), url, int(rate))
-    threads = [threading.Thread(target=sender.run) for _ in range(2)]
+    threads = [threading.Thread(target=sender.run) for _ in range(_CONNECTIONS)]
     began = time.perf_counter()
     for thread in threads:
         thread.start()

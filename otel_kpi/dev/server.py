@@ -68,7 +68,7 @@ class Server:
     async def start(self) -> None:
         """Serve from now on."""
         # A request makes tens of thousands of objects, none of them in circles: the collector finds nothing among them, and
-        # took a quarter of the time. What is there by now stays as long as the process does; it need not look at it again.
+        # took some 4 % of the time. What is there by now stays as long as the process does; it need not look at it again.
         gc.freeze()
         gc.set_threshold(_COLLECT_AFTER, *self._collecting[1:])
         loop = asyncio.get_running_loop()
