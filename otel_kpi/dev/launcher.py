@@ -6,6 +6,8 @@ import asyncio
 import contextlib
 import logging
 import os
+import signal
+import sqlite3
 import subprocess
 import sys
 import webbrowser
@@ -23,12 +25,12 @@ from otel_kpi.dev.naming import interpreter
 from otel_kpi.dev.processes import Command, StartError, on_signals
 from otel_kpi.dev.server import Server
 from otel_kpi.dev.state import Dev
-from otel_kpi.dev.store.files import StoreError
+from otel_kpi.dev.store.files import StoreError, explained
 from otel_kpi.dev.store.reading.traces import StoredTraces
 from otel_kpi.dev.stores import open_store
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Generator, Mapping, Sequence
 
     from otel_kpi.dev.store import Store
     from otel_kpi.dev.terminal import Mark
@@ -87,8 +89,11 @@ def run(options: Options) -> int:
             store, said = open_store(options)
         except (OSError, StoreError, ValueError) as error:
             return _refuse(str(error))
-        with contextlib.closing(store):
+        try:
             return asyncio.run(_session(options, listening, store, said))
+        finally:
+            with _said_of(store):
+                store.close()
 
 
 async def _session(options: Options, listening: Listening, store: Store, said: str) -> int:
@@ -107,7 +112,9 @@ async def _session(options: Options, listening: Listening, store: Store, said: s
     await server.start()
     # What the command writes is its own: a pipe behind it gets nothing of ours.
     out = sys.stdout if options.as_json or not options.command else sys.stderr
-    since = terminal.mark(dev)
+    since = terminal.Mark()
+    with _said_of(store):
+        since = terminal.mark(dev)
     following = asyncio.create_task(
         terminal.follow(dev, out=out, quiet=options.quiet, as_json=options.as_json)
     )
@@ -140,13 +147,21 @@ async def _until_the_end(options: Options, listening: Listening, ended: asyncio.
         except StartError as error:
             _say(str(error))
             return error.status
+        early = asyncio.create_task(_pass_on_early(ended, command))
         status = await command.wait()
+        early.cancel()
         if not options.stay:
             return status
         _say(f"the command has ended with status {status}; Ctrl-C ends this, too")
         ended = on_signals()  # those of the command's time were its own
     await ended.wait()
     return status
+
+
+async def _pass_on_early(ended: asyncio.Event, command: Command) -> None:
+    """Tell the command of a signal that came before there was anybody to pass it on to."""
+    await ended.wait()
+    command.pass_on(signal.SIGTERM)
 
 
 async def _close(intake: Intake) -> None:
@@ -203,9 +218,21 @@ def _missing(command: Sequence[str], environment: Mapping[str, str]) -> tuple[st
 def _sum_up(options: Options, dev: Dev, since: Mark, out: TextIO) -> None:
     if options.quiet and not options.as_json:
         return
-    with contextlib.suppress(BrokenPipeError):  # as after `| head`
+    assert dev.store is not None  # noqa: S101 - a session has one
+    with _said_of(dev.store), contextlib.suppress(BrokenPipeError):  # as after `| head`
         terminal.summary(dev, since, out=out, as_json=options.as_json)
         out.flush()
+
+
+@contextlib.contextmanager
+def _said_of(store: Store) -> Generator[None]:
+    """Say what is wrong with the store's file, and go on: the status that the command ended with is not to be lost."""
+    try:
+        yield
+    except StoreError as error:
+        _say(str(error))
+    except sqlite3.Error as error:
+        _say(str(explained(store.path, error)))
 
 
 def _say(text: str) -> None:

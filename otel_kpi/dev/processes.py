@@ -50,6 +50,8 @@ class Command:
             StartError: It cannot be.
         """
         program = shutil.which(words[0], path=environment.get("PATH"))
+        if program is None and os.sep in words[0] and os.path.exists(words[0]):  # noqa: PTH110, ASYNC240 - a text, as `which` takes it; it is on a disk here
+            raise StartError(f"{words[0]}: it is no program that may be started", 126)
         if program is None:
             raise StartError(f"{words[0]}: command not found", 127)
         try:

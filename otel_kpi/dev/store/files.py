@@ -118,6 +118,22 @@ def identity(path: Path) -> tuple[int, int] | None:
     return status.st_dev, status.st_ino
 
 
+def refuse_others(path: Path) -> None:
+    """Look at a file that is there, without a trace of having looked.
+
+    Raises:
+        StoreError: It is not ours, or newer.
+    """
+    if not path.exists():
+        return
+    _look(path)
+    # What is damaged is said by whoever opens it, with what can be done.
+    with contextlib.suppress(sqlite3.Error):
+        uri = f"{path.absolute().as_uri()}?mode=ro&immutable=1"
+        with contextlib.closing(sqlite3.connect(uri, uri=True)) as connection:
+            _check(connection, path)
+
+
 def open_for_writing(path: Path) -> sqlite3.Connection:
     """The connection that writes, with the tables of this version.
 
@@ -224,15 +240,23 @@ def _prepare(path: Path) -> None:
             # What an earlier file has left would be played into the new one.
             for suffix in ("-wal", "-shm"):
                 path.with_name(path.name + suffix).unlink(missing_ok=True)
-        if path.is_dir():
-            raise StoreError(f"{path} is a directory: choose a file with --store")
+        _no_other_kind(path)
         os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
     except OSError as error:
         raise unwritable(path, error) from error
     _look(path)
 
 
+def _no_other_kind(path: Path) -> None:
+    """Refuse what only has a name like a file: to open a pipe waits for its other end for ever."""
+    if path.is_dir():
+        raise StoreError(f"{path} is a directory: choose a file with --store")
+    if path.exists() and not path.is_file():
+        raise StoreError(f"{path} is a pipe, a socket or a device: choose a file with --store")
+
+
 def _look(path: Path) -> None:
+    _no_other_kind(path)
     try:
         with path.open("rb") as file:
             header = file.read(len(_HEADER))
