@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from base64 import b64encode
 from math import isfinite
+from types import NoneType
 from typing import TYPE_CHECKING, Any, Final
 
 import orjson
@@ -15,7 +16,7 @@ import orjson
 from otel_kpi.dev.wire.values import double_name
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from otel_kpi.dev.telemetry import Value
     from otel_kpi.dev.views import SpanView, TraceView
@@ -113,22 +114,9 @@ def _reference(kind: str, trace_id: str, span_id: str) -> Document:
     return {"refType": kind, "traceID": short(trace_id), "spanID": span_id}
 
 
-def _tag(key: str, value: Value) -> Document:  # noqa: PLR0911 - one for each type
-    match value:
-        case bool():
-            return {"key": key, "type": "bool", "value": value}
-        case int():
-            return {"key": key, "type": "int64", "value": value if abs(value) <= _MOST_SAFE else str(value)}
-        case float():
-            return {"key": key, "type": "float64", "value": value if isfinite(value) else double_name(value)}
-        case bytes():
-            return {"key": key, "type": "binary", "value": b64encode(value).decode()}
-        case list() | dict():
-            return {"key": key, "type": "string", "value": as_go(value)}
-        case None:
-            return {"key": key, "type": "string", "value": ""}
-        case _:
-            return {"key": key, "type": "string", "value": value}
+def _tag(key: str, value: Value) -> Document:
+    kind, written = _KINDS[type(value)]
+    return {"key": key, "type": kind, "value": written(value)}
 
 
 def as_go(value: Value) -> str:
@@ -154,3 +142,20 @@ def _plain(value: Value) -> Any:
 
 def _sorted(tags: Sequence[Document]) -> list[Document]:
     return sorted(tags, key=lambda tag: tag["key"])
+
+
+def _same(value: Any) -> Any:
+    return value
+
+
+_KINDS: Final[dict[type, tuple[str, Callable[[Any], Any]]]] = {
+    str: ("string", _same),
+    bool: ("bool", _same),
+    int: ("int64", lambda value: value if abs(value) <= _MOST_SAFE else str(value)),
+    float: ("float64", lambda value: value if isfinite(value) else double_name(value)),
+    bytes: ("binary", lambda value: b64encode(value).decode()),
+    list: ("string", as_go),
+    dict: ("string", as_go),
+    NoneType: ("string", lambda _: ""),
+}
+"""How a value of each type is called and written."""

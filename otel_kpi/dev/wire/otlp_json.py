@@ -83,25 +83,20 @@ def _attributes(attributes: Attributes) -> list[Json]:
     return [{"key": each.key, "value": any_value(each.value)} for each in attributes]
 
 
-def any_value(value: Value) -> Json:  # noqa: PLR0911 - one for each type
+def any_value(value: Value) -> Json:
     """An `AnyValue`."""
     if value is None:
         return {}
-    if isinstance(value, str):
-        return {"stringValue": value}
-    if isinstance(value, bool):
-        return {"boolValue": value}
-    if isinstance(value, int):
-        return {"intValue": str(value)}
-    if isinstance(value, float):
-        return {"doubleValue": _double(value)}
-    if isinstance(value, bytes):
-        return {"bytesValue": b64encode(value).decode()}
-    if isinstance(value, list):
-        return {"arrayValue": {"values": [any_value(each) for each in value]}}
-    return {
-        "kvlistValue": {"values": [{"key": key, "value": any_value(each)} for key, each in value.items()]}
-    }
+    member, written = _VALUES[type(value)]
+    return {member: written(value)}
+
+
+def _list(values: list[Value]) -> Json:
+    return {"values": [any_value(each) for each in values]}
+
+
+def _map(values: dict[str, Value]) -> Json:
+    return {"values": [{"key": key, "value": any_value(each)} for key, each in values.items()]}
 
 
 def _double(value: float) -> float | str:
@@ -224,5 +219,16 @@ def _exemplar(exemplar: Exemplar) -> Json:
         filteredAttributes=_attributes(exemplar.attributes),
     )
 
+
+_VALUES: Final[dict[type, tuple[str, Callable[[Any], Any]]]] = {
+    str: ("stringValue", str),
+    bool: ("boolValue", bool),
+    int: ("intValue", str),
+    float: ("doubleValue", _double),
+    bytes: ("bytesValue", lambda value: b64encode(value).decode()),
+    list: ("arrayValue", _list),
+    dict: ("kvlistValue", _map),
+}
+"""Which member of an `AnyValue` has a value of each type, and how it is written."""
 
 _ITEMS: Final[dict[str, Callable[[Any], Json]]] = {"traces": _span, "metrics": _metric, "logs": _log}

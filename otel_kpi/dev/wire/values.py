@@ -62,7 +62,7 @@ def attribute(key: str, value: Value) -> Attribute:
     return Attribute(key, value, text, terms_of(key, value, text))
 
 
-def json_of(value: Value) -> str:  # noqa: PLR0911 - one for each type
+def json_of(value: Value) -> str:  # noqa: PLR0911 - one for each type; each attribute that is new comes by, and calls cost
     """A value as JSON; an integer has no point, a double always has one or an exponent."""
     kind = type(value)
     if kind is str:
