@@ -68,6 +68,7 @@ class Store:
             self.path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         except OSError as error:
             raise files.unwritable(self.path, error) from error
+        files.refuse_others(self.path)  # before anything of ours lies beside it
         self._lock = Lock(self.path)
         try:
             self._connection = files.open_for_writing(self.path)

@@ -84,6 +84,7 @@ def test_another_file_is_left_as_it_is(path: Path) -> None:
     path.write_bytes(b"my notes, " * 100)
     assert "no file of otel-kpi" in refusal(path)
     assert path.read_bytes() == b"my notes, " * 100
+    assert [*path.parent.iterdir()] == [path]
 
 
 def test_another_programs_database_is_left_as_it_is(path: Path) -> None:
@@ -95,6 +96,7 @@ def test_another_programs_database_is_left_as_it_is(path: Path) -> None:
     before = path.read_bytes()
     assert "another program's database" in refusal(path)
     assert path.read_bytes() == before
+    assert [*path.parent.iterdir()] == [path]
 
 
 def test_a_newer_file_asks_for_an_upgrade(filled: Store) -> None:
