@@ -15,6 +15,7 @@ from otel_kpi.dev.views import (
     TraceSummary,
     TraceView,
 )
+from otel_kpi.dev.wire.json_values import any_value
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -85,25 +86,7 @@ def _numbered(names: Sequence[Any], number: object) -> Any:
 
 
 def _attributes(listed: Iterable[Mapping[str, Any]]) -> dict[str, Value]:
-    return {each["key"]: _value(each.get("value", {})) for each in listed}
-
-
-def _value(value: Mapping[str, Any]) -> Value:  # noqa: PLR0911 - one for each type
-    for kind, said in value.items():
-        match kind:
-            case "intValue":
-                return int(said)
-            case "doubleValue":
-                return float(said)
-            case "bytesValue":
-                return b64decode(said)
-            case "arrayValue":
-                return [_value(each) for each in said.get("values", ())]
-            case "kvlistValue":
-                return _attributes(said.get("values", ()))
-            case _:
-                return said
-    return None
+    return {each["key"]: any_value(each.get("value")) for each in listed}
 
 
 def older_trace_view(document: Mapping[str, Any]) -> TraceView:
