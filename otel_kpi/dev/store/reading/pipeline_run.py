@@ -22,6 +22,9 @@ if TYPE_CHECKING:
 
 _MOST_PARTS: Final = 20_000
 """Stages of a run that are read, and as many batches; a run has few, however many rows there are."""
+_MOST_CHECKS: Final = 100
+_MOST_BAD: Final = 50
+"""Batches that went wrong, which are listed."""
 _MOST_NAMED: Final = 12
 """Spans of a reason: a line has room for a dozen."""
 
@@ -40,9 +43,9 @@ class RunView:
     """A run with what it consists of.
 
     Attributes:
-        batches: Those that have a span and went wrong or refused records, the first of them.
+        batches: Those that have a span and went wrong or refused records, the first `_MOST_BAD`.
         refused: The most frequent reason first.
-        checks: Results of checks, as log records.
+        checks: Results of checks, as log records; the first `_MOST_CHECKS`.
         previous: The run of the same pipeline before it.
         previous_stages: Its stages.
         next: Row of the one after it.
@@ -88,7 +91,9 @@ def run(reader: sqlite3.Connection, number: str) -> RunView | None:
     return RunView(
         shown,
         stages,
-        [batch for batch in batches if not batch.ended_well or batch.volume.rejected or batch.reasons][:50],
+        [batch for batch in batches if not batch.ended_well or batch.volume.rejected or batch.reasons][
+            :_MOST_BAD
+        ],
         _refused(shown, stages, batches),
         _checks(reader, shown.trace_id),
         previous,
@@ -169,7 +174,7 @@ def _refused(shown: Part, stages: Sequence[Part], batches: Sequence[Part]) -> li
 def _checks(reader: sqlite3.Connection, trace_id: str) -> list[LogView]:
     rows = reader.execute(
         f"SELECT {LOG_COLUMNS} FROM log WHERE trace_id = ? AND event_name = 'kpi.etl.check.result'"  # noqa: S608 - columns of ours
-        " ORDER BY time_ns LIMIT 100",
-        (bytes.fromhex(trace_id),),
+        " ORDER BY time_ns LIMIT ?",
+        (bytes.fromhex(trace_id), _MOST_CHECKS),
     ).fetchall()
     return log_views(reader, rows)

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
     from otel_kpi.dev.store.reading.pipeline_parts import Part, Volume
 
+_MOST_EVENTS: Final = 1_000
+"""Each run says something once a minute, and this page is drawn once a second."""
 SILENT_AFTER_NS: Final = 180_000_000_000
 """A run says once a minute that it is under way; after three it is not known any more whether it is."""
 
@@ -96,12 +98,12 @@ def runs(  # noqa: PLR0913 - what is asked
 
 
 def under_way(reader: sqlite3.Connection, now_ns: int, limit: int = 20) -> list[UnderWay]:
-    """Runs that have said that they began and not come to an end; a day back at most."""
+    """Runs that have said that they began and not come to an end; a day back, and `_MOST_EVENTS` of what they said, at most."""
     rows = reader.execute(
         f"SELECT {LOG_COLUMNS} FROM log"  # noqa: S608 - columns of ours
         " WHERE event_name IN ('kpi.etl.run.start', 'kpi.etl.run.heartbeat') AND time_ns >= ?"
-        " ORDER BY time_ns DESC LIMIT 1000",
-        (now_ns - 86_400_000_000_000,),
+        " ORDER BY time_ns DESC LIMIT ?",
+        (now_ns - 86_400_000_000_000, _MOST_EVENTS),
     ).fetchall()
     found: dict[str, UnderWay] = {}
     for event in log_views(reader, rows):
