@@ -70,7 +70,9 @@ class Exponential:
         for index, count in self.positive:
             below += count
             found.append((_bound(index + 1, self.scale), below))
-        return [(bound, count) for bound, count in found if math.isfinite(bound)]
+        # Of buckets so near to zero that a double has one bound for them the last has the count of all.
+        apart = {bound + 0.0: count for bound, count in found if math.isfinite(bound)}
+        return [*apart.items()]
 
 
 def _bound(index: int, scale: int) -> float:

@@ -8,6 +8,7 @@ https://github.com/open-telemetry/opentelemetry-collector-contrib/tree/main/expo
 
 from __future__ import annotations
 
+import math
 import threading
 import time
 from dataclasses import dataclass, field
@@ -163,7 +164,7 @@ def written(reader: sqlite3.Connection, totals: Totals, *, since_ns: int, openme
         labels = joined(label_text(each.labels), own)
         shown.add(target)
         # In order, as where labels are compared.
-        labels = label_written(labels_of(labels))
+        labels = label_written(_free(labels_of(labels), each.kind))
         if each.kind == "summary":
             summaries.setdefault(name, []).extend(_summary(name, labels, each.point))
             continue
@@ -186,6 +187,14 @@ def written(reader: sqlite3.Connection, totals: Totals, *, since_ns: int, openme
     more = ("\n".join(lines) + "\n").encode("utf-8", "replace")
     end = b"# EOF\n"
     return body.removesuffix(end) + more + end if openmetrics else body + more
+
+
+def _free(labels: dict[str, str], kind: str) -> dict[str, str]:
+    """Labels without the one that the format itself writes: for two of a name Prometheus takes nothing of a whole scrape."""
+    taken = {"histogram": "le", "exponential_histogram": "le", "summary": "quantile"}.get(kind, "")
+    if taken in labels:
+        labels[f"exported_{taken}"] = labels.pop(taken)  # as Prometheus calls what it has to move
+    return labels
 
 
 def _kind(each: Latest) -> FamilyKind:
@@ -227,8 +236,12 @@ def _value(of: PointView) -> Any:
         return _whole(of.value or 0.0)
     total = float("nan") if spread.total is None else spread.total
     if spread.scale is None:
+        bounds, counts = spread.bounds, [*map(int, spread.counts)]
+        if bounds and bounds[-1] == math.inf:  # which is written without being said
+            bounds = bounds[:-1]
+            counts[-2:] = [sum(counts[-2:])]
         # Of a point without buckets there is the one to infinity.
-        return Written(spread.bounds, tuple(map(int, spread.counts)) or (int(spread.count),), total)
+        return Written(bounds, tuple(counts) or (int(spread.count),), total)
     return Exponential(
         spread.scale, int(spread.zero), _whole_pairs(spread.positive), _whole_pairs(spread.negative), total
     )

@@ -51,6 +51,8 @@ _CONNECTION_WINDOW: Final = 8 * WINDOW
 _DEFAULT_WINDOW: Final = 2**16 - 1
 STREAMS: Final = 128
 """Calls at once on a connection."""
+KEPT_SECONDS: Final = 75.0
+"""A connection on which no call begins is kept so long; clients of gRPC connect again by themselves."""
 RESETS: Final = 200
 """Calls that a client may begin and drop, beyond those that it let end: CVE-2023-44487."""
 
@@ -87,6 +89,7 @@ class Http2(asyncio.Protocol):
         self._unsent: dict[int, bytearray] = {}
         self._credit = RESETS
         self._closing = False
+        self._idle: asyncio.TimerHandle | None = None
 
     # --- the connection
 
@@ -94,6 +97,7 @@ class Http2(asyncio.Protocol):
         """Announce how much may be sent."""
         self._transport = cast("asyncio.Transport", transport)
         self._connections.add(self)
+        self._wait_for_a_call()
         self._h2.initiate_connection()
         self._h2.update_settings(
             {SettingCodes.INITIAL_WINDOW_SIZE: WINDOW, SettingCodes.MAX_CONCURRENT_STREAMS: STREAMS}
@@ -104,6 +108,8 @@ class Http2(asyncio.Protocol):
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 - as asyncio has it
         """Forget what is not complete; what is complete is committed all the same."""
         self._connections.discard(self)
+        if self._idle is not None:
+            self._idle.cancel()
         for number in list(self._calls):
             self._forget(number)
 
@@ -142,6 +148,20 @@ class Http2(asyncio.Protocol):
         """End at once."""
         self._transport.abort()
 
+    def _wait_for_a_call(self) -> None:
+        """End the connection unless a call begins in time: pings, and headers that never end, keep nobody's place."""
+        if self._idle is not None:
+            self._idle.cancel()
+        self._idle = asyncio.get_running_loop().call_later(KEPT_SECONDS, self._end_if_idle)
+
+    def _end_if_idle(self) -> None:
+        if self._calls:
+            self._wait_for_a_call()
+        elif self._unsent:  # whoever reads no answer is not asked to say farewell
+            self.abort()
+        else:
+            self._end(ErrorCodes.NO_ERROR)
+
     def _end(self, code: ErrorCodes) -> None:
         self._h2.close_connection(code)
         self._flush()
@@ -166,6 +186,7 @@ class Http2(asyncio.Protocol):
 
     def _begin(self, event: RequestReceived) -> None:
         number = event.stream_id
+        self._wait_for_a_call()
         headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in event.headers}
         path = headers.get(":path", "")
         if headers.get(":method") != "POST":

@@ -12,7 +12,7 @@ from support.dev import hostile, samples
 from support.dev.made import attributes, resource, together
 from support.dev.served import Served, served
 
-from otel_kpi.dev.telemetry import Exemplar, Metric, Point
+from otel_kpi.dev.telemetry import Buckets, Exemplar, Metric, Point
 
 if TYPE_CHECKING:
     from collections.abc import Generator
@@ -169,3 +169,38 @@ def test_whatever_is_in_names_and_labels_the_text_can_be_read(server: Served) ->
 
 def test_an_empty_store_has_an_empty_text(server: Served) -> None:
     assert scraped(server) == {}
+
+
+def test_what_a_sender_calls_le_or_quantile_is_moved_out_of_the_formats_way(server: Served) -> None:
+    now = time.time_ns()
+    named = attributes({"le": "1", "quantile": "q"})
+    write(
+        server,
+        Metric("spread", "", "", "histogram", [Point(named, now, now, count=3, sum=4.0, bounds=(1.0,), counts=(1, 2))], temporality=2),
+        Metric("share", "", "", "summary", [Point(named, now, now, count=3, sum=4.0, quantiles=((0.5, 1.0),))]),
+    )  # fmt: skip
+
+    text = server.request("GET", "/metrics").body.decode()
+
+    assert 'spread_bucket{exported_le="1",' in text
+    assert 'share{exported_quantile="q",' in text
+    for line in text.splitlines():
+        names = [each.partition("=")[0] for each in line.partition("{")[2].split(",")]
+        assert len(set(names)) == len(names)
+
+
+def test_no_bucket_is_there_twice(server: Served) -> None:
+    now = time.time_ns()
+    near_zero = Buckets(-2_000_000_000, (1, 2))  # 2 ** -1907, which is 0 to a double
+    write(
+        server,
+        Metric("endless", "", "", "histogram", [Point((), now, now, count=6, sum=4.0, bounds=(1.0, float("inf")), counts=(1, 2, 3))], temporality=2),
+        Metric("tiny", "", "", "exponential_histogram", [Point((), now, now, count=3, sum=0.0, scale=20, positive=near_zero)], temporality=2),
+    )  # fmt: skip
+
+    text = server.request("GET", "/metrics").body.decode()
+
+    for name, expected in (("endless", ["1", "+Inf"]), ("tiny", ["0", "+Inf"])):
+        buckets = [line for line in text.splitlines() if line.startswith(f"{name}_bucket")]
+        assert [line.partition('le="')[2].partition('"')[0] for line in buckets] == expected
+        assert buckets[-1].endswith(" 6" if name == "endless" else " 3")

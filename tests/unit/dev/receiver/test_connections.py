@@ -11,7 +11,7 @@ import pytest
 from support.dev import sent
 
 from otel_kpi.dev import server as server_module
-from otel_kpi.dev.receiver import http1, sniffing
+from otel_kpi.dev.receiver import grpc, http1, sniffing
 
 if TYPE_CHECKING:
     from support.dev.served import Served
@@ -110,6 +110,20 @@ def test_one_connection_carries_one_request_after_another(server: Served) -> Non
         connection.sendall(request * 5 + request.replace(b"Host", b"Connection: close\r\nHost"))
         assert read_to_the_end(connection).count(b"HTTP/1.1 200 ") == 6
     assert len(server.names()) in {1, 6}  # the same span
+
+
+@pytest.mark.parametrize(
+    "said",
+    [b"", b"\0\0\x08\6\0\0\0\0\0" + b"12345678", b"\0\0\1\1\0\0\0\0\1\x83"],
+    ids=["nothing", "a ping", "headers without end"],
+)
+def test_a_connection_of_http2_without_a_call_is_ended(
+    server: Served, monkeypatch: pytest.MonkeyPatch, said: bytes
+) -> None:
+    monkeypatch.setattr(grpc, "KEPT_SECONDS", 0.2)
+    with server.connect() as connection:
+        connection.sendall(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\4\0\0\0\0\0" + said)
+        assert b"\0\0\x08\7\0\0\0\0\0\0\0\0\0\0\0\0\0" in read_to_the_end(connection)  # GOAWAY: no error
 
 
 def test_too_many_connections_are_closed_and_the_others_go_on(
