@@ -15,8 +15,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 _TABLES = (
-    "trace", "trace_service", "span", "llm_call", "pipeline_run", "stage", "problem", "occurrence", "log", "point", "series",
-    "metric", "intake", "call", "words",
+    "trace", "trace_service", "span", "llm_call", "pipeline_run", "stage", "problem", "occurrence", "problem_minute", "log", "point",
+    "series", "metric", "intake", "call", "words",
 )  # fmt: skip
 
 
@@ -74,6 +74,16 @@ def test_what_is_too_old_is_gone_without_a_trace(store: Store, clock: Clock) -> 
     tidy(store)
     assert left(store)["span"] == 1_500
     clock.now += 1_000
+    tidy(store)
+    assert left(store) == {}
+
+
+def test_errors_of_a_clock_that_was_wrong_are_gone_with_what_they_were_seen_in(
+    store: Store, clock: Clock
+) -> None:
+    store.write([of("shop", span("past", start=1, events=[exception()]))])
+    assert left(store)["problem_minute"] == 1
+    clock.now += 9_000
     tidy(store)
     assert left(store) == {}
 
