@@ -76,7 +76,12 @@ def moment(text: str) -> int | None:
         return None
     since = (found if found.tzinfo else found.replace(tzinfo=UTC)) - _EPOCH
     fraction = (parts[2] or "")[:_DIGITS_OF_SECOND].ljust(_DIGITS_OF_SECOND, "0")
-    return since // timedelta(seconds=1) * NANOSECONDS["s"] + int(fraction)
+    return within(since // timedelta(seconds=1) * NANOSECONDS["s"] + int(fraction))
+
+
+def within(nanoseconds: int) -> int:
+    """The nearest moment that SQLite has: from 1677 to 2262, and nothing is kept outside of it."""
+    return max(-LARGEST, min(nanoseconds, LARGEST))
 
 
 def trace_id(text: str) -> str | None:

@@ -8,6 +8,7 @@ import orjson
 
 from otel_kpi.dev.api import go_literals
 from otel_kpi.dev.api.parameters import ParameterError
+from otel_kpi.dev.literals import within
 from otel_kpi.dev.views import TraceQuery
 
 if TYPE_CHECKING:
@@ -51,8 +52,8 @@ def older_search(given: QueryParams, now_ns: int) -> Search:
     """
     asked = given.get
     start, end = asked("start"), asked("end")
-    start_ns = _read("start", start, go_literals.integer) * _MICRO if start else now_ns - _LOOKBACK
-    end_ns = _read("end", end, go_literals.integer) * _MICRO if end else now_ns
+    start_ns = within(_read("start", start, go_literals.integer) * _MICRO) if start else now_ns - _LOOKBACK
+    end_ns = within(_read("end", end, go_literals.integer) * _MICRO) if end else now_ns
     tags = _tags(given.getlist("tag"), given.getlist("tags"))
     limit = asked("limit")
     number = go_literals.integer(limit, bits=32) if limit else _DEFAULT_LIMIT

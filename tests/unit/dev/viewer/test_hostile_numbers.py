@@ -54,3 +54,32 @@ def test_every_trace_every_span_and_every_run_can_be_opened(client: TestClient) 
             assert client.get(f"{path}/spans/{span['span_id']}").status_code == 200
     for number in range(len(hostile.NUMBERS)):
         assert client.get(f"/pipelines/run {number}").status_code == 200
+
+
+@pytest.mark.parametrize(
+    "moment", ["0001-01-01T00:00:00Z", "9999-12-31T23:59:59Z", "9223372036854775807", "-1", "NaN"]
+)
+@pytest.mark.parametrize(
+    ("path", "names"),
+    [
+        ("/traces?", ("from", "to")),
+        ("/api/kpi/traces?", ("start", "end")),
+        ("/api/kpi/llm?", ("start", "end")),
+        ("/api/kpi/logs?", ("start", "end")),
+        ("/api/kpi/series/1/points?", ("start", "end")),
+        ("/api/kpi/pipelines?", ("start",)),
+        ("/api/traces?service=numbers&", ("start", "end")),
+        ("/api/dependencies?", ("endTs", "lookback")),
+        ("/api/v3/traces?query.service_name=numbers&", ("query.start_time_min", "query.start_time_max")),
+        (
+            "/api/v3/trace-summaries?query.service_name=numbers&",
+            ("query.start_time_min", "query.start_time_max"),
+        ),
+    ],
+)
+def test_a_moment_beyond_all_clocks_is_a_question_like_another(
+    client: TestClient, path: str, names: tuple[str, ...], moment: str
+) -> None:
+    answer = client.get(path + "&".join(f"{name}={moment}" for name in names))
+    assert answer.status_code in {200, 400, 404}  # Jaeger has the last one for nothing found
+    assert len(answer.content) > 20
