@@ -28,6 +28,9 @@ _ESCAPES: Final = re.compile(
 _INT64: Final = 1 << 63
 _UINT64: Final = 1 << 64
 _DIGITS: Final = 20  # of the longest 64-bit number, with its sign
+# Python reads more than these: spaces, underscores, digits of other scripts.
+_WHOLE: Final = re.compile(r"-?\d+", re.ASCII)
+_NUMBER: Final = re.compile(r"-?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?", re.ASCII)
 _DOUBLES: Final = {"NaN": float("nan"), "Infinity": float("inf"), "-Infinity": float("-inf")}
 
 
@@ -105,12 +108,9 @@ def integer(name: str, value: object, least: int, beyond: int) -> int:
     number: int | None = None
     if type(value) is int:
         number = value
-    elif type(value) is str and len(value) <= _DIGITS:
-        try:
-            number = int(value)
-        except ValueError:
-            number = None
-    elif type(value) is float and value.is_integer():
+    elif (type(value) is str and len(value) <= _DIGITS and _WHOLE.fullmatch(value)) or (
+        type(value) is float and value.is_integer()
+    ):
         number = int(value)
     if number is None or not least <= number < beyond:
         raise MalformedError(
@@ -149,10 +149,10 @@ def double(name: str, value: object) -> float:
     if type(value) is int:
         return float(value)
     if type(value) is str:
-        try:
-            return _DOUBLES[value] if value in _DOUBLES else float(value)
-        except ValueError:
-            pass
+        if value in _DOUBLES:
+            return _DOUBLES[value]
+        if _NUMBER.fullmatch(value):
+            return float(value)
     raise MalformedError(f"{name}: a number belongs here, not {shown(value)}")
 
 

@@ -37,6 +37,8 @@ if TYPE_CHECKING:
 
     Json = dict[str, Any]
 
+_MAX_COUNT: Final = (1 << 64) - 1
+"""Of values; the store has doubles for them, and the nearest of the largest is one too many."""
 _MEMBERS: Final[dict[Kind, str]] = {
     "gauge": "gauge",
     "sum": "sum",
@@ -178,7 +180,7 @@ def _point(kind: Kind, point: Point) -> Json:
     )
     if kind in {"gauge", "sum"}:
         return document | _number(point.value)
-    document["count"] = str(point.count or 0)
+    document["count"] = str(min(point.count or 0, _MAX_COUNT))
     document |= {
         name: _double(value)
         for name, value in (("sum", point.sum), ("min", point.min), ("max", point.max))

@@ -202,6 +202,10 @@ def test_a_byte_order_mark_is_skipped() -> None:
         (attribute({"bytesValue": "?"}), "bytesValue: base64 belongs here"),
         (attribute({"intValue": 1.5}), "intValue: a whole number"),
         (attribute({"intValue": str(2**63)}), "intValue: a whole number"),
+        (attribute({"intValue": "1_0"}), "intValue: a whole number"),
+        (attribute({"intValue": " 1"}), "intValue: a whole number"),
+        (attribute({"intValue": "\u0661"}), "intValue: a whole number"),
+        (attribute({"doubleValue": "1_0"}), "doubleValue: a number"),
         (span(attributes=["x"]), "an object belongs here, not 'x'"),
     ],
 )  # fmt: skip

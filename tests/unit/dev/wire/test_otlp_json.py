@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from support.dev import samples
 from unit.dev.wire import official
 
-from otel_kpi.dev.telemetry import MalformedError, Signal
+from otel_kpi.dev.telemetry import Group, MalformedError, Metric, Point, Request, Resource, Scope, Signal
 from otel_kpi.dev.wire import json, otlp_json, protobuf
 from otel_kpi.dev.wire.values import json_of, value_of
 
@@ -94,3 +94,11 @@ def test_groups_of_one_resource_are_written_together() -> None:
 def test_a_line_that_is_no_request_is_refused(line: bytes) -> None:
     with pytest.raises(MalformedError):
         json.decode_line(line)
+
+
+def test_a_count_that_a_double_rounded_beyond_64_bits_can_be_read_again() -> None:
+    point = Point((), 1, 2, count=2**64, sum=1.0)  # as the store gives 2**64 - 1
+    metric = Metric("m", "", "", "histogram", [point], temporality=2)
+    request = Request("metrics", [Group(Resource(), Scope(), [metric])])
+    (line,) = otlp_json.encode(request).splitlines()
+    assert json.decode_line(line).groups[0].items[0].points[0].count == 2**64 - 1
