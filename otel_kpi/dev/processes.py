@@ -54,6 +54,10 @@ class Command:
             raise StartError(f"{words[0]}: it is no program that may be started", 126)
         if program is None:
             raise StartError(f"{words[0]}: command not found", 127)
+        loop = asyncio.get_running_loop()
+        early: list[int] = []
+        for number in _PASSED_ON:  # it may run, and be known to run, before we know that it does
+            loop.add_signal_handler(number, early.append, number)
         try:
             # Started by its name as it was given, which programs of many names look at.
             process = await asyncio.create_subprocess_exec(
@@ -62,10 +66,17 @@ class Command:
         except OSError as error:
             raise StartError(f"{words[0]}: {error.strerror}", 126) from None
         command = cls(process)
-        loop = asyncio.get_running_loop()
         for number in _PASSED_ON:
             loop.add_signal_handler(number, command.pass_on, number)
+        # What is still on its way into the list comes before this.
+        loop.call_soon(command.pass_on_all, early)
         return command
+
+    def pass_on_all(self, numbers: Sequence[int]) -> None:
+        """Send it signals that came to us while it was being started."""
+        for number in numbers:
+            with contextlib.suppress(ProcessLookupError):
+                self._process.send_signal(number)
 
     def pass_on(self, number: int) -> None:
         """Send it a signal that came to us, unless it has got it already."""

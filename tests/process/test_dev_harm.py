@@ -66,3 +66,13 @@ def test_a_signal_that_comes_before_the_command_reaches_it(tmp_path: Path) -> No
         session.send_signal(signal.SIGTERM)
         session.stderr.read()
         assert session.wait(20) == 128 + signal.SIGTERM
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGQUIT, signal.SIGUSR1])
+def test_a_signal_reaches_the_command_from_its_first_word_on(number: signal.Signals, tmp_path: Path) -> None:
+    script = f"trap 'exit 9' {number.name[3:]}; echo ready; while :; do sleep .05; done"
+    with subprocess.Popen([*DEV, "--memory", "--", "sh", "-c", script], env=environment(), cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, start_new_session=True) as session:  # fmt: skip
+        assert session.stdout is not None
+        assert session.stdout.readline() == b"ready\n"
+        session.send_signal(number)
+        assert session.wait(30) == 9
