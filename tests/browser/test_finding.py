@@ -152,6 +152,7 @@ def test_every_page_has_a_key_and_single_letters_can_be_left_to_others(tab: Tab)
         page.keyboard.press(key)
         expect(page).to_have_url(re.compile(f"{path}$"))
         expect(page.locator(f'nav.rail [aria-current="page"][href="{path}"]')).to_have_count(1)
+        page.wait_for_load_state()  # its scripts listen
     page.keyboard.press("?")
     expect(page.locator("#help")).to_be_visible()
     page.get_by_label("Single letters are keys").uncheck()
