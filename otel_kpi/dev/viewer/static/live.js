@@ -100,11 +100,16 @@ const lead = () => {
 
 const alone = () => (document.hidden ? close() : source || open());
 
-if (channel) channel.addEventListener("message", (event) => deliver(event.data));
+// A tab that comes asks how things stand, and is answered by the one that listens.
+const answer = () => source && connected !== null && channel.postMessage({ kind: "state", connected });
+
+channel?.addEventListener("message", (event) => (event.data.kind === "asks" ? answer() : deliver(event.data)));
 
 const begin = () => {
-  if (navigator.locks && channel) lead();
-  else alone();
+  if (navigator.locks && channel) {
+    lead();
+    channel.postMessage({ kind: "asks" });
+  } else alone();
 };
 
 const end = () => {
