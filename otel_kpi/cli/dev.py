@@ -142,7 +142,10 @@ def _parser() -> argparse.ArgumentParser:
         help="listen there, with a token (default: this machine alone)",
     )
     parser.add_argument(
-        "--token", metavar="T", help="what every request must carry (default: one is made for --host)"
+        "--token",
+        type=_token,
+        metavar="T",
+        help="what every request must carry (default: one is made for --host)",
     )
     parser.add_argument(
         "--store", type=Path, metavar="FILE", help="where it is kept (default: .otel-kpi/dev.db)"
@@ -174,6 +177,13 @@ def port(text: str) -> int:
     if not text.isascii() or not text.isdigit() or len(text) > _PORT_DIGITS or int(text) >= 2**16:
         raise argparse.ArgumentTypeError(f"{text}: a port is 0 to 65535")
     return int(text)
+
+
+def _token(text: str) -> str:
+    # It goes through headers, cookies and addresses, which agree on no other characters.
+    if not text.isascii() or not text.isprintable() or " " in text:
+        raise argparse.ArgumentTypeError("a token has ASCII letters, digits and signs, and no spaces")
+    return text
 
 
 def _kept(text: str) -> tuple[str, Any]:

@@ -76,3 +76,9 @@ def test_a_signal_reaches_the_command_from_its_first_word_on(number: signal.Sign
         assert session.stdout.readline() == b"ready\n"
         session.send_signal(number)
         assert session.wait(30) == 9
+
+
+@pytest.mark.parametrize("token", ["\u03a9", "two words", "line\n"])
+def test_a_token_that_no_header_can_carry_is_refused(token: str, tmp_path: Path) -> None:
+    done = dev(tmp_path, "--memory", "--token", token, "--", "true")
+    assert (done.returncode, "a token has ASCII" in done.stderr) == (2, True)

@@ -59,6 +59,7 @@ class Dictionary:
         self._names: dict[str, tuple[int, str]] = {}
         self._shapes: dict[tuple[str, ...], int] = {}
         self._services: dict[str, int] = {}
+        self._colours: list[int] = []
         self._senders: dict[tuple[str, int, str], Sender] = {}
         self._scopes: dict[tuple[str, str, int, str], int] = {}
 
@@ -66,6 +67,7 @@ class Dictionary:
         """Look everything up anew."""
         for cache in (self._texts, self._names, self._shapes, self._services, self._senders, self._scopes):
             cache.clear()
+        self._colours.clear()
 
     def text(self, text: str) -> int:
         """The id of a text."""
@@ -103,6 +105,8 @@ class Dictionary:
         """The id of a service, which gets the colour that the fewest have."""
         found = self._services.get(name)
         if found is None:
+            if len(self._services) >= _MOST:
+                self._services.clear()
             row = self._connection.execute("SELECT id FROM service WHERE name = ?", (clean(name),)).fetchone()
             found = self._services[name] = row[0] if row else self._new_service(clean(name), now_ns)
         return found
@@ -143,10 +147,15 @@ class Dictionary:
         return number
 
     def _new_service(self, name: str, now_ns: int) -> int:
-        taken = [0] * _COLOURS
-        for colour, count in self._connection.execute("SELECT colour, count(*) FROM service GROUP BY colour"):
-            taken[colour % _COLOURS] += count
+        taken = self._colours  # counted once: of a hundred thousand services each would count all
+        if not taken:
+            taken += [0] * _COLOURS
+            for colour, count in self._connection.execute(
+                "SELECT colour, count(*) FROM service GROUP BY colour"
+            ):
+                taken[colour % _COLOURS] += count
         colour = min(range(_COLOURS), key=lambda each: (taken[each], each))
+        taken[colour] += 1
         return self._insert(
             "INSERT INTO service (name, colour, first_ns) VALUES (?, ?, ?)", (name, colour, now_ns)
         )
