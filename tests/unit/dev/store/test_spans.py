@@ -153,6 +153,15 @@ def test_services_have_colours_of_their_own(store: Store) -> None:
     assert sorted(colours) == list(range(20))
 
 
+def test_a_new_service_does_not_cost_a_look_at_all_the_others(store: Store) -> None:
+    asked: list[str] = []
+    store._connection.set_trace_callback(asked.append)
+    store.write([of(f"service-{number}", span(f"s{number}")) for number in range(200)])
+    store._connection.set_trace_callback(None)
+    assert sum("FROM service GROUP BY" in each for each in asked) == 1
+    assert {row[0] for row in rows(store, "SELECT count(*) FROM service GROUP BY colour")} == {10}
+
+
 def test_what_came_late_or_was_timed_by_another_clock_is_counted(store: Store) -> None:
     second = 10**9
     store.write([

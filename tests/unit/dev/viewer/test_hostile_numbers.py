@@ -82,4 +82,4 @@ def test_a_moment_beyond_all_clocks_is_a_question_like_another(
 ) -> None:
     answer = client.get(path + "&".join(f"{name}={moment}" for name in names))
     assert answer.status_code in {200, 400, 404}  # Jaeger has the last one for nothing found
-    assert len(answer.content) > 20
+    assert answer.content
