@@ -19,6 +19,7 @@ def site(day: Site) -> Site:
     return day
 
 
+@pytest.mark.proof
 @EVERY_SIZE
 def test_the_pages_fit_their_window_in_both_themes(tab: Tab, site: Site) -> None:
     answer = site.trace_id("POST /ask", "t.llm_calls > 0")
