@@ -18,11 +18,11 @@ from support.children import free_port
 from otel_kpi.cli import main
 from otel_kpi.cli.generate import _table
 from otel_kpi.cli.pricing.inspection import _LABELS, _UNPRICED
-from otel_kpi.packs.llm.prices.remedies import REMEDIES
 from otel_kpi.model import label_name, series_name
 from otel_kpi.packs.llm import prices
 from otel_kpi.packs.llm.instruments import UNPRICED
 from otel_kpi.packs.llm.prices import amounts
+from otel_kpi.packs.llm.prices.remedies import REMEDIES
 from otel_kpi.reference.prices import TABLE, header_of
 
 if TYPE_CHECKING:
