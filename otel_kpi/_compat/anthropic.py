@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import functools
+import logging
 from typing import TYPE_CHECKING, Any, Final
+
+from otel_kpi._compat import genai_answers
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+_logger: Final = logging.getLogger("otel_kpi.instrumentation")
 _MARK: Final = "_otel_kpi_follows"
 
 
@@ -98,6 +102,20 @@ def bear_bad_usage() -> None:
 
     setattr(extract_usage_tokens, _MARK, True)
     upstream.extract_usage_tokens = extract_usage_tokens
+
+
+def bear_odd_answers(failed: Callable[[Exception], None]) -> None:
+    """Keep what upstream raises over an answer, with its span.
+
+    Touches `wrappers.set_invocation_response_attributes`, with which everything is read.
+
+    Args:
+        failed: Told of an error.
+    """
+    from opentelemetry.instrumentation.genai.anthropic import wrappers
+
+    if genai_answers.bear_odd_answers(wrappers, ("set_invocation_response_attributes",), failed):
+        _logger.warning("odd answers are not borne: upstream's package for anthropic has changed")
 
 
 def let_go_of_streams() -> None:

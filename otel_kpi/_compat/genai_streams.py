@@ -183,7 +183,11 @@ def _counting(original: Any) -> Any:
     @functools.wraps(original)
     def on_stream_chunk(self: Any, chunk_at: float) -> None:
         self.__dict__[_CHUNKS] = self.__dict__.get(_CHUNKS, 0) + 1
-        original(self, chunk_at)
+        try:
+            original(self, chunk_at)
+        except Exception:
+            # A view or a reader of the application's; it comes up in the loop that reads the stream.
+            _logger.debug("the time of a chunk is not recorded", exc_info=True)
 
     return on_stream_chunk
 

@@ -6,6 +6,7 @@ import functools
 import logging
 from typing import TYPE_CHECKING, Any, Final
 
+from otel_kpi._compat import genai_answers
 from otel_kpi._compat.genai_streams import outside_of_a_collection
 
 if TYPE_CHECKING:
@@ -90,3 +91,29 @@ def end_raw_responses(left: Callable[[Any], None]) -> None:
 
     proxy.__del__ = deleted
     setattr(proxy, _MARK, True)
+
+
+def bear_odd_answers(failed: Callable[[Exception], None]) -> None:
+    """Keep what upstream raises over an answer, with its span, and its buffers from growing without an end.
+
+    Touches `patch._set_response_properties`, and what `patch_responses` and `response_wrappers` read answers with.
+
+    Args:
+        failed: Told of an error.
+    """
+    try:
+        from opentelemetry.instrumentation.genai.openai import patch, patch_responses, response_wrappers
+    except ImportError as error:
+        _logger.warning("odd answers are not borne: upstream's package for openai has changed (%r)", error)
+        return
+    read = ("set_invocation_response_attributes", "get_response_error", "set_fetch_response_attributes")
+    missing = [
+        *genai_answers.bear_odd_answers(patch, ("_set_response_properties",), failed),
+        *genai_answers.bear_odd_answers(patch_responses, read, failed),
+        *genai_answers.bear_odd_answers(response_wrappers, read[:2], failed),
+    ]
+    if missing:
+        _logger.warning(
+            "odd answers are not borne: upstream's package for openai has no %s", ", ".join(missing)
+        )
+    genai_answers.bound_choices()

@@ -16,7 +16,7 @@ import threading
 import time
 import weakref
 from pathlib import Path
-from types import SimpleNamespace
+from types import ModuleType, SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -1430,6 +1430,28 @@ def test_the_base_client_of_sdks_tells_of_its_requests(library: str) -> None:
     assert private.watch_base_client(module, SimpleNamespace()) == ()
     assert private.watch_base_client(module, SimpleNamespace()) == ()
     assert private.client_of(SimpleNamespace(_client=module)) is module
+
+
+def test_what_upstream_reads_of_answers_is_where_it_was() -> None:
+    answers = importlib.import_module("otel_kpi._compat.genai_answers")
+    odd = importlib.import_module("otel_kpi.instrumentation.llm.streams").odd
+    told = list[Exception]()
+    # Once for the process, so with what is right for it.
+    answers.bear_odd_streams(odd)
+    answers.bound_choices()
+    for library in ("openai", "anthropic"):
+        importlib.import_module(f"otel_kpi._compat.{library}").bear_odd_answers(odd)
+    stream = importlib.import_module("opentelemetry.util.genai.stream")
+    assert {
+        "_process_chunk",
+        "_on_stream_end",
+        "_on_stream_error",
+    } <= stream.SyncStreamWrapper.__abstractmethods__
+    module = ModuleType("upstream")
+    module.read = lambda given: given.usage  # type: ignore[attr-defined] # what a module of upstream's has
+    assert answers.bear_odd_answers(module, ("read", "gone"), told.append) == ("gone",)
+    assert module.read(3) is None
+    assert [type(error) for error in told] == [AttributeError]
 
 
 def test_streams_of_util_genai_and_of_openai_say_how_they_end() -> None:

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Final, cast
 
 from otel_kpi._compat import anthropic as private
 from otel_kpi.instrumentation.boundary import Boundary
-from otel_kpi.instrumentation.llm import invocations, stainless, underway
+from otel_kpi.instrumentation.llm import invocations, stainless, streams, underway
 from otel_kpi.instrumentation.llm.providers import who_serves
 from otel_kpi.instrumentation.llm.reports import Report, total
 from otel_kpi.packs.llm import attribution, calls, guard
@@ -47,6 +47,7 @@ def prepare() -> None:
     private.leave_spans_to(_has_a_span)
     private.say_provider(provider_of)
     private.bear_bad_usage()
+    private.bear_odd_answers(streams.odd)
     private.let_go_of_streams()
 
 
@@ -113,7 +114,8 @@ def read(report: Report, document: Mapping[str, Any]) -> None:
     if kind == "message":
         _take(report, document.get("usage"))
     elif kind == "message_start":
-        _take(report, (document.get("message") or {}).get("usage"), begun=True)
+        message = document.get("message")
+        _take(report, message.get("usage") if isinstance(message, dict) else None, begun=True)
     elif kind == "message_delta":
         _take(report, document.get("usage"))
 

@@ -48,6 +48,7 @@ def prepare() -> None:
     stainless.watch(_base_client, _Watcher("openai", _read, _PATHS))
     private.end_openai_helpers(Boundary("openai").failed)
     private.end_raw_responses(streams.left)
+    private.bear_odd_answers(streams.odd)
     _ask_for_usage(completions)
 
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 from typing import Any, Final
 
-from otel_kpi._compat import genai, genai_streams
+from otel_kpi._compat import genai, genai_answers, genai_streams
+from otel_kpi.packs.faults import failed
 
 AS_ERRORS: Final = "OTEL_KPI_GENAI_ABANDONED_AS_ERRORS"
 ENDED: Final = "kpi.llm.ended"
@@ -16,7 +17,13 @@ CHUNKS: Final = "kpi.llm.stream.chunks"
 
 def follow() -> None:
     """Follow the end of every stream, and of every call that is cancelled; done once for the process."""
+    genai_answers.bear_odd_streams(odd)
     genai_streams.follow_stream_endings(_ended)
+
+
+def odd(error: Exception) -> None:
+    """Note that an answer is not as its SDK says; that is the provider's, and switches nothing off."""
+    failed("a part of what a language model answered", error)
 
 
 def left(invocation: Any) -> None:

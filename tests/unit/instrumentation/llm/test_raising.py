@@ -1,0 +1,142 @@
+"""What raises within a call, on either side of the SDK: the application gets what the SDK gives, and there is a span."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from anthropic import Anthropic
+from openai import AsyncOpenAI, OpenAI
+from opentelemetry.trace import StatusCode
+from support.llm import Answer
+
+from otel_kpi.instrumentation.boundary import Boundary
+from otel_kpi.packs import faults
+
+from .test_openai import ASK, ASK_RESPONSES
+
+if TYPE_CHECKING:
+    from support.llm import ScriptedProvider
+
+    from .conftest import Followed
+
+ANTHROPIC: Any = {
+    "model": "claude-haiku-4-5",
+    "max_tokens": 9,
+    "messages": [{"role": "user", "content": "What is planted?"}],
+}
+CHOICE: Any = {"index": 0, "delta": {"content": "maize"}, "finish_reason": None}
+CALL: Any = {"index": 0, "id": "c", "type": "function", "function": {"name": "look", "arguments": ""}}
+USAGE: Any = {"prompt_tokens": 10, "completion_tokens": 5, "total_tokens": 15}
+
+
+@pytest.fixture(autouse=True)
+def _nothing_noted(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(faults, "counted", type(faults.counted)())
+    for name in ("openai", "anthropic"):
+        Boundary(name).reset()
+
+
+def chunk(**more: Any) -> dict[str, Any]:
+    return {
+        "id": "x",
+        "object": "chat.completion.chunk",
+        "created": 1,
+        "model": "gpt-4o-mini",
+        "choices": [CHOICE],
+        **more,
+    }
+
+
+ODD: list[dict[str, Any]] = [
+    chunk(choices=3),
+    chunk(choices=[None]),
+    chunk(choices=[[]]),
+    chunk(choices=[{**CHOICE, "delta": "maize"}]),
+    chunk(choices=[{**CHOICE, "index": None}]),
+    chunk(choices=[{**CHOICE, "index": -1}]),
+    chunk(choices=[{**CHOICE, "index": "first"}]),
+    chunk(choices=[{**CHOICE, "delta": {"tool_calls": [[]]}}]),
+    chunk(choices=[{**CHOICE, "delta": {"tool_calls": [{**CALL, "index": None}]}}]),
+]
+
+
+@pytest.mark.parametrize("awaited", [False, True], ids=["sync", "async"])
+@pytest.mark.parametrize("odd", ODD, ids=[str(each["choices"])[:40] for each in ODD])
+def test_a_part_of_a_stream_that_no_model_says_reaches_the_application(
+    followed: Followed, scripted: ScriptedProvider, odd: dict[str, Any], *, awaited: bool
+) -> None:
+    scripted.next(Answer(body=[chunk(), odd, chunk(choices=[], usage=USAGE)]))
+
+    async def read() -> int:
+        async with AsyncOpenAI(api_key="none", base_url=f"{scripted.url}/v1") as client:
+            return len([part async for part in await client.chat.completions.create(**ASK, stream=True)])
+
+    if awaited:
+        assert asyncio.run(read()) == 3
+    else:
+        with OpenAI(api_key="none", base_url=f"{scripted.url}/v1") as client:
+            assert len(list(client.chat.completions.create(**ASK, stream=True))) == 3
+    assert followed.span().status.status_code is StatusCode.UNSET
+    assert followed.tokens() == {"input": 10, "output": 5}
+    assert sum(faults.counted.values()) == 1
+    assert Boundary("openai").errors == 0
+
+
+@pytest.mark.parametrize(
+    "choice",
+    [
+        {**CHOICE, "index": 200_000},
+        {**CHOICE, "delta": {"tool_calls": [{**CALL, "index": 200_000}]}},
+    ],
+    ids=["choice", "tool"],
+)
+def test_the_number_of_a_choice_takes_no_memory(
+    followed: Followed, scripted: ScriptedProvider, openai_client: OpenAI, choice: Any
+) -> None:
+    scripted.next(Answer(body=[chunk(choices=[choice])]))
+    stream: Any = openai_client.chat.completions.create(**ASK, stream=True)
+    list(stream)
+    buffers = stream._self_choice_buffers
+    assert len(buffers) + sum(len(each.tool_calls_buffers) for each in buffers) == 0
+    assert followed.span().status.status_code is StatusCode.UNSET
+
+
+@pytest.mark.parametrize(
+    "odd", [{"choices": [None]}, {"choices": 1.5}, {"usage": [1]}, {"usage": "much"}], ids=str
+)
+def test_an_odd_answer_has_its_span_and_switches_nothing_off(
+    followed: Followed, scripted: ScriptedProvider, openai_client: OpenAI, odd: Any
+) -> None:
+    for _ in range(12):
+        scripted.next(Answer(body={**chunk(object="chat.completion"), **odd}))
+        openai_client.chat.completions.create(**ASK)
+    assert len(followed.spans()) == 12
+    assert {span.status.status_code for span in followed.spans()} == {StatusCode.UNSET}
+    assert Boundary("openai").open
+
+
+def test_an_odd_response_has_its_span(
+    followed: Followed, scripted: ScriptedProvider, openai_client: OpenAI
+) -> None:
+    for more in ({"incomplete_details": 3}, {"status": []}, {"error": 1.5}):
+        scripted.next(Answer(more=more), Answer(more=more))
+        openai_client.responses.create(**ASK_RESPONSES)
+        list(openai_client.responses.create(**ASK_RESPONSES, stream=True))
+    assert len(followed.spans()) == 6
+    assert Boundary("openai").errors == 0
+
+
+@pytest.mark.parametrize(
+    "odd", [{"usage": [1]}, {"usage": 3}, {"stop_reason": []}, {"content": None}], ids=str
+)
+def test_an_odd_message_has_its_span(followed: Followed, scripted: ScriptedProvider, odd: Any) -> None:
+    with Anthropic(api_key="none", base_url=scripted.url, max_retries=0) as client:
+        for ask in (client.messages.create, client.messages.with_raw_response.create):
+            scripted.next(Answer(more=odd))
+            answer: Any = ask(**ANTHROPIC)
+            if hasattr(answer, "parse"):
+                answer.parse()
+    assert len(followed.spans()) == 2
+    assert Boundary("anthropic").errors == 0
