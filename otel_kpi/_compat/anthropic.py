@@ -107,14 +107,19 @@ def bear_bad_usage() -> None:
 def bear_odd_answers(failed: Callable[[Exception], None]) -> None:
     """Keep what upstream raises over an answer, with its span.
 
-    Touches `wrappers.set_invocation_response_attributes`, with which everything is read.
+    Touches `wrappers.set_invocation_response_attributes`, with which everything is read, and `_finalize_once` of what stands
+    for a raw response, which ends the span inside of the application's own `read()`.
 
     Args:
         failed: Told of an error.
     """
-    from opentelemetry.instrumentation.genai.anthropic import wrappers
+    from opentelemetry.instrumentation.genai.anthropic import _raw_response, wrappers
 
-    if genai_answers.bear_odd_answers(wrappers, ("set_invocation_response_attributes",), failed):
+    missing = (
+        *genai_answers.bear_odd_answers(wrappers, ("set_invocation_response_attributes",), failed),
+        *genai_answers.bear_odd_answers(_raw_response.RawResponseProxy, ("_finalize_once",), failed),
+    )
+    if missing:
         _logger.warning("odd answers are not borne: upstream's package for anthropic has changed")
 
 

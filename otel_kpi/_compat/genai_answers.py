@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from types import ModuleType
 
     Failed = Callable[[Exception], None]
 
@@ -101,11 +100,65 @@ def _finish(invocation: Any, error: tuple[BaseException, ...], failed: Failed) -
         failed(fault)
 
 
-def bear_odd_answers(module: ModuleType, names: tuple[str, ...], failed: Failed) -> tuple[str, ...]:
+def bear_managers(passes: type[Exception], failed: Failed) -> None:
+    """Have who enters a stream of an SDK's helpers get it, whatever raises where its span begins; done once.
+
+    Touches `SyncStreamManagerWrapper.__enter__` and `AsyncStreamManagerWrapper.__aenter__` of util-genai, which begin the
+    span there: past the boundary around what made them.
+
+    Args:
+        passes: What the application asked for, and gets.
+        failed: Told of an error.
+    """
+    try:
+        from opentelemetry.util.genai import stream
+
+        one, other = stream.SyncStreamManagerWrapper, stream.AsyncStreamManagerWrapper
+        enter, enter_async = one.__enter__, other.__aenter__
+    except (ImportError, AttributeError) as error:
+        _logger.warning(
+            "helpers of streams are not guarded: opentelemetry-util-genai has changed (%r)", error
+        )
+        return
+    if getattr(enter, _MARK, False):
+        return
+
+    def begun(self: Any) -> bool:
+        """Begin the span for the method that does it next; say whether there is one."""
+        factory = self._self_invocation_factory
+        try:
+            invocation = factory()
+        except passes:
+            raise
+        except Exception as error:
+            failed(error)
+            return False
+
+        def again() -> Any:
+            self._self_invocation_factory = factory
+            return invocation
+
+        self._self_invocation_factory = again
+        return True
+
+    @functools.wraps(enter)
+    def entered(self: Any) -> Any:
+        return enter(self) if begun(self) else self.__wrapped__.__enter__()
+
+    @functools.wraps(enter_async)
+    async def entered_async(self: Any) -> Any:
+        return await (enter_async(self) if begun(self) else self.__wrapped__.__aenter__())
+
+    setattr(entered, _MARK, True)
+    one.__enter__ = entered
+    other.__aenter__ = entered_async
+
+
+def bear_odd_answers(module: Any, names: tuple[str, ...], failed: Failed) -> tuple[str, ...]:
     """Have functions of a package that read an answer give None where they raise: the call goes on, and its span.
 
     Args:
-        module: Where the functions are looked up when they are called.
+        module: Where the functions are looked up when they are called; a class for methods.
         names: Theirs.
         failed: Told of an error.
 

@@ -1438,6 +1438,7 @@ def test_what_upstream_reads_of_answers_is_where_it_was() -> None:
     told = list[Exception]()
     # Once for the process, so with what is right for it.
     answers.bear_odd_streams(odd)
+    answers.bear_managers(importlib.import_module("otel_kpi.packs.refusals").Refused, odd)
     answers.bound_choices()
     for library in ("openai", "anthropic"):
         importlib.import_module(f"otel_kpi._compat.{library}").bear_odd_answers(odd)

@@ -7,6 +7,7 @@ from typing import Any, Final
 
 from otel_kpi._compat import genai, genai_answers, genai_streams
 from otel_kpi.packs.faults import failed
+from otel_kpi.packs.refusals import Refused
 
 AS_ERRORS: Final = "OTEL_KPI_GENAI_ABANDONED_AS_ERRORS"
 ENDED: Final = "kpi.llm.ended"
@@ -18,6 +19,7 @@ CHUNKS: Final = "kpi.llm.stream.chunks"
 def follow() -> None:
     """Follow the end of every stream, and of every call that is cancelled; done once for the process."""
     genai_answers.bear_odd_streams(odd)
+    genai_answers.bear_managers(Refused, odd)
     genai_streams.follow_stream_endings(_ended)
 
 

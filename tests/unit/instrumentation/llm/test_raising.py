@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from anthropic import Anthropic
 from openai import AsyncOpenAI, OpenAI
+from opentelemetry import context
 from opentelemetry.trace import StatusCode
 from support.llm import Answer
 
@@ -17,6 +18,7 @@ from otel_kpi.packs import faults
 from .test_openai import ASK, ASK_RESPONSES
 
 if TYPE_CHECKING:
+    from support.faults import Faults
     from support.llm import ScriptedProvider
 
     from .conftest import Followed
@@ -140,3 +142,43 @@ def test_an_odd_message_has_its_span(followed: Followed, scripted: ScriptedProvi
                 answer.parse()
     assert len(followed.spans()) == 2
     assert Boundary("anthropic").errors == 0
+
+
+def helpers(client: OpenAI, anthropic: Anthropic) -> None:
+    with client.responses.stream(**ASK_RESPONSES) as events:
+        assert [event.type for event in events][-1] == "response.completed"
+    with client.chat.completions.stream(**ASK) as parts:
+        assert list(parts)
+    with anthropic.messages.stream(**ANTHROPIC) as stream:
+        assert stream.get_final_text() == "Hello there, friend."
+
+
+def streams(client: OpenAI, anthropic: Anthropic) -> None:
+    assert list(client.chat.completions.create(**ASK, stream=True))
+    assert list(client.responses.create(**ASK_RESPONSES, stream=True))
+    assert list(anthropic.messages.create(**ANTHROPIC, stream=True))
+
+
+def raw_answers(client: OpenAI, anthropic: Anthropic) -> None:
+    assert client.chat.completions.with_raw_response.create(**ASK).parse().choices
+    with anthropic.messages.with_streaming_response.create(**ANTHROPIC) as raw:
+        assert raw.parse().content
+    with anthropic.messages.with_streaming_response.create(**ANTHROPIC) as raw:
+        assert raw.read()
+
+
+@pytest.mark.parametrize("part", ["sampler", "on_start", "on_end"])
+@pytest.mark.parametrize("ask", [helpers, streams, raw_answers])
+def test_a_part_of_telemetry_that_raises_harms_no_stream_and_no_raw_answer(
+    followed: Followed, broken: Faults, scripted: ScriptedProvider, openai_client: OpenAI, part: str, ask: Any
+) -> None:
+    del followed
+    before = context.get_current()
+    broken.raised, broken.armed = 0, part
+    try:
+        with Anthropic(api_key="none", base_url=scripted.url, max_retries=0) as anthropic:
+            ask(openai_client, anthropic)
+    finally:
+        broken.armed = ""
+    assert broken.raised >= 3
+    assert context.get_current() is before
