@@ -1455,6 +1455,23 @@ def test_what_upstream_reads_of_answers_is_where_it_was() -> None:
     assert [type(error) for error in told] == [AttributeError]
 
 
+def test_answers_of_openai_that_the_application_reads_are_waited_for() -> None:
+    unread = importlib.import_module("otel_kpi._compat.openai_unread")
+    ours = importlib.import_module("otel_kpi.instrumentation.llm.openai")
+    # Once for the process, so with what is right for it.
+    unread.wait_for_reading(ours._Watcher("openai", ours._read, ours._PATHS).data)
+    for module, name in (
+        ("patch", "_set_response_properties"),
+        ("patch", "_set_embeddings_response_properties"),
+        ("patch_responses", "set_invocation_response_attributes"),
+    ):
+        upstream = importlib.import_module(f"opentelemetry.instrumentation.genai.openai.{module}")
+        assert getattr(upstream, name)._otel_kpi_waits
+    httpx = importlib.import_module("httpx")
+    assert "self.iter_bytes()" in inspect.getsource(httpx.Response.read)
+    assert "self.aiter_bytes()" in inspect.getsource(httpx.Response.aread)
+
+
 def test_streams_of_util_genai_and_of_openai_say_how_they_end() -> None:
     endings = importlib.import_module("otel_kpi._compat.genai_streams")
     helpers = importlib.import_module("otel_kpi._compat.openai")

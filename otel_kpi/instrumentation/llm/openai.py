@@ -14,6 +14,7 @@ from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any, Final
 
 from otel_kpi._compat import openai as private
+from otel_kpi._compat import openai_unread
 from otel_kpi._compat import stainless as base_client
 from otel_kpi.instrumentation.boundary import Boundary
 from otel_kpi.instrumentation.llm import (
@@ -45,10 +46,12 @@ def prepare() -> None:
     from openai.resources.chat import completions
 
     invocations.follow()
-    stainless.watch(_base_client, _Watcher("openai", _read, _PATHS))
+    watcher = _Watcher("openai", _read, _PATHS)
+    stainless.watch(_base_client, watcher)
     private.end_openai_helpers(Boundary("openai").failed)
     private.end_raw_responses(streams.left)
     private.bear_odd_answers(streams.odd)
+    openai_unread.wait_for_reading(watcher.data)
     _ask_for_usage(completions)
 
 

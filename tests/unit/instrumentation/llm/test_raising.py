@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import gc
+import weakref
 from typing import TYPE_CHECKING, Any
 
+import httpx
 import pytest
 from anthropic import Anthropic
 from openai import AsyncOpenAI, OpenAI
@@ -18,6 +21,8 @@ from otel_kpi.packs import faults
 from .test_openai import ASK, ASK_RESPONSES
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from support.faults import Faults
     from support.llm import ScriptedProvider
 
@@ -169,7 +174,7 @@ def raw_answers(client: OpenAI, anthropic: Anthropic) -> None:
 
 @pytest.mark.parametrize("part", ["sampler", "on_start", "on_end"])
 @pytest.mark.parametrize("ask", [helpers, streams, raw_answers])
-def test_a_part_of_telemetry_that_raises_harms_no_stream_and_no_raw_answer(
+def test_a_part_of_telemetry_that_raises_harms_no_stream_and_no_raw_answer(  # noqa: PLR0913, PLR0917 - fixtures and a case
     followed: Followed, broken: Faults, scripted: ScriptedProvider, openai_client: OpenAI, part: str, ask: Any
 ) -> None:
     del followed
@@ -182,3 +187,112 @@ def test_a_part_of_telemetry_that_raises_harms_no_stream_and_no_raw_answer(
         broken.armed = ""
     assert broken.raised >= 3
     assert context.get_current() is before
+
+
+# --- answers that the application reads itself
+
+
+def parsed(raw: Any) -> Any:
+    return raw.parse()
+
+
+def read(raw: Any) -> Any:
+    return raw.read()
+
+
+def in_lines(raw: Any) -> Any:
+    return list(raw.iter_lines())
+
+
+def chat(client: OpenAI) -> Any:
+    return client.chat.completions.with_streaming_response.create(**ASK)
+
+
+def responses(client: OpenAI) -> Any:
+    return client.responses.with_streaming_response.create(**ASK_RESPONSES)
+
+
+def embeddings(client: OpenAI) -> Any:
+    return client.embeddings.with_streaming_response.create(model="text-embedding-3-small", input="maize")
+
+
+@pytest.mark.parametrize("take", [parsed, read, in_lines])
+@pytest.mark.parametrize("ask", [chat, responses, embeddings])
+def test_an_answer_that_the_application_reads_itself_is_counted_when_it_has_been_read(
+    followed: Followed, openai_client: OpenAI, ask: Any, take: Any
+) -> None:
+    before = context.get_current()
+    with ask(openai_client) as raw:
+        assert not raw.http_response.is_closed
+        assert context.get_current() is before
+        assert followed.spans() == []
+        assert take(raw)
+    assert context.get_current() is before
+    assert followed.tokens() == {"input": 10} | ({} if ask is embeddings else {"output": 5})
+    attributes = followed.attributes()
+    assert attributes["gen_ai.usage.input_tokens"] == 10
+    assert attributes["gen_ai.response.model"]
+    assert "kpi.llm.ended" not in attributes
+
+
+def test_an_answer_that_a_task_reads_itself_is_counted(
+    followed: Followed, scripted: ScriptedProvider
+) -> None:
+    async def ask() -> None:
+        async with AsyncOpenAI(api_key="none", base_url=f"{scripted.url}/v1") as client:
+            async with client.chat.completions.with_streaming_response.create(**ASK) as raw:
+                assert (await raw.parse()).choices
+            async with client.chat.completions.with_streaming_response.create(**ASK) as raw:
+                assert [line async for line in raw.iter_lines()]
+
+    asyncio.run(ask())
+    assert followed.tokens() == {"input": 20, "output": 10}
+    assert len(followed.spans()) == 2
+
+
+def test_an_answer_that_nobody_reads_has_a_span_and_is_free_of_it(
+    followed: Followed, openai_client: OpenAI
+) -> None:
+    with openai_client.chat.completions.with_streaming_response.create(**ASK) as raw:
+        response = weakref.ref(raw)
+    del raw
+    gc.collect()
+    assert response() is None
+    assert followed.attributes()["kpi.llm.unpriced.reason"] == "no_usage"
+
+
+class Broken(httpx.BaseTransport):
+    """Breaks off in the middle of each answer."""
+
+    def __init__(self) -> None:
+        self.error = httpx.ReadError("gone")
+
+    def handle_request(self, request: httpx.Request) -> httpx.Response:
+        del request
+        return httpx.Response(
+            200, headers={"content-type": "application/json"}, stream=self._Body(self.error)
+        )
+
+    class _Body(httpx.SyncByteStream):
+        def __init__(self, error: Exception) -> None:
+            self.error = error
+
+        def __iter__(self) -> Iterator[bytes]:
+            yield b'{"id": '
+            raise self.error
+
+
+@pytest.mark.parametrize("take", [parsed, read, in_lines])
+def test_what_breaks_while_the_application_reads_is_the_error_that_it_gets(
+    followed: Followed, take: Any
+) -> None:
+    transport = Broken()
+    with (
+        OpenAI(api_key="none", http_client=httpx.Client(transport=transport)) as client,
+        pytest.raises(httpx.ReadError) as caught,
+        client.chat.completions.with_streaming_response.create(**ASK) as raw,
+    ):
+        take(raw)
+    assert caught.value is transport.error
+    assert followed.span().status.status_code is StatusCode.ERROR
+    assert Boundary("openai").errors == 0
