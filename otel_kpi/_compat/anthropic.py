@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import logging
+import sys
 from typing import TYPE_CHECKING, Any, Final
 
 from otel_kpi._compat import genai_answers
@@ -107,8 +108,10 @@ def bear_bad_usage() -> None:
 def bear_odd_answers(failed: Callable[[Exception], None]) -> None:
     """Keep what upstream raises over an answer, with its span.
 
-    Touches `wrappers.set_invocation_response_attributes`, with which everything is read, and `_finalize_once` of what stands
-    for a raw response, which ends the span inside of the application's own `read()`.
+    Touches `wrappers.set_invocation_response_attributes`, with which everything is read; `wrappers.accumulate_event`, after
+    whose first error upstream reads no stream of this process any more; and of what stands for a raw response
+    `_finalize_once`, which ends the span inside of the application's own `read()`, and `_finalize_failed_parse`, to which
+    a body that broke off is a success.
 
     Args:
         failed: Told of an error.
@@ -121,6 +124,47 @@ def bear_odd_answers(failed: Callable[[Exception], None]) -> None:
     )
     if missing:
         _logger.warning("odd answers are not borne: upstream's package for anthropic has changed")
+    _go_on_reading(wrappers, failed)
+    _fail_what_broke(_raw_response)
+
+
+def _go_on_reading(wrappers: Any, failed: Callable[[Exception], None]) -> None:
+    accumulate = getattr(wrappers, "accumulate_event", None)
+    if accumulate is None or getattr(accumulate, _MARK, False):
+        return
+
+    # Upstream looks at the signature when it is imported.
+    @functools.wraps(accumulate)
+    def accumulate_event(**given: Any) -> Any:
+        try:
+            return accumulate(**given)
+        except Exception as error:
+            failed(error)
+            return given.get("current_snapshot")
+
+    setattr(accumulate_event, _MARK, True)
+    wrappers.accumulate_event = accumulate_event
+
+
+def _fail_what_broke(module: Any) -> None:
+    proxy = module.RawResponseProxy
+    finalize = getattr(proxy, "_finalize_failed_parse", None)
+    if finalize is None or getattr(finalize, _MARK, False):
+        return
+
+    @functools.wraps(finalize)
+    def finalize_failed_parse(self: Any) -> None:
+        error = sys.exception()
+        if error is not None and not hasattr(getattr(self.__wrapped__, "http_response", None), "_content"):
+            # It was not what the application makes of it: the connection gave less.
+            try:
+                self._fail(error)
+            except Exception:
+                _logger.debug("a raw response is not ended", exc_info=True)
+        finalize(self)
+
+    setattr(finalize_failed_parse, _MARK, True)
+    proxy._finalize_failed_parse = finalize_failed_parse
 
 
 def let_go_of_streams() -> None:

@@ -189,6 +189,32 @@ def test_a_part_of_telemetry_that_raises_harms_no_stream_and_no_raw_answer(  # n
     assert context.get_current() is before
 
 
+def test_an_odd_stream_of_messages_blinds_nobody_for_the_next(
+    followed: Followed, scripted: ScriptedProvider
+) -> None:
+    odd = [{"type": "message_start", "message": {}}, {"type": "content_block_delta", "index": 7}]
+    scripted.next(Answer(body=odd), Answer())
+    with Anthropic(api_key="none", base_url=scripted.url, max_retries=0) as client:
+        assert len(list(client.messages.create(**ANTHROPIC, stream=True))) == 2
+        list(client.messages.create(**ANTHROPIC, stream=True))
+    spans = followed.spans()
+    assert len(spans) == 2
+    assert dict(spans[1].attributes or {})["gen_ai.response.finish_reasons"] == ("stop",)
+
+
+def test_a_message_that_breaks_off_while_it_is_read_is_an_error(
+    followed: Followed, scripted: ScriptedProvider
+) -> None:
+    scripted.next(Answer(break_after=20))
+    with (
+        Anthropic(api_key="none", base_url=scripted.url, max_retries=0) as client,
+        client.messages.with_streaming_response.create(**ANTHROPIC) as raw,
+        pytest.raises(Exception, match="peer closed connection"),
+    ):
+        raw.parse()
+    assert followed.span().status.status_code is StatusCode.ERROR
+
+
 # --- answers that the application reads itself
 
 
