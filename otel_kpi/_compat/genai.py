@@ -9,7 +9,10 @@ from __future__ import annotations
 
 import functools
 import logging
+import timeit
 from typing import TYPE_CHECKING, Any, Final
+
+from otel_kpi.forks import in_child
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -87,12 +90,39 @@ def follow_invocations(
 
         return finish
 
+    _leave_to_parent()
     TelemetryHandler.inference = starting(starts[0], embedding=False)
     TelemetryHandler.embedding = starting(starts[1], embedding=True)
     InferenceInvocation._apply_finish = finishing(finishes[0], embedding=False)
     EmbeddingInvocation._apply_finish = finishing(finishes[1], embedding=True)
     setattr(TelemetryHandler, _DONE, True)
     return True
+
+
+def _leave_to_parent() -> None:
+    """Have a forked child end no call that its parent began: what the child collects or closes, the parent still reads.
+
+    Touches `GenAIInvocation._finish`. The clock of an invocation goes on over a fork, so that nothing is to be remembered.
+    """
+    from opentelemetry.util.genai._invocation import GenAIInvocation
+
+    finish = GenAIInvocation._finish
+    forked_at = float("-inf")
+
+    def forked() -> None:
+        nonlocal forked_at
+        forked_at = timeit.default_timer()
+
+    @functools.wraps(finish)
+    def finish_here(self: Any, error: Any = None) -> None:
+        if self._monotonic_start_s > forked_at:
+            finish(self, error)
+        elif not self._finished:
+            self._finished = True
+            self.suspend()
+
+    in_child(forked)
+    GenAIInvocation._finish = finish_here
 
 
 def data_of(invocation: Any, *, embedding: bool) -> Any:

@@ -1,4 +1,4 @@
-"""Many calls at once in one loop, left in every way there is: each is counted once, and the bill is the provider's."""
+"""Many calls at once, left in every way there is, and forked: each is counted once, and the bill is the provider's."""
 
 from __future__ import annotations
 
@@ -6,7 +6,10 @@ import asyncio
 import gc
 import itertools
 import logging
+import os
 import random
+import signal
+import threading
 from collections import Counter
 from dataclasses import dataclass, field
 from decimal import Decimal
@@ -15,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 import anyio
 import httpx
 import pytest
-from openai import AsyncOpenAI, OpenAIError
+from openai import AsyncOpenAI, OpenAI, OpenAIError
 from opentelemetry import context, trace
 from support.llm.answers import Answer, Asked
 from support.llm.openai import reply
@@ -25,9 +28,14 @@ from otel_kpi import llm
 from .test_openai import ASK
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Sequence
+    from collections.abc import AsyncIterator, Callable, Sequence
+
+    from support.llm import ScriptedProvider
 
     from .conftest import Followed
+
+pytestmark = pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
+"""Python 3.12 and later say so of each fork; that it is one is what is tested."""
 
 MILLION = Decimal(1_000_000)
 KINDS = ("chat", "stream", "embeddings", "left")
@@ -218,3 +226,75 @@ def test_whatever_chance_does_to_calls_they_are_counted_once(
     followed: Followed, caplog: pytest.LogCaptureFixture, seed: int
 ) -> None:
     check(followed, caplog, seed=seed, count=400)
+
+
+# --- forks
+
+
+def in_a_child(work: Callable[[], object]) -> str:
+    """What a forked child says of something that it does; `dead` where it does not come to its end."""
+    reading, writing = os.pipe()
+    child = os.fork()
+    if not child:
+        try:
+            signal.alarm(10)
+            os.write(writing, repr(work()).encode())
+        finally:
+            os._exit(0)
+    os.close(writing)
+    with os.fdopen(reading, "rb") as answer:
+        said = answer.read().decode()
+    os.waitpid(child, 0)
+    return said or "dead"
+
+
+def test_a_child_ends_no_call_of_its_parent(followed: Followed, openai_client: OpenAI) -> None:
+    given: Any = {**ASK, "stream": True, "stream_options": {"include_usage": True}}
+    kept: list[Any] = [
+        openai_client.chat.completions.create(**given),
+        openai_client.chat.completions.with_raw_response.create(**given),
+    ]
+
+    def leave() -> int:
+        kept.clear()
+        gc.collect()
+        return len(followed.spans())
+
+    assert in_a_child(leave) == "0"
+    list(kept[0])
+    list(kept[1].parse())
+    assert len(followed.spans()) == 2
+    assert followed.counted("kpi_llm_tokens_total", "kpi_llm_token_class") == {"input": 20, "output": 10}
+
+
+def test_children_that_are_forked_while_others_call_make_calls_of_their_own(
+    followed: Followed, scripted: ScriptedProvider
+) -> None:
+    over = threading.Event()
+    made: list[int] = []
+
+    def call() -> int:
+        with OpenAI(api_key="none", base_url=f"{scripted.url}/v1", max_retries=0) as client:
+            list(client.chat.completions.create(**ASK, stream=True))
+            client.chat.completions.create(**ASK)
+        return 2
+
+    def go_on() -> None:
+        while not over.is_set():
+            made.append(call())
+
+    def from_here() -> int:
+        before = len(followed.spans())
+        call()
+        return len(followed.spans()) - before
+
+    threads = [threading.Thread(target=go_on) for _ in range(3)]
+    for thread in threads:
+        thread.start()
+    try:
+        assert {in_a_child(from_here) for _ in range(3)} == {"2"}
+    finally:
+        over.set()
+        for thread in threads:
+            thread.join()
+    assert len(followed.spans()) == sum(made)
