@@ -271,10 +271,10 @@ class Intake:
         if now - self._tidied < TIDY_AFTER:
             return
         try:
-            # Between two requests for as long as one waits at most; all of it while none comes.
+            # One piece between two commits while requests wait, which is more than a commit brings; all of it while none does.
             while self._store.tidy():
                 if self._waiting or self._closing:
-                    break
+                    return
         except Exception as error:
             if self._failing != str(error):
                 self._failing = str(error)

@@ -72,8 +72,8 @@ class Writer:
         told = self.tally.take()
         nexts = self._traces.next, self._spans.next, self._logs.next
         execute = self._connection.execute
-        execute("BEGIN IMMEDIATE")
         try:
+            execute("BEGIN IMMEDIATE")
             for request in requests:
                 for group in request.groups:
                     if request.signal == "traces":

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import sqlite3
 import threading
+from collections import deque
 from concurrent.futures import Future, wait
+from contextlib import closing
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -17,6 +20,7 @@ from otel_kpi.dev.telemetry import MalformedError
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Sequence
+    from pathlib import Path
 
     from otel_kpi.dev.intake import Committed
     from otel_kpi.dev.telemetry import Request
@@ -171,6 +175,38 @@ def test_a_failing_disk_fails_the_senders_and_goes_on_when_there_is_room(
     assert len(said) == 2, said
     assert "not acknowledged" in said[0]
     assert "written again" in said[1]
+
+
+def test_what_is_counted_while_another_program_has_the_file_locked_stays_counted(
+    intake: Intake, store: Store
+) -> None:
+    store._connection.execute("PRAGMA busy_timeout=1")
+    with closing(sqlite3.connect(store.path, isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        for number in range(3):
+            with pytest.raises(StoreError, match="locked"):
+                intake.put(spans(1, number)).result(30)
+        other.execute("ROLLBACK")
+    intake.put(spans(1)).result(30)
+    assert rows(store, "SELECT outcome, items FROM intake ORDER BY 1") == [("accepted", 1), ("failed", 3)]
+
+
+def test_what_is_too_much_is_forgotten_while_more_comes_and_no_less_of_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(intake_module, "TIDY_AFTER", 0.2)
+    store = Store(tmp_path / "dev.db", most_bytes=2**20)
+    intake = Intake(store)
+    coming: deque[Future[None]] = deque()
+    for number in range(1, 120):  # there is always a request that waits
+        sent = [span(f"{each}", trace=bytes([number, each // 10] * 8)) for each in range(500)]
+        coming.append(intake.put(of("shop", *sent)))
+        if len(coming) == 4:
+            coming.popleft().result(30)
+    assert not wait(coming, 30).not_done
+    assert rows(store, "SELECT count(*) FROM span")[0][0] < 35_000
+    intake.close()
+    store.close()
 
 
 def test_what_never_became_a_request_is_counted_soon(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
