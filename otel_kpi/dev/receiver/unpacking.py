@@ -19,6 +19,8 @@ ENCODINGS: Final = ("gzip", "deflate")
 
 _ANY: Final = zlib.MAX_WBITS | 32
 """Gzip or zlib, by the first bytes."""
+_MOST_MEMBERS: Final = 100
+"""Files in one body: what is left after each is copied, and a million empty ones would take minutes."""
 
 
 def check(encoding: str) -> None:
@@ -42,14 +44,14 @@ def unpack(body: bytes, encoding: str, most: int) -> bytes:
         most: Bytes at most.
 
     Raises:
-        RefusedError: It is damaged or cut off, or there are more.
+        RefusedError: It is damaged or cut off, in too many parts, or there are more bytes.
     """
     if encoding not in ENCODINGS:
         return body
     unpacked: list[bytes] = []
     length = 0
     rest = body
-    while True:  # a file of gzip may be several, one after the other
+    for _ in range(_MOST_MEMBERS):  # a file of gzip may be several, one after the other
         stream = zlib.decompressobj(_ANY)
         try:
             piece = stream.decompress(rest, most - length + 1)
@@ -64,6 +66,7 @@ def unpack(body: bytes, encoding: str, most: int) -> bytes:
         rest = stream.unused_data
         if not rest:
             return b"".join(unpacked)
+    raise _damaged(encoding, f"it is more than {_MOST_MEMBERS} files in one")
 
 
 def too_large(most: int) -> RefusedError:

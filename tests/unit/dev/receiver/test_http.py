@@ -6,6 +6,7 @@ import contextlib
 import gzip
 import json
 import sqlite3
+import time
 import zlib
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
@@ -18,6 +19,8 @@ from support.dev import sent
 from support.dev.served import served, wait_for
 
 from otel_kpi.dev.receiver import taking
+from otel_kpi.dev.receiver.status import RefusedError
+from otel_kpi.dev.receiver.unpacking import unpack
 
 if TYPE_CHECKING:
     from collections.abc import Generator
@@ -58,6 +61,14 @@ def test_packed_bodies_are_unpacked(server: Served, encoding: str) -> None:
     body = PACKERS[encoding](sent.traces("packed"))
     assert server.post("/v1/traces", body, Content_Encoding=encoding).status == 200
     assert server.names() == ["packed"]
+
+
+def test_a_body_of_a_hundred_thousand_gzip_members_is_refused_at_once() -> None:
+    packed = gzip.compress(b"") * 100_000
+    begun = time.process_time()
+    with pytest.raises(RefusedError, match="files in one"):
+        unpack(packed, "gzip", 20 * 2**20)
+    assert time.process_time() - begun < 1
 
 
 def test_several_gzip_members_are_one_body(server: Served) -> None:
