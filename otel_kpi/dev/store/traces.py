@@ -132,8 +132,11 @@ class Traces:
             self._ids -= len(known.spans_by_id)
             known.spans_by_id = {}
             known.waiting = None
+        if (
+            span_id not in known.spans_by_id
+        ):  # where client and server share an id, each comes with its own identity
+            self._ids += 1
         known.spans_by_id[span_id] = identity
-        self._ids += 1
         if known.waiting:
             service = identity & SERVICE_MASK
             for child, minute, failed in known.waiting.pop(span_id, ()):

@@ -238,3 +238,10 @@ def test_a_day_is_kept_as_it_was_sent(store: Store) -> None:
     assert {(row[0], row[1]): row[2] for row in calls(store)} == expected
     assert rows(store, "SELECT trace_id FROM trace LIMIT 1")[0][0] in ids
     assert TRACE not in ids
+
+
+def test_ids_that_services_share_take_room_in_memory_once(store: Store) -> None:
+    for number in range(5):
+        store.write([of(f"shop{number}", *(span(f"{each}") for each in range(100)))])
+    known = store._writer._traces
+    assert known._ids == sum(len(each.spans_by_id) for each in known._known.values()) == 100
