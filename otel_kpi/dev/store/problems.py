@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Final
 
 from otel_kpi.dev.store.dictionary import clean
 from otel_kpi.dev.store.fingerprints import fingerprint, innermost, without_ids
+from otel_kpi.dev.store.traces import FOREVER
 
 if TYPE_CHECKING:
     import sqlite3
@@ -57,13 +58,15 @@ class Problems:
         events: Sequence[Event],
         known: Known,
         sender: tuple[str, int],
+        end_ns: int,
     ) -> None:
-        """Write the exceptions among the events of a span."""
+        """Write the exceptions among the events of a span; one without a time was at its end."""
         told: set[int] = set()
         for event in events:
             if event.name != EXCEPTION:
                 continue
-            problem, kind, message, stack = self._problem(event.attributes, event.time_ns, sender)
+            time_ns = min(event.time_ns or end_ns, FOREVER)
+            problem, kind, message, stack = self._problem(event.attributes, time_ns, sender)
             if problem not in told:
                 covered = _covered(known)
                 by_log = covered.get((problem, span_id))
@@ -77,7 +80,7 @@ class Problems:
                     )
                     continue
                 told.add(problem)
-            self._occurred(problem, event.time_ns, row, None, message or kind, stack)
+            self._occurred(problem, time_ns, row, None, message or kind, stack)
 
     def of_record(  # noqa: PLR0913, PLR0917 - a record
         self,

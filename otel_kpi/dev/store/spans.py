@@ -213,8 +213,9 @@ class Spans:
                 text += self._more_words(span)
                 if span.events:
                     self._problems.of_span(
-                        row, span_id, parent_id or b"", span.events, known, (group.resource.service, service)
-                    )
+                        row, span_id, parent_id or b"", span.events, known, (group.resource.service, service),
+                        start_ns + duration_ns,
+                    )  # fmt: skip
                 dropped += sum(span.dropped)
                 rows.append((
                     row, known.row, span_id, parent_id, service, resource, scope, name, kind, status,

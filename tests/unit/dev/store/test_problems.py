@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from support.dev.said import START, TRACE, exception, failure, of, record, rows, span
+from support.dev.said import MS, START, TRACE, exception, failure, of, record, rows, span
 
 from otel_kpi.dev.store import problems
 from otel_kpi.dev.store.fingerprints import innermost, without_ids
@@ -143,3 +143,10 @@ def test_the_newest_of_very_many_are_kept_and_all_are_counted(
     assert times == 40
     assert 10 <= kept <= 20
     assert rows(store, "SELECT max(time_ns) FROM occurrence") == [(START + 39,)]
+
+
+@pytest.mark.parametrize(("sent", "kept"), [(0, START + 10 * MS), (2**63 + 5, 2**63 - 1)])
+def test_an_exception_whose_time_is_none_does_its_request_no_harm(store: Store, sent: int, kept: int) -> None:
+    store.write([of("shop", span("a", events=[exception(time_ns=sent)]), span("b"))])
+    assert rows(store, "SELECT first_ns, last_ns FROM problem") == [(kept, kept)]
+    assert rows(store, "SELECT count(*) FROM span") == [(2,)]
