@@ -41,7 +41,7 @@ _UNUSED: Final = """
 
 
 class _Cutoff(NamedTuple):
-    """What is forgotten: minutes and times before, traces and log records up to."""
+    """What is forgotten: minutes before, times, traces and log records up to."""
 
     minute: int
     time_ns: int
@@ -108,7 +108,7 @@ class Retention:
         row = self._connection.execute(
             "SELECT trace, log FROM arrival WHERE minute < ? ORDER BY minute DESC LIMIT 1", (oldest_kept,)
         ).fetchone()
-        return _Cutoff(oldest_kept, oldest_kept * _MINUTE_NS, *(row or (0, 0)))
+        return _Cutoff(oldest_kept, oldest_kept * _MINUTE_NS - 1, *(row or (0, 0)))
 
     def _oldest_part(self, oldest_kept: int) -> _Cutoff | None:
         """A twentieth of each: which age brings which size, nobody knows before."""
@@ -119,9 +119,12 @@ class Retention:
         ).fetchone()
         if first_trace is None and first_log is None and first_point is None:
             return None
-        time_ns = oldest_kept * _MINUTE_NS
+        time_ns = oldest_kept * _MINUTE_NS - 1
         if first_point is not None:
-            time_ns = max(time_ns, first_point + (last_point - first_point) // 20 + 1)
+            # A point from the future is the last to go, and takes none of the present with it.
+            time_ns = max(
+                time_ns, _part(first_point, max(first_point, min(last_point, int(self._now() * 1e9))))
+            )
         return _Cutoff(oldest_kept, time_ns, _part(first_trace, last_trace), _part(first_log, last_log))
 
     def _delete(self, cutoff: _Cutoff) -> bool:
@@ -185,11 +188,11 @@ class Retention:
         self._connection.execute("DELETE FROM log WHERE id IN (SELECT value FROM json_each(?))", (ids,))
         return bool(rows)
 
-    def _delete_points(self, before_ns: int) -> bool:
+    def _delete_points(self, upto_ns: int) -> bool:
         rows = self._connection.execute(
             "SELECT point.series, point.time_ns FROM series CROSS JOIN point ON point.series = series.id "
-            "AND point.time_ns < ? LIMIT ?",
-            (before_ns, CHUNK),
+            "AND point.time_ns <= ? LIMIT ?",
+            (upto_ns, CHUNK),
         ).fetchall()
         self._connection.executemany("DELETE FROM point WHERE series = ? AND time_ns = ?", rows)
         return bool(rows)
@@ -198,10 +201,10 @@ class Retention:
         """What nothing is left of: indexes, problems, series, counts of minutes."""
         execute = self._connection.execute
         dropped = self._drop_indexes()
-        before = (cutoff.time_ns,)
+        upto = (cutoff.time_ns,)
         gone = execute(
-            "DELETE FROM problem WHERE last_ns < ? AND NOT EXISTS (SELECT 1 FROM occurrence WHERE problem = problem.id)",
-            before,
+            "DELETE FROM problem WHERE last_ns <= ? AND NOT EXISTS (SELECT 1 FROM occurrence WHERE problem = problem.id)",
+            upto,
         ).rowcount
         execute("DELETE FROM problem_minute WHERE problem NOT IN (SELECT id FROM problem)")
         gone += execute(
@@ -230,9 +233,12 @@ class Retention:
             if first is None:
                 # Nothing is left of what the growing one has either.
                 given = execute(f"SELECT ifnull(max({table}), 0) FROM arrival").fetchone()[0]  # noqa: S608 - the same
-                execute("UPDATE words SET last = ? WHERE signal = ? AND last IS NULL", (given, signal))
                 first = given + 1
-                self._forget(None)
+                ended = execute(
+                    "UPDATE words SET last = ? WHERE signal = ? AND last IS NULL", (given, signal)
+                )
+                if ended.rowcount:
+                    self._forget(None)
             while drop_before(self._connection, signal, first):
                 dropped = True
         return dropped

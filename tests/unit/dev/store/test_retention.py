@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from support.dev import hostile, samples
-from support.dev.said import NOW, exception, found, of, record, rows, span
+from support.dev.said import NOW, START, exception, found, of, record, rows, span
 
 from otel_kpi.dev.store import Store, retention, terms, words
+from otel_kpi.dev.telemetry import Group, Metric, Point, Request, Resource, Scope
 
 if TYPE_CHECKING:
     from collections.abc import Generator
@@ -214,3 +215,41 @@ def test_names_with_ids_in_them_do_not_fill_the_file(
         ("GET /",),
         ("GET /orders/1",),
     ]
+
+
+def gauge(*times: int, scope: str = "meter") -> Request[Any]:
+    metric = Metric("level", "", "1", "gauge", [Point((), 0, time_ns, value=1.0) for time_ns in times])
+    return Request("metrics", [Group(Resource(), Scope(scope), [metric])])
+
+
+def test_points_from_the_end_of_time_leave_a_full_file_too(tmp_path: Path, clock: Clock) -> None:
+    store = Store(tmp_path / "dev.db", most_bytes=300_000, now=clock)
+    for number in range(1_500):
+        store.write([gauge(2**63 - 1, scope=f"meter {number}")])
+    assert store._retention.used_bytes() > 300_000
+    tidy(store)
+    assert store._retention.used_bytes() <= 300_000
+    store.close()
+
+
+def test_one_point_from_the_future_does_not_take_those_of_the_present_with_it(
+    tmp_path: Path, clock: Clock
+) -> None:
+    store = Store(tmp_path / "dev.db", most_bytes=550_000, now=clock)
+    store.write([gauge(2**63 - 1, *(START - second * 10**9 for second in range(900)))])
+    for sent in samples.requests(1_200):
+        if sent.signal != "metrics":
+            store.write([sent])
+    assert store._retention.used_bytes() > 550_000
+    tidy(store)
+    assert rows(store, "SELECT count(*) FROM point")[0][0] > 300
+    store.close()
+
+
+def test_an_error_is_counted_once_though_a_minute_ends_on_its_way_out(store: Store, clock: Clock) -> None:
+    store.write([of("shop", span("child", "parent", events=[exception()]))])
+    tidy(store)
+    clock.now += 60
+    tidy(store)  # of an application without logs
+    store.write([of("shop", span("parent", events=[exception()]))])
+    assert rows(store, "SELECT times FROM problem") == [(1,)]
