@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final, cast
 
 import orjson
 
-from otel_kpi.dev.store.reading.spans import LOG_COLUMNS, SPAN_COLUMNS, names
+from otel_kpi.dev.store.reading.spans import LOG_COLUMNS, SPAN_COLUMNS, names, one_moment
 from otel_kpi.dev.telemetry import (
     Attribute,
     Attributes,
@@ -52,8 +52,7 @@ def requests(reader: sqlite3.Connection, *, trace_id: bytes | None = None) -> It
 
     What comes meanwhile is left out: it is read in one transaction.
     """
-    reader.execute("BEGIN")
-    try:
+    with one_moment(reader):
         if trace_id is None:
             yield from _spans(reader, _SPANS + " ORDER BY id")
             yield from _logs(reader, _LOGS + " ORDER BY id")
@@ -62,8 +61,6 @@ def requests(reader: sqlite3.Connection, *, trace_id: bytes | None = None) -> It
             of_trace = " WHERE trace = (SELECT id FROM trace WHERE trace_id = ?) ORDER BY id"
             yield from _spans(reader, _SPANS + of_trace, trace_id)
             yield from _logs(reader, _LOGS + " WHERE trace_id = ? ORDER BY id", trace_id)
-    finally:
-        reader.execute("ROLLBACK")
 
 
 def _many(reader: sqlite3.Connection, select: str, *values: object) -> Iterator[list[Row]]:

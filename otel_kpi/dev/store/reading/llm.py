@@ -19,7 +19,7 @@ import orjson
 
 from otel_kpi.dev.store.facts import PLACES
 from otel_kpi.dev.store.reading.calls import Call, amount, calls_of
-from otel_kpi.dev.store.reading.spans import texts
+from otel_kpi.dev.store.reading.spans import one_moment, texts
 from otel_kpi.dev.telemetry import ERROR
 
 if TYPE_CHECKING:
@@ -205,6 +205,13 @@ def spending(
         by: What they are counted by; by model they are always.
         listed: How many of the dearest and slowest are given.
     """
+    with one_moment(reader):
+        return _spending(reader, chosen, step_ns, by, listed)
+
+
+def _spending(
+    reader: sqlite3.Connection, chosen: Chosen, step_ns: int, by: Sequence[Dimension], listed: int
+) -> Spending:
     where, values = _where(reader, chosen)
     oldest, _ = extent(reader) or (0, 0)
     begin = max(chosen.start_ns, oldest)
@@ -247,9 +254,10 @@ def spending(
 
 def shares(reader: sqlite3.Connection, chosen: Chosen, dimension: Dimension) -> list[Share]:
     """What each value of a dimension had in a time, the dearest first."""
-    where, values = _where(reader, chosen)
-    found = _by(reader, dimension, where, values)
-    _unpriced(reader, where, values, Counts(), {dimension: found})
+    with one_moment(reader):
+        where, values = _where(reader, chosen)
+        found = _by(reader, dimension, where, values)
+        _unpriced(reader, where, values, Counts(), {dimension: found})
     return _ordered(found)
 
 

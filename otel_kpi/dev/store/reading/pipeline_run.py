@@ -12,7 +12,7 @@ import orjson
 
 from otel_kpi.dev import literals
 from otel_kpi.dev.store.reading.pipeline_parts import BATCH, STAGE, Part, part_of
-from otel_kpi.dev.store.reading.spans import LOG_COLUMNS, log_views, spans_of
+from otel_kpi.dev.store.reading.spans import LOG_COLUMNS, log_views, one_moment, spans_of
 
 if TYPE_CHECKING:
     import sqlite3
@@ -63,6 +63,11 @@ class RunView:
 
 def run(reader: sqlite3.Connection, number: str) -> RunView | None:
     """A run by the row of its span, or by its id: the newest that has it."""
+    with one_moment(reader):
+        return _run(reader, number)
+
+
+def _run(reader: sqlite3.Connection, number: str) -> RunView | None:
     row = None
     if (span := literals.whole(number)) is not None:
         row = reader.execute("SELECT span FROM pipeline_run WHERE span = ?", (span,)).fetchone()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
@@ -89,9 +90,9 @@ def problems(reader: sqlite3.Connection, question: Question) -> tuple[list[Probl
         )
         values += [like] * 3
     if question.trace_id:
-        known = sorted(of_trace(reader, question.trace_id))
-        parts.append(f"p.id IN ({','.join('?' * len(known))})")
-        values += known
+        # As one value: there may be more than SQLite takes.
+        parts.append("p.id IN (SELECT value FROM json_each(?))")
+        values.append(json.dumps(sorted(of_trace(reader, question.trace_id))))
     if question.before is not None:
         parts.append("(p.last_ns, p.id) < (?, ?)")
         values += question.before

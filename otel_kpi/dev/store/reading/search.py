@@ -239,7 +239,8 @@ def _ways(reader: sqlite3.Connection, key: str, value: str) -> list[_Sought]:
             way = _Sought()
             if table == "resource":
                 way.match.append(f"({' OR '.join(map(terms.resource_term, numbers))})")
-            way.also(f"s.{table} IN ({','.join('?' * len(numbers))})", *numbers)
+            # As one value: there may be more than SQLite takes.
+            way.also(f"s.{table} IN (SELECT value FROM json_each(?))", orjson.dumps(numbers).decode())  # noqa: S608 - one of two
             ways.append(way)
     meant = _Sought()
     match key:

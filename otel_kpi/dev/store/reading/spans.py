@@ -6,6 +6,7 @@ together, and knows them no longer than that: retention may take them away meanw
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
@@ -16,7 +17,7 @@ from otel_kpi.dev.wire.values import value_of as decoded
 
 if TYPE_CHECKING:
     import sqlite3
-    from collections.abc import Collection, Iterable, Mapping, Sequence
+    from collections.abc import Collection, Generator, Iterable, Mapping, Sequence
 
     from otel_kpi.dev.telemetry import Value
     from otel_kpi.dev.views import SpanKind
@@ -50,6 +51,16 @@ class Names:
     shapes: Mapping[int, Sequence[str]]
     resources: Mapping[int, Source]
     scopes: Mapping[int, Source]
+
+
+@contextmanager
+def one_moment(reader: sqlite3.Connection) -> Generator[None]:
+    """Several questions in one transaction: what comes or goes meanwhile is in all of the answers, or in none."""
+    reader.execute("BEGIN")
+    try:
+        yield
+    finally:
+        reader.execute("ROLLBACK")
 
 
 def kind_of(number: int) -> SpanKind:

@@ -13,6 +13,7 @@ from otel_kpi.dev.store.reading.spans import (
     SPAN_COLUMNS,
     kind_of,
     log_views,
+    one_moment,
     rows_by_number,
     services,
     span_views,
@@ -82,12 +83,8 @@ class StoredTraces:
         if identity is None:
             return None
         reader = self._store.reader()
-        # One transaction: what comes meanwhile is either in all of it, or in none.
-        reader.execute("BEGIN")
-        try:
+        with one_moment(reader):
             return _trace(reader, identity)
-        finally:
-            reader.execute("ROLLBACK")
 
     def dependencies(self, start_ns: int, end_ns: int) -> Sequence[Dependency]:
         """Who calls whom."""

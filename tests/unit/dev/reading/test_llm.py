@@ -13,6 +13,8 @@ from otel_kpi.dev.store.reading import calls, llm
 from otel_kpi.dev.store.reading.llm import NO_AMOUNT, Chosen, Spending, quantile
 
 if TYPE_CHECKING:
+    import sqlite3
+    from collections.abc import Callable
     from pathlib import Path
 
     from otel_kpi.dev.telemetry import Span
@@ -176,3 +178,26 @@ def test_nothing_has_no_extent_and_no_sums(tmp_path: Path) -> None:
         {},
         None,
     )
+
+
+@pytest.mark.parametrize(
+    "asked",
+    [
+        lambda reader: llm.spending(reader, EVER, SECOND).total.calls,
+        lambda reader: sum(each.counts.calls for each in llm.shares(reader, EVER, "model")),
+    ],
+)
+def test_a_call_that_comes_between_two_questions_is_in_none_of_the_answers(
+    tmp_path: Path, asked: Callable[[sqlite3.Connection], int]
+) -> None:
+    with filled(tmp_path / "dev.db", [spans(call("known", cost=None))]) as store:
+        reader = store.reader()
+        comes = [spans(call("new", cost=None))]
+
+        def when(statement: str) -> None:
+            if "cost IS NULL" in statement and comes:
+                store.write([comes.pop()])
+
+        reader.set_trace_callback(when)
+        assert asked(reader) == 1
+        assert not comes

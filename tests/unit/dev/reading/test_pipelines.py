@@ -168,3 +168,18 @@ def test_what_makes_no_sense_is_left_out(tmp_path: Path) -> None:
     assert (volume.read, volume.written, volume.rejected, found.run.quality, found.run.throughput) == (
         None,
     ) * 5
+
+
+def test_a_run_that_is_forgotten_while_it_is_read_is_whole(tmp_path: Path) -> None:
+    shown = run("r1")
+    with filled(tmp_path / "dev.db", [spans(stage(shown, "read"), shown)]) as store:
+        reader = store.reader()
+
+        def when(statement: str) -> None:
+            if statement.startswith("SELECT trace FROM span"):
+                store._connection.execute("DELETE FROM span")
+
+        reader.set_trace_callback(when)
+        found = pipeline_run.run(reader, "r1")
+    assert found is not None
+    assert [each.name for each in found.stages] == ["read"]

@@ -161,3 +161,12 @@ def test_what_was_logged_in_the_trace_is_beside_it(tmp_path: Path) -> None:
         found = problems.logs(store.reader(), failed.trace_id.hex())
         assert [each.body for each in found] == ["card declined"]
         assert problems.logs(store.reader(), "") == []
+
+
+def test_a_trace_of_more_problems_than_a_statement_has_variables_names_them_all(tmp_path: Path) -> None:
+    made = broken()
+    made.events = [Event("exception", START_NS, exception(f"Kind{number}")) for number in range(20)]
+    with filled(tmp_path / "dev.db", [spans(made)]) as store:
+        store.reader().setlimit(sqlite3.SQLITE_LIMIT_VARIABLE_NUMBER, 8)
+        found, more = problems.problems(store.reader(), Question(trace_id=made.trace_id.hex()))
+    assert (len(found), more) == (20, False)

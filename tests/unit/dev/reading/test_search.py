@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import sqlite3
 from collections import defaultdict
 from typing import TYPE_CHECKING, Any
 
@@ -248,3 +249,26 @@ def test_a_search_that_takes_too_long_answers_with_what_it_has(traces: StoredTra
     assert found.capped
     # The next question has its own time.
     assert traces.search(TraceQuery(service="gateway")).traces
+
+
+def test_more_senders_than_a_statement_has_variables_are_found_by_what_they_share(tmp_path: Path) -> None:
+    store = Store(tmp_path / "dev.db")
+    store.write(
+        [
+            together(
+                "traces",
+                [
+                    (resource("shop", instance=number, zone="a"), "meter", _span(number))
+                    for number in range(1, 6)
+                ],
+            )
+        ]
+    )
+    store.reader().setlimit(sqlite3.SQLITE_LIMIT_VARIABLE_NUMBER, 8)
+    found = StoredTraces(store).search(TraceQuery(attributes=(("zone", "a"), ("instance", "3"))))
+    assert [each.trace_id for each in found.traces] == [_span(3).trace_id.hex()]
+    store.close()
+
+
+def _span(number: int) -> Span:
+    return Span(bytes([number] * 16), bytes([number] * 8), b"", "work", 1, SECOND, 2 * SECOND)
