@@ -51,7 +51,7 @@ class News:
     Attributes:
         traces: Rows of the newest traces that are new or have changed, the newest last.
         changed: How many have, those included that are not named.
-        missed: Events that came before these are not known any more: a page draws itself anew.
+        missed: Some of what came before these is not known any more: a page draws itself anew.
     """
 
     spans: int = 0
@@ -72,7 +72,7 @@ class News:
             rows.pop(row, None)
             rows[row] = None
         self.traces = list(rows)[-_MOST_TRACES:]
-        self.missed |= isinstance(other, News) and other.missed
+        self.missed |= bool(other.missed)  # commits that did not come here are as unknown as events that are gone
 
     def written(self, number: str) -> bytes:
         """As an event."""

@@ -178,6 +178,19 @@ async def test_more_events_than_are_kept_are_said_to_be_missed() -> None:
 
 
 @on_a_loop
+async def test_commits_that_came_too_fast_to_be_followed_are_said_to_be_missed() -> None:
+    source = Source()
+    told = live(source)
+    events, _ = await following(told)
+    source.queue.put_nowait(Committed([], [9], 1, missed=3))
+    assert json.loads(read(await asyncio.wait_for(anext(events), 5))["data"])["missed"]
+    source.commit(10)
+    assert not json.loads(read(await asyncio.wait_for(anext(events), 5))["data"])["missed"]
+    await events.aclose()
+    told.close()
+
+
+@on_a_loop
 async def test_a_silent_connection_says_that_it_is_alive() -> None:
     source = Source()
     told = live(source, heartbeat=0.02)
