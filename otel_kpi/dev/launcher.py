@@ -126,7 +126,7 @@ async def _session(options: Options, listening: Listening, store: Store, said: s
         status = await _until_the_end(options, listening, ended)
     finally:
         await server.stop()
-        await _close(intake)
+        await asyncio.to_thread(intake.close)
         following.cancel()
         await asyncio.wait([following])
     _sum_up(options, dev, since, out)
@@ -162,12 +162,6 @@ async def _pass_on_early(ended: asyncio.Event, command: Command) -> None:
     """Tell the command of a signal that came before there was anybody to pass it on to."""
     await ended.wait()
     command.pass_on(signal.SIGTERM)
-
-
-async def _close(intake: Intake) -> None:
-    close = getattr(intake, "close", None)
-    if close is not None:
-        await asyncio.to_thread(close)
 
 
 def page(address: str, token: str) -> str:

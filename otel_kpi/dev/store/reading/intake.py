@@ -47,7 +47,7 @@ class Sender:
 
     Attributes:
         minute: Since 1970; of what was accepted.
-        items: Accepted since the store was made.
+        items: Accepted in the minutes that are known.
     """
 
     service: str
