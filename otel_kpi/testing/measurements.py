@@ -22,11 +22,13 @@ class Series:
     Attributes:
         value: Of a counter what was added since the test began, of a gauge what it says now, of a histogram the sum.
         count: Of a histogram, how many values; None of others.
+        gauge: What it says is no sum, and is added to nothing.
     """
 
     attributes: Mapping[str, Any]
     value: float
     count: int | None = None
+    gauge: bool = False
 
 
 class Measured:
@@ -51,9 +53,14 @@ class Measured:
         """What was added, of all series together; of a gauge, of its only one.
 
         Raises:
-            AssertionError: Nothing was recorded: that is not zero.
+            AssertionError: Nothing was recorded: that is not zero. Or a gauge has several series.
         """
-        return sum(series.value for series in self._recorded())
+        series = self._recorded()
+        if len(series) > 1 and series[0].gauge:
+            raise AssertionError(
+                f"{self.name} is a gauge of {len(series)} series, which are no sum: {series}"
+            )
+        return sum(each.value for each in series)
 
     @property
     def sum(self) -> float:
@@ -132,7 +139,8 @@ def measured(
             continue
         names.add(of)
         if of == name and has(point.attributes or {}, _named(point.attributes or {}, wanted)):
-            series.append(Series(dict(point.attributes or {}), value, count))
+            gauge = not hasattr(kind, "aggregation_temporality")
+            series.append(Series(dict(point.attributes or {}), value, count, gauge))
     return Measured(name, series, sorted(names))
 
 

@@ -156,6 +156,15 @@ def test_metrics_count_from_the_beginning_of_the_test(capture: Capture, number: 
     assert capture.metric("shop.stock").value == number
 
 
+def test_gauges_are_not_added(capture: Capture) -> None:
+    shelf = metrics.get_meter("shop").create_gauge("shop.shelf")
+    for number, shop in enumerate("ab", 3):
+        shelf.set(number, {"shop": shop})
+    assert capture.metric("shop.shelf", shop="b").value == 4
+    with pytest.raises(AssertionError, match="gauge of 2 series"):
+        _ = capture.metric("shop.shelf").value
+
+
 @pytest.mark.parametrize("records", [3, 4])
 def test_metrics_of_the_packs_count_from_the_beginning_of_the_test(capture: Capture, records: int) -> None:
     with etl.run("marketing"), etl.stage("store", type="load"):
