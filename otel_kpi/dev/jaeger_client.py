@@ -20,13 +20,13 @@ import urllib3
 
 from otel_kpi.dev import jaeger_answers
 from otel_kpi.dev.store import terms
+from otel_kpi.dev.store.reading.search import says
 from otel_kpi.dev.views import KINDS, Dependency, Found
 from otel_kpi.dev.wire.values import json_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 
-    from otel_kpi.dev.telemetry import Value
     from otel_kpi.dev.views import SpanKind, SpanView, TraceQuery, TraceSummary, TraceView
 
 _Read = TypeVar("_Read")
@@ -335,11 +335,13 @@ def _fits(trace: TraceView, query: TraceQuery) -> bool:
     """One span has all that is asked: Jaeger's storages differ in whether they see to that."""
     if not (query.service or query.operation or query.kind or query.status or query.attributes or query.text):
         return True
-    words = [word.casefold() for word in query.text.split()]
+    words = terms.wanted(query.text)
+    if query.text.strip() and not words:  # a text without a word in it is nowhere
+        return False
     return any(_span_fits(span, query, words) for span in trace.spans)
 
 
-def _span_fits(span: SpanView, query: TraceQuery, words: Sequence[str]) -> bool:
+def _span_fits(span: SpanView, query: TraceQuery, words: Collection[str]) -> bool:
     asked = (
         (query.service, span.service),
         (query.operation, span.name),
@@ -356,13 +358,13 @@ def _span_fits(span: SpanView, query: TraceQuery, words: Sequence[str]) -> bool:
     held = [span.attributes, span.resource, *(event.attributes for event in span.events)]
     for key, wanted in query.attributes:
         if not (
-            _model_has(span, key, wanted) or any(key in each and _is(each[key], wanted) for each in held)
+            _model_has(span, key, wanted) or any(key in each and says(each[key], wanted) for each in held)
         ):
             return False
     if not words:
         return True
-    said = f"{span.name} {span.status_message} {json_of(dict(span.attributes))}".casefold()
-    said += json_of([{event.name: dict(event.attributes)} for event in span.events]).casefold()
+    happened = json_of([{event.name: dict(event.attributes)} for event in span.events])
+    said = terms.folded(f"{span.name} {span.status_message} {json_of(dict(span.attributes))} {happened}")
     return all(word in said for word in words)
 
 
@@ -377,7 +379,3 @@ def _model_has(span: SpanView, key: str, wanted: str) -> bool:
         _KIND_OF_SPAN: span.kind,
     }
     return fields.get(key) == wanted
-
-
-def _is(value: Value, wanted: str) -> bool:
-    return wanted in terms.texts_of(value, json_of(value))

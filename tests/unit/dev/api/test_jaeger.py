@@ -199,6 +199,16 @@ def test_our_own_api_is_read_as_a_jaegers_is(server: Served) -> None:
     assert theirs.trace("77") is None
 
 
+@pytest.mark.parametrize(("text", "some"), [("INSERT órder", True), ("?! --", False)])
+def test_a_jaegers_traces_are_searched_for_a_text_as_our_own_are(
+    server: Served, text: str, *, some: bool
+) -> None:
+    query = TraceQuery(service="orders", text=text, limit=200)
+    found, expected = JaegerTraces(server.url).search(query), server.dev.traces.search(query)
+    assert {each.trace_id for each in found.traces} == {each.trace_id for each in expected.traces}
+    assert bool(found.traces) is some
+
+
 def test_a_list_is_of_summaries_where_there_are_some(server: Served) -> None:
     """Nothing of whole traces is sent for it, and each row says the same."""
     asked = TraceQuery(service="gateway", limit=200)
