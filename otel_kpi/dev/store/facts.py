@@ -125,32 +125,60 @@ def pico(cost: str | None) -> int | None:
     return int(decimals.ljust(PLACES, "0")) if whole == "0" and len(decimals) <= PLACES else None
 
 
-def llm_call(
-    row: int, span: Span, start_ns: int, duration_ns: int, dictionary: Dictionary
-) -> tuple[object, ...] | None:
-    """The row of `llm_call`; None of a span that is no call of a model."""
-    said = {each[0]: each[1] for each in span.attributes}
+def called(said: Mapping[str, Value]) -> str | None:
+    """The operation of a call of a language model, by the attributes of its span; None of what is none."""
     operation = _text(said, *_OPERATION)
     if _OPENINFERENCE in said and operation is None:
         operation = {"LLM": "chat", "EMBEDDING": "embeddings"}.get(str(said[_OPENINFERENCE]).upper())
         if operation is None:
             return None
-    model, used = _text(said, *_MODEL), _count(said, _INPUT)
-    output = _count(said, _OUTPUT)
-    if operation in _NO_CALLS or (model is None and used is None and output is None):
+    if operation in _NO_CALLS or (model(said) is None and tokens(said)[:2] == (None, None)):
         return None
+    return operation or "chat"
+
+
+def is_call(said: Mapping[str, Value]) -> bool:
+    """Whether a span with these attributes is a call of a language model: each page and line counts the same ones."""
+    return bool(facts_of(tuple(said)) & LLM) and called(said) is not None
+
+
+def model(said: Mapping[str, Value]) -> str | None:
+    """The model that a call asks for, or that has answered."""
+    return _text(said, *_MODEL)
+
+
+def tokens(said: Mapping[str, Value]) -> tuple[int | None, int | None, int | None, int | None]:
+    """Tokens of a call: sent, made, of the sent ones those from a cache, of the made ones those of reasoning."""
+    return _count(said, _INPUT), _count(said, _OUTPUT), _count(said, _CACHED), _count(said, _REASONING)
+
+
+def price(said: Mapping[str, Value]) -> tuple[str | None, str | None]:
+    """What a call cost, as a decimal, and its currency; None where nobody says."""
     cost, currency = amount(said.get(names.COST_AMOUNT)), _text(said, names.COST_CURRENCY)
     if cost is None:
         cost = next((found for key in names.ALIASES if (found := amount(said.get(key))) is not None), None)
         currency = None
+    return cost, (currency or _DOLLARS) if cost is not None else None
+
+
+def llm_call(
+    row: int, span: Span, start_ns: int, duration_ns: int, dictionary: Dictionary
+) -> tuple[object, ...] | None:
+    """The row of `llm_call`; None of a span that is no call of a model."""
+    said = {each[0]: each[1] for each in span.attributes}
+    operation = called(said)
+    if operation is None:
+        return None
+    used, output, cached, reasoning = tokens(said)
+    cost, currency = price(said)
     waited = _number(_first(said, _FIRST_CHUNK))
     optional = dictionary.optional
     return (
-        row, start_ns, duration_ns, span.status, dictionary.text(operation or "chat"),
-        optional(_text(said, *_PROVIDER)), optional(model), optional(_text(said, FEATURE.name)),
-        optional(_text(said, TENANT.name)), used, output, _count(said, _CACHED), _count(said, _CACHE_WRITE),
-        _count(said, _REASONING), int(waited * 1e9) if waited is not None and 0 <= waited < _LONGEST else None, cost,
-        (currency or _DOLLARS) if cost is not None else None, _text(said, _UNPRICED), pico(cost),
+        row, start_ns, duration_ns, span.status, dictionary.text(operation),
+        optional(_text(said, *_PROVIDER)), optional(model(said)), optional(_text(said, FEATURE.name)),
+        optional(_text(said, TENANT.name)), used, output, cached, _count(said, _CACHE_WRITE),
+        reasoning, int(waited * 1e9) if waited is not None and 0 <= waited < _LONGEST else None, cost,
+        currency, _text(said, _UNPRICED), pico(cost),
     )  # fmt: skip
 
 

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass, field
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal
 from typing import TYPE_CHECKING, Any, Final
 
 from otel_kpi.dev.statements import Repeat, repeats, statement_of
-from otel_kpi.dev.telemetry import ERROR, INTERNAL
+from otel_kpi.dev.store import facts
+from otel_kpi.dev.telemetry import ERROR
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -80,7 +81,7 @@ class Gathered:
         self.end_ns = max(self.end_ns, span.end_ns)
         self.count += 1
         self.errors += span.status == ERROR
-        self.llm_calls += "gen_ai.request.model" in attributes and span.kind != INTERNAL
+        self.llm_calls += facts.is_call(attributes)
         if drawn.statement is not None:
             self.statements += 1
             self.asked[span.parent_id, drawn.statement] += 1
@@ -98,17 +99,8 @@ def _to(attributes: dict[str, Any]) -> str:
 
 
 def _cost(attributes: dict[str, Any]) -> tuple[Decimal, str] | None:
-    amount, currency = (
-        attributes.get("gen_ai.usage.cost.amount"),
-        attributes.get("gen_ai.usage.cost.currency"),
-    )
-    if amount is None or not currency or isinstance(amount, bool):
-        return None
-    try:
-        exact = Decimal(str(amount))
-    except InvalidOperation:
-        return None
-    return (exact, str(currency)) if exact.is_finite() else None
+    amount, currency = facts.price(attributes) if facts.is_call(attributes) else (None, None)
+    return None if amount is None else (Decimal(amount), currency or "")
 
 
 class Gathering:

@@ -23,9 +23,6 @@ CAPTURE: Final = "OTEL_INSTRUMENTATION_GENAI_CAPTURE_MESSAGE_CONTENT=span_only"
 _LONGEST_REMARK: Final = 90
 _LONGEST_MESSAGES: Final = 4_000_000
 """Characters of JSON; more is shown as text."""
-_CALLS: Final = frozenset(
-    {"chat", "text_completion", "generate_content", "embeddings", "completion", "responses"}
-)
 _MESSAGES: Final = ("gen_ai.system_instructions", "gen_ai.input.messages", "gen_ai.output.messages")
 
 
@@ -39,9 +36,10 @@ def _text(value: Value) -> str:
     return "" if value is None else formats.value(value)
 
 
-def _decimal(value: Value) -> Decimal | None:
-    text = facts.amount(value)
-    return None if text is None else Decimal(text)
+def _price(known: Mapping[str, Value]) -> tuple[Decimal | None, str]:
+    """What a call cost, and in which currency."""
+    text, currency = facts.price(known)
+    return None if text is None else Decimal(text), currency or ""
 
 
 def _number(value: Value) -> float | None:
@@ -86,10 +84,8 @@ class LLMCall:
 
 
 def is_llm(attributes: Mapping[str, Value]) -> bool:
-    """Whether a span is a call of a model, by its operation or by the model it names."""
-    return attributes.get("gen_ai.operation.name") in _CALLS or (
-        "gen_ai.request.model" in attributes and "gen_ai.operation.name" not in attributes
-    )
+    """Whether a span is a call of a model."""
+    return facts.is_call(attributes)
 
 
 def llm_call(span: SpanView, logs: Sequence[LogView] = ()) -> LLMCall | None:
@@ -104,17 +100,19 @@ def llm_call(span: SpanView, logs: Sequence[LogView] = ()) -> LLMCall | None:
         for key, value in known.items()
         if key.startswith("gen_ai.request.") and key != "gen_ai.request.model"
     ]
+    used, made, cached, reasoning = facts.tokens(known)
+    cost, currency = _price(known)
     return LLMCall(
-        operation=_text(get("gen_ai.operation.name")),
+        operation=facts.called(known) or "",
         provider=_text(get("gen_ai.provider.name") or get("gen_ai.system")),
-        asked=_text(get("gen_ai.request.model")),
+        asked=_text(get("gen_ai.request.model")) or facts.model(known) or "",
         answered=_text(get("gen_ai.response.model")),
-        input_tokens=_whole(get("gen_ai.usage.input_tokens", get("gen_ai.usage.prompt_tokens"))),
-        output_tokens=_whole(get("gen_ai.usage.output_tokens", get("gen_ai.usage.completion_tokens"))),
-        cached_tokens=_whole(get("gen_ai.usage.cache_read.input_tokens")),
-        reasoning_tokens=_whole(get("gen_ai.usage.reasoning.output_tokens")),
-        cost=_decimal(get("gen_ai.usage.cost.amount")),
-        currency=_text(get("gen_ai.usage.cost.currency")) or "USD",
+        input_tokens=used,
+        output_tokens=made,
+        cached_tokens=cached,
+        reasoning_tokens=reasoning,
+        cost=cost,
+        currency=currency,
         source=_text(get("gen_ai.usage.cost.source")),
         unpriced=_text(get("kpi.llm.unpriced.reason")),
         finish=", ".join(_text(reason) for reason in reasons)
@@ -267,12 +265,12 @@ def remark(span: SpanView) -> tuple[str, str]:
         return "", ""
     if is_llm(known):
         said = ["✦"]
-        used = [_whole(known.get(f"gen_ai.usage.{side}_tokens")) for side in ("input", "output")]
+        used = facts.tokens(known)[:2]
         if any(number is not None for number in used):
             said.append("→".join(formats.tokens(number) for number in used))
-        cost = _decimal(known.get("gen_ai.usage.cost.amount"))
+        cost, currency = _price(known)
         if cost is not None:
-            said.append("· " + formats.money(cost, _text(known.get("gen_ai.usage.cost.currency")) or "USD"))
+            said.append("· " + formats.money(cost, currency))
         return " ".join(said), "llm"
     if "kpi.etl.records.read" in known or "kpi.etl.records.written" in known:
         read, written = (_whole(known.get(f"kpi.etl.records.{word}")) for word in ("read", "written"))
