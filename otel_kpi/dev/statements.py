@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Hashable, Iterable, Mapping
 
 REPEATS: Final = 5
-"""From how many on the same statement below of one span is a loop that asks again and again."""
+"""From how many on the same below of one span is a loop that asks again and again; the number is Sentry's."""
 _LITERAL: Final = re.compile(r"'(?:[^']|'')*'|\b\d+(?:\.\d+)?\b")
 _SPACE: Final = re.compile(r"\s+")
 _LONGEST: Final = 2_000
@@ -44,7 +44,12 @@ def statement_of(name: str, attributes: Mapping[str, object]) -> str | None:
         operation = attributes.get("db.operation.name") or attributes.get("db.operation")
         return None if _is_plumbing(name) else str(operation or name)
     text = str(text)[:_LONGEST]
-    return None if _is_plumbing(text) else _SPACE.sub(" ", _LITERAL.sub("?", text)).strip()
+    return None if _is_plumbing(text) else _SPACE.sub(" ", without_values(text)).strip()
+
+
+def without_values(text: str) -> str:
+    """A statement, or its beginning, with a `?` for each value."""
+    return _LITERAL.sub("?", text[:_LONGEST])
 
 
 def _is_plumbing(text: str) -> bool:

@@ -6,20 +6,17 @@ row, once; what is wrong with it is said beside it.
 
 from __future__ import annotations
 
-import re
 from collections import defaultdict
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Final, Literal
+from typing import TYPE_CHECKING, Literal
+
+from otel_kpi.dev.statements import REPEATS, without_values
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from otel_kpi.dev.views import SpanView, TraceView
 
-FEWEST_REPEATS: Final = 5
-"""Siblings that are alike and folded into one row; the number is Sentry's."""
-_LITERALS: Final = re.compile(r"'(?:[^']|'')*'|\b\d+(?:\.\d+)?\b")
-_LONGEST_KEY: Final = 2_000
 
 Interval = tuple[int, int]
 """Nanoseconds from the beginning of the trace: from, to."""
@@ -169,7 +166,7 @@ def _alike(span: SpanView) -> tuple[str, str, str, str]:
     for key in ("db.query.summary", "db.query.text", "db.statement"):
         text = span.attributes.get(key)
         if isinstance(text, str):
-            statement = _LITERALS.sub("?", text[:_LONGEST_KEY])
+            statement = without_values(text)
             break
     return span.service, span.name, span.kind, statement
 
@@ -301,7 +298,7 @@ def _repeats(spans: Sequence[SpanView], starts: Sequence[int]) -> Row:
 
 def _fold(spans: Sequence[SpanView], places: Sequence[int | list[int]]) -> list[int | list[int]]:
     """Siblings with those that are alike as one list, at the place of the first; what failed stays a row of its own."""
-    if len(places) < FEWEST_REPEATS:
+    if len(places) < REPEATS:
         return [*places]
     groups: dict[tuple[str, str, str, str], list[int]] = defaultdict(list)
     for place in places:
@@ -312,7 +309,7 @@ def _fold(spans: Sequence[SpanView], places: Sequence[int | list[int]]) -> list[
         group: list[int] = []
         if isinstance(place, int) and spans[place].status != "error":
             group = groups[_alike(spans[place])]
-        if len(group) < FEWEST_REPEATS:
+        if len(group) < REPEATS:
             folded.append(place)
         elif place == group[0]:
             folded.append(group)
