@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 @dataclass(slots=True)
 class Side:
-    """What one of the traces has at a place; durations in nanoseconds, together."""
+    """What one of the traces has at a place, a parent that never came too; durations in nanoseconds, together."""
 
     spans: int = 0
     duration: int = 0
@@ -60,7 +60,7 @@ def compare(first: Waterfall, second: Waterfall) -> list[Place]:
                 places.append(Place(row.service, row.name, row.depth, row.start))
             place = places[at]
             place.start = min(place.start, row.start)
-            place.sides[side].spans += row.kind == "span"
+            place.sides[side].spans += 1
             place.sides[side].duration += row.duration
             place.sides[side].errors += row.failed
             where.append(at)

@@ -196,6 +196,13 @@ def test_two_traces_are_laid_over_each_other_by_service_and_name() -> None:
     ]  # fmt: skip
 
 
+def test_a_parent_that_came_in_neither_trace_is_in_both() -> None:
+    sides = [laid(span(one, "gone", 0, 10, name="read"), fold=False) for one in "ab"]
+    assert [(place.name, place.only) for place in likeness.compare(*sides)] == [
+        ("a parent that has not come", ""), ("read", ""),
+    ]  # fmt: skip
+
+
 def test_gaps_that_are_left_out_keep_the_order_and_the_ends() -> None:
     axis = rows.Axis(1_000, [(100, 900)])
     assert axis.at(0) == 0
