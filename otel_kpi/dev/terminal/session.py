@@ -10,7 +10,7 @@ from decimal import Decimal, InvalidOperation
 from typing import TYPE_CHECKING, Any, Final, TextIO
 
 from otel_kpi.dev.terminal.lines import clean, money
-from otel_kpi.dev.viewer.formats import elapsed
+from otel_kpi.dev.viewer.formats import elapsed, several
 
 if TYPE_CHECKING:
     import sqlite3
@@ -240,9 +240,9 @@ def lines(found: Session, address: str) -> Iterator[str]:
         if not found.not_kept:
             yield f"Nothing was received. Send OTLP to {address}, or start with: otel-kpi dev -- <command>"
         return
-    points = f", {_many(found.points, 'metric point')}" if found.points else ""
+    points = f", {several(found.points, 'metric point')}" if found.points else ""
     services = f" from {clean(', '.join(found.services), 200)}" if found.services else ""
-    yield f"{_many(found.traces, 'trace')}, {_many(found.spans, 'span')}, {_many(found.logs, 'log record')}{points}{services}"
+    yield f"{several(found.traces, 'trace')}, {several(found.spans, 'span')}, {several(found.logs, 'log record')}{points}{services}"
     if found.requests:
         yield f"requests   {found.requests:,}, {found.failed_requests:,} failed"
     for number, slow in enumerate(found.slowest):
@@ -252,18 +252,14 @@ def lines(found: Session, address: str) -> Iterator[str]:
         title = "errors" if number == 0 else ""
         yield f"{title:10} {problem.times}× {clean(problem.type)}: {clean(problem.message, 80)} ({clean(problem.service or '', 30)})"
     if found.errors and not found.problems:
-        yield f"errors     {_many(found.errors, 'span')}"
+        yield f"errors     {several(found.errors, 'span')}"
     if found.llm_calls:
         models = ", ".join(f"{clean(model, 40)} {count:,}" for model, count in found.models.items())
         spent = money(found.cost) if found.cost else "no price known"
         missing = f", {found.unpriced:,} without a price" if found.unpriced and found.cost else ""
-        yield f"spend      {spent} for {_many(found.llm_calls, 'call')}{missing}: {models}"
+        yield f"spend      {spent} for {several(found.llm_calls, 'call')}{missing}: {models}"
     for number, runs in enumerate(found.pipelines):
         title = "pipelines" if number == 0 else ""
         quality = "" if runs.quality is None else f", quality {runs.quality:g}"
         failed = f", {runs.failed:,} failed" if runs.failed else ""
-        yield f"{title:10} {clean(runs.pipeline)}: {_many(runs.runs, 'run')}{failed}, {_many(runs.stages, 'stage')}{quality}"
-
-
-def _many(number: int, what: str) -> str:
-    return f"{number:,} {what}{'s' * (number != 1)}"
+        yield f"{title:10} {clean(runs.pipeline)}: {several(runs.runs, 'run')}{failed}, {several(runs.stages, 'stage')}{quality}"

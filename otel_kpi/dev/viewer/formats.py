@@ -29,6 +29,9 @@ _ROUNDED: Final = ((9.995, 2), (99.95, 1))
 """Below which a number has how many decimals: rounding brings one more digit."""
 _MIDDLE: Final = (10, 90)
 _ENDS: Final = (0, 100)
+_TENTH: Final = 0.1
+_NEAR: Final = 0.05
+"""Percent from an end that would be rounded to it."""
 _LONGEST: Final = 2**64
 """Nanoseconds: OTLP has no time that is later."""
 _CENT: Final = Decimal("0.01")
@@ -73,6 +76,11 @@ def count(number: float | None) -> str:
     return f"{number:,.6g}" if isinstance(number, float) and not number.is_integer() else f"{int(number):,}"
 
 
+def several(number: float, what: str) -> str:
+    """How many of something: `1 trace`, `2,000 traces`."""
+    return f"{count(number)} {what}{'s' * (number != 1)}"
+
+
 def tokens(number: float | None) -> str:
     """A number in short: `812`, `12.3k`, `4.1M`."""
     if number is None:
@@ -104,16 +112,20 @@ def bytes_(number: float | None) -> str:
     if number is None:
         return "–"
     for factor, unit in ((1_000_000_000, "GB"), (1_000_000, "MB"), (1_000, "kB")):
-        if number >= factor:
+        if number >= factor * 0.9995:
             return f"{_three(number / factor)} {unit}"
     return f"{number:.0f} B"
 
 
 def percent(share: float | None) -> str:
-    """A share of one in percent, with a digit more near the ends: `42 %`, `99.6 %`, `0.4 %`."""
+    """A share of one in percent, with a digit more near the ends: `42 %`, `99.6 %`; none and all are said of nothing else."""
     if share is None:
         return "–"
     number = share * 100
+    if _ENDS[0] < number < _NEAR:
+        return f"<{_TENTH} %"
+    if _ENDS[1] - _NEAR <= number < _ENDS[1]:
+        return f">{_ENDS[1] - _TENTH} %"
     whole = _MIDDLE[0] <= number <= _MIDDLE[1] or number in _ENDS
     return f"{number:.0f} %" if whole else f"{number:.1f} %"
 

@@ -132,9 +132,11 @@ def link(url: object, text: str | None = None) -> Markup:
 
 
 def here(request: Request, **changes: object) -> str:
-    """The address of this page with some of its query changed; None and empty take a part away."""
-    query = {key: value for key, value in request.query_params.multi_items() if key not in changes}
-    query |= {key: str(value) for key, value in changes.items() if value not in {None, ""}}
+    """The address of this page with some of its query changed; None and empty take a part away, a list stands as often."""
+    query = [pair for pair in request.query_params.multi_items() if pair[0] not in changes]
+    for key, value in changes.items():
+        texts = cast("list[object]", value) if isinstance(value, list) else [value]
+        query += [(key, str(text)) for text in texts if text not in {None, ""}]
     return f"{request.url.path}?{urlencode(query)}" if query else request.url.path
 
 
@@ -173,6 +175,7 @@ def environment() -> Environment:
         "money": formats.money,
         "percent": formats.percent,
         "service": service,
+        "several": formats.several,
         "time": time,
         "tokens": formats.tokens,
         "value": formats.value,

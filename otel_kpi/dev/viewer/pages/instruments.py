@@ -129,11 +129,7 @@ def _only(texts: Sequence[str]) -> list[tuple[str, str]]:
 
 
 def _where(request: Request, pairs: Sequence[tuple[str, str]]) -> str:
-    from urllib.parse import urlencode
-
-    rest = [(key, value) for key, value in request.query_params.multi_items() if key != "where"]
-    query = urlencode([*rest, *(("where", f"{key}={value}") for key, value in pairs)])
-    return f"{request.url.path}?{query}" if query else request.url.path
+    return here(request, where=[f"{key}={value}" for key, value in pairs])
 
 
 def _named(text: str, first_ns: int | None) -> str:

@@ -46,6 +46,15 @@ def test_unknown_is_a_dash_and_never_a_zero() -> None:
     )
 
 
+def test_a_share_that_is_neither_none_nor_all_is_not_said_to_be() -> None:
+    assert [formats.percent(share) for share in (0.0, 0.000_04, 0.999_96, 0.9994)] == ["0 %", "<0.1 %", ">99.9 %", "99.9 %"]  # fmt: skip
+
+
+def test_one_is_no_plural() -> None:
+    assert [formats.several(number, "trace") for number in (0, 1, 2_000)] == ["0 traces", "1 trace", "2,000 traces"]  # fmt: skip
+    assert formats.bytes_(999_900) == "1.00 MB"
+
+
 @pytest.mark.parametrize(
     "url",
     [

@@ -125,6 +125,14 @@ def test_an_instrument_shows_percentiles_and_counts_and_exemplars_that_open_trac
         page(server, f"/instruments/{missing}", 404)
 
 
+def test_another_window_keeps_all_that_narrows(server: Served) -> None:
+    [number] = server.store.reader().execute("SELECT id FROM metric WHERE name = 'http.server.request.duration'").fetchone()  # fmt: skip
+    read = page(server, f"/instruments/{number}?where=a%3D1&where=b%3D2&by=service")
+    windows = [each["href"] or "" for each in read.of("a") if "window=" in (each.get("href") or "")]
+    assert windows
+    assert all("where=a%3D1&where=b%3D2" in href and "by=service" in href for href in windows)
+
+
 def test_the_tree_of_instruments_is_narrowed_by_words_and_service(server: Served) -> None:
     assert "kpi.llm.cost" in " ".join(page(server, "/instruments?q=paid").text)
     assert "kpi.llm.cost" not in " ".join(page(server, "/instruments?q=memory").text)
