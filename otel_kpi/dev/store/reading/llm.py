@@ -99,6 +99,11 @@ class Counts:
         return self.input_tokens + self.output_tokens
 
     @property
+    def told(self) -> bool:
+        """Whether any of the calls told its tokens: where none did, their number is not 0."""
+        return self.untold < self.calls
+
+    @property
     def all_unpriced(self) -> int:
         """Calls without an amount, for whatever reason."""
         return sum(self.unpriced.values())

@@ -173,24 +173,24 @@ def _latency(spending: Spending, shown: Period) -> tuple[str, str, Markup, Marku
 
 def _tokens(spending: Spending, shown: Period) -> tuple[str, str, Markup, Markup]:
     parts = [
-        ("output", [_of(spending, step, lambda counts: counts.output_tokens) for step in shown.steps]),
+        ("output", [_told(spending, step, lambda counts: counts.output_tokens) for step in shown.steps]),
         (
             "input",
             [
-                _of(spending, step, lambda counts: max(0, counts.input_tokens - counts.cached_tokens))
+                _told(spending, step, lambda counts: max(0, counts.input_tokens - counts.cached_tokens))
                 for step in shown.steps
             ],
         ),
     ]
     if spending.total.cached_tokens:
-        cached = [_of(spending, step, lambda counts: counts.cached_tokens) for step in shown.steps]
+        cached = [_told(spending, step, lambda counts: counts.cached_tokens) for step in shown.steps]
         parts.append(("input, cached", cached))
     series = [
         Series(name, list(zip(shown.steps, values, strict=True)), colour)
         for (name, values), colour in zip(parts, (0, 2, drawing.QUIET), strict=False)
     ]
     title = "Tokens"
-    said = formats.tokens(spending.total.tokens)
+    said = formats.tokens(spending.total.tokens if spending.total.told else None)
     return title, said, _stacked(series, title, shown, quantity), _table(title, shown, parts, formats.tokens)
 
 
@@ -215,6 +215,11 @@ def _of(spending: Spending, step: int, what: Callable[[Counts], int | None]) -> 
     """A value of a step; None of one without calls: no data is not zero."""
     counts = spending.over_time.get(step)
     return None if counts is None else what(counts)
+
+
+def _told(spending: Spending, step: int, what: Callable[[Counts], int]) -> int | None:
+    """The same of tokens; None where no call of the step told its own."""
+    return _of(spending, step, lambda counts: what(counts) if counts.told else None)
 
 
 def _stacked(series: Sequence[Series], title: str, shown: Period, text: Callable[[float], str]) -> Markup:

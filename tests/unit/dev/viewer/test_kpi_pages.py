@@ -167,6 +167,14 @@ def test_where_all_prices_are_unknown_nothing_is_said_to_be_free(tmp_path: Path)
     assert "$0" not in said
 
 
+def test_tokens_that_no_call_has_told_are_not_said_to_be_none(tmp_path: Path) -> None:
+    silent = call(gen_ai__usage__input_tokens=None, gen_ai__usage__output_tokens=None)
+    with filled(tmp_path / "dev.db", [spans(silent)]) as store, asking(store) as client:
+        said = read(client, "/llm").said
+    assert "1 call told none" in said
+    assert "0 → 0" not in said
+
+
 @pytest.mark.parametrize(
     ("amount", "text"),
     [("0.0133", "$0.0133"), ("0.5", "$0.500"), ("0.000288", "$0.000288"), ("1.5", "$1.50"), ("0", "$0.00")],
