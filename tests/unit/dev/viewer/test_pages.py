@@ -8,19 +8,22 @@ from typing import TYPE_CHECKING
 import pytest
 from starlette.testclient import TestClient
 from support.dev import hostile
-from support.dev.asked import ADDRESS, filled, span, spans
+from support.dev.asked import ADDRESS, filled, logs, span, spans
+from support.dev.made import START_NS
 
 from otel_kpi.dev.app import make_app
 from otel_kpi.dev.state import Dev
 from otel_kpi.dev.store import Store
 from otel_kpi.dev.store.reading.traces import StoredTraces
-from otel_kpi.dev.telemetry import Link
+from otel_kpi.dev.telemetry import Link, LogRecord
 from otel_kpi.dev.viewer import files
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from conftest import Pages
+
+    from otel_kpi.dev.telemetry import Value
 
 
 class Parsed(HTMLParser):
@@ -270,3 +273,46 @@ def test_a_span_leads_to_those_that_link_to_it(tmp_path: Path) -> None:
 )  # fmt: skip
 def test_a_number_that_is_none_is_no_fault(pages: Pages, address: str, status: int, number: str) -> None:
     assert pages.client.get(address.replace("{}", number)).status_code == status
+
+
+def test_what_narrows_the_list_stays_when_another_field_is_filled_in(pages: Pages) -> None:
+    asked = {"q": "orders", "service": "gateway", "kind": "server", "from": "2020-01-01", "status": "unset"}
+    text = pages.client.get("/traces", params=asked).text
+    search, filters = text.split('<form class="find"')[1], text.split('<form class="filters"')[1]
+    for form, given in ((search, {"service", "kind", "from", "status"}), (filters, {"q", "kind", "from"})):
+        tags = [attributes for tag, attributes in Parsed(form.split("</form>")[0]).tags if tag == "input"]
+        kept = {each["name"]: each["value"] for each in tags if each.get("type") == "hidden"}
+        assert kept == {key: asked[key] for key in given}
+    chip = next(each["href"] or "" for _, each in Parsed(text).tags if each.get("aria-label") == "Any kind")
+    assert "kind" not in chip
+    assert all(key in chip for key in ("q=orders", "service=gateway", "from=", "status=unset"))
+
+
+def test_log_records_that_are_too_many_for_a_page_are_said_to_be_more(tmp_path: Path) -> None:
+    trace_id = bytes.fromhex("ab" * 16)
+    with filled(tmp_path / "dev.db", [spans(span({}, trace_id=trace_id))]) as store:
+        store.write([logs(*(LogRecord(START_NS + number, 0, trace_id=trace_id) for number in range(1_001)))])  # fmt: skip
+        dev = Dev(traces=StoredTraces(store), store=store, address=ADDRESS)
+        with TestClient(make_app(dev), base_url=ADDRESS) as client:
+            text = client.get(f"/traces/{trace_id.hex()}?view=logs").text
+    assert "The first 1,000; " in text
+    assert f'/logs?trace={trace_id.hex()}"' in text
+
+
+@pytest.mark.parametrize(
+    ("attributes", "text"),
+    [
+        ({"gen_ai.operation.name": "image_generation", "gen_ai.request.model": "m", "gen_ai.usage.cost.amount": 0.5}, "$0.50"),
+        ({"openinference.span.kind": "LLM", "llm.model_name": "m", "llm.token_count.prompt": 7}, "LLM calls"),
+        ({"gen_ai.operation.name": "invoke_agent", "gen_ai.request.model": "m"}, ""),
+    ],
+)  # fmt: skip
+def test_a_trace_counts_the_calls_that_the_list_counts(tmp_path: Path, attributes: dict[str, Value], text: str) -> None:  # fmt: skip
+    sent = span(attributes)
+    with filled(tmp_path / "dev.db", [spans(sent)]) as store:
+        dev = Dev(traces=StoredTraces(store), store=store, address=ADDRESS)
+        with TestClient(make_app(dev), base_url=ADDRESS) as client:
+            listed, shown = client.get("/traces").text, client.get(f"/traces/{sent.trace_id.hex()}").text
+    assert ("✦" in listed) is bool(text)
+    assert ("<dt>LLM calls</dt>" in shown) is bool(text)
+    assert text in shown
