@@ -168,7 +168,7 @@ def _line(edge: Dependency, parent: Node, child: Node) -> str:
 
 def _box(node: Node, colour: int) -> str:
     name = node.service if len(node.service) <= _LONGEST else node.service[: _LONGEST - 1] + "…"
-    calls = f"{tokens(node.calls)} calls" if node.calls else "nobody calls it"
+    calls = f"{tokens(node.calls)} call{'s' * (node.calls != 1)}" if node.calls else "nobody calls it"
     failed = f'<tspan class="bad"> ✕{tokens(node.errors)}</tspan>' if node.errors else ""
     where = escape("/traces?" + urlencode({"service": node.service}))
     return (

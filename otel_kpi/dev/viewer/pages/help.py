@@ -18,12 +18,14 @@ ADDRESSES: Final = (
     ("/traces/{id}", "A trace", "span, view, collapsed, opened, gaps, repeats"),
     ("/compare", "Two traces", "a, b"),
     ("/map", "Service map", "hours"),
-    ("/llm", "Language models", "range, by, model, provider, feature, tenant"),
+    ("/llm", "Language models", "range, by, model, provider, feature, tenant, status"),
     ("/pipelines", "Pipelines", "range, pipeline, status"),
     ("/errors", "Errors", "q, service"),
+    ("/errors/{id}", "An error", "occurrence"),
     ("/instruments", "Metrics", "q, service"),
     ("/instruments/{id}", "An instrument", "window, by, service, where"),
     ("/logs", "Logs", "q, level, service, trace"),
+    ("/telemetry", "Telemetry", "minutes"),
 )
 """Pages whose address says what they show: path, name, words of the query."""
 

@@ -9,7 +9,7 @@ from starlette.responses import RedirectResponse
 from starlette.routing import Route
 
 from otel_kpi.dev.store.reading import intake
-from otel_kpi.dev.viewer import charts, drawing
+from otel_kpi.dev.viewer import charts, drawing, formats
 from otel_kpi.dev.viewer.rendering import here, page
 
 if TYPE_CHECKING:
@@ -120,7 +120,7 @@ def by_service(senders: Sequence[Sender]) -> list[tuple[str, dict[str, int], int
 
 
 def _accepted(minutes: Sequence[Minute], since: int, present: int) -> str:
-    return _bars(minutes, since, present, {"traces": ("spans", 0), "metrics": ("points", 1), "logs": ("log records", 2)}, "Accepted by minute")  # fmt: skip
+    return _bars(minutes, since, present, {"traces": ("spans", 0), "metrics": ("points", 1), "logs": ("log records", 2)}, "Accepted")  # fmt: skip
 
 
 def _bars(
@@ -142,13 +142,13 @@ def _bars(
             points = [(float(at * _MINUTE_NS), count) for at, count in sorted(counted.items())]
             series.append(charts.Series(label, points, colour))
     return charts.stacked(
-        series, title=title, start_ns=since * _MINUTE_NS, end_ns=(present + 1) * _MINUTE_NS, step_ns=width * _MINUTE_NS,
+        series, title=f"{title}, by {formats.duration(width * _MINUTE_NS)}", start_ns=since * _MINUTE_NS, end_ns=(present + 1) * _MINUTE_NS, step_ns=width * _MINUTE_NS,
         height=120,
     )  # fmt: skip
 
 
 def _lost(minutes: Sequence[Minute], since: int, present: int) -> str:
-    """What was not kept, by minute; empty where everything was."""
+    """What was not kept, over time; empty where everything was."""
     width = max(1, -(-(present - since + 1) // _BARS))
     counted: dict[int, int] = {}
     for each in minutes:
@@ -159,8 +159,8 @@ def _lost(minutes: Sequence[Minute], since: int, present: int) -> str:
         return ""
     points = [(float(at * _MINUTE_NS), count) for at, count in sorted(counted.items())]
     return charts.stacked(
-        [charts.Series("not kept", points, drawing.ERROR)], title="Not kept, by minute", start_ns=since * _MINUTE_NS,
-        end_ns=(present + 1) * _MINUTE_NS, step_ns=width * _MINUTE_NS, height=70,
+        [charts.Series("not kept", points, drawing.ERROR)], title=f"Not kept, by {formats.duration(width * _MINUTE_NS)}",
+        start_ns=since * _MINUTE_NS, end_ns=(present + 1) * _MINUTE_NS, step_ns=width * _MINUTE_NS, height=70,
     )  # fmt: skip
 
 

@@ -66,7 +66,7 @@ def _scatter(request: Request, traces: Sequence[TraceSummary]) -> str:
                 x=trace.start_ns,
                 y=trace.duration_ns,
                 text=f"{trace.root_name}, {formats.duration(trace.duration_ns)}"
-                + (f", {trace.errors} errors" if trace.errors else ""),
+                + (f", {formats.several(trace.errors, 'error')}" if trace.errors else ""),
                 href=f"/traces/{trace.trace_id}",
                 colour=drawing.ERROR if trace.errors else known[trace.root_service],
             )
