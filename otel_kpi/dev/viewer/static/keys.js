@@ -31,7 +31,7 @@ if (single) {
 const rows = () => [...document.querySelectorAll("[data-row]")].filter((row) => row.offsetParent !== null);
 
 /** Go to the next row (1) or the previous one (-1). */
-export const step = (by) => {
+const step = (by) => {
   const all = rows();
   if (!all.length) return;
   const at = all.findIndex((row) => row === document.activeElement || row.contains(document.activeElement));

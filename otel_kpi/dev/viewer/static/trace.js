@@ -95,7 +95,7 @@ const show = async (id) => {
     sides.classList.add("open");
     reachable(sides);
   } catch {
-    location.assign(`?span=${encodeURIComponent(id)}`);
+    location.reload(); // the address has said it already, with all else that is shown
   } finally {
     pane.removeAttribute("aria-busy");
   }

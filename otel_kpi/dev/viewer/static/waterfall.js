@@ -146,7 +146,9 @@ const lasting = (nanoseconds) => {
   if (nanoseconds < 999.5e6) return `${three(nanoseconds / 1e6)} ms`;
   if (nanoseconds < 59.95e9) return `${three(nanoseconds / 1e9)} s`;
   const seconds = Math.round(nanoseconds / 1e9);
-  return seconds < 3600 ? `${Math.floor(seconds / 60)} min ${seconds % 60} s` : `${Math.floor(seconds / 3600)} h ${Math.floor((seconds % 3600) / 60)} min`;
+  const [size, unit, part, ofPart] = [[86400, "d", 3600, "h"], [3600, "h", 60, "min"], [60, "min", 1, "s"]].find(([least]) => seconds >= least);
+  const rest = Math.floor((seconds % size) / part);
+  return `${Math.floor(seconds / size)} ${unit}${rest ? ` ${rest} ${ofPart}` : ""}`;
 };
 
 /** Rows of a large trace: only those in view are in the page. */
@@ -249,6 +251,11 @@ export class Windowed extends Rows {
     if (kind === "repeats" && more.statement) name.append(tag("em", "warn", "N+1"));
     if (more.remark) name.append(tag("em", more.is, more.remark));
     if (more.trouble) name.append(tag("em", "warn", more.trouble === "cycle" ? "in a circle" : "id used twice"));
+    if (more.skew) {
+      const moved = tag("em", "quiet", "⧖");
+      moved.title = `Moved by ${more.skew}: its clock differs`;
+      name.append(moved);
+    }
     const bar = tag("div", "b");
     bar.setAttribute("role", "gridcell");
     const [left, width] = [columns.left[number], columns.width[number]];
