@@ -9,6 +9,8 @@ import functools
 import time
 from typing import TYPE_CHECKING, Any, Final
 
+from otel_kpi._compat import genai_answers
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -16,6 +18,22 @@ if TYPE_CHECKING:
 
 _MARK: Final = "_otel_kpi_follows"
 _SERVICE: Final = "bedrock-runtime"
+
+
+def bear_odd_answers(failed: Callable[[Exception], None]) -> None:
+    """Keep what upstream raises over an answer, with its span; before `follow_answers`, which is told all the same.
+
+    Touches `extract_converse_response`, `extract_invoke_model_response` and `extract_embedding_response` of the package's
+    `patch` and `stream`, as those of other SDKs in `openai.py` and `anthropic.py`.
+
+    Args:
+        failed: Told of an error.
+    """
+    from opentelemetry.instrumentation.genai.bedrock import patch, stream
+
+    bodies = ("extract_invoke_model_response", "extract_embedding_response")
+    genai_answers.bear_odd_answers(patch, ("extract_converse_response", *bodies), failed)
+    genai_answers.bear_odd_answers(stream, bodies, failed)
 
 
 def follow_answers(converse: Told, body: Callable[[Any, Any, bytes], None], event: Told, chunk: Told) -> None:

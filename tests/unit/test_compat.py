@@ -1567,6 +1567,7 @@ def test_upstream_reads_bedrocks_answers_where_they_are_told_of() -> None:
     ours = importlib.import_module("otel_kpi.instrumentation.llm.bedrock")
 
     def call_all() -> list[Any]:
+        private.bear_odd_answers(importlib.import_module("otel_kpi.instrumentation.llm.streams").odd)
         private.follow_answers(ours._converse, ours._body, ours._event, ours._chunk)
         private.let_go_of_streams()
         private.follow_retries(ours._retried)

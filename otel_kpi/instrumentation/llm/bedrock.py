@@ -19,7 +19,7 @@ from weakref import WeakKeyDictionary
 from otel_kpi import _compat
 from otel_kpi._compat import bedrock as private
 from otel_kpi.instrumentation.boundary import Boundary
-from otel_kpi.instrumentation.llm import anthropic, invocations, reports, underway
+from otel_kpi.instrumentation.llm import anthropic, invocations, reports, streams, underway
 from otel_kpi.instrumentation.llm.reports import Report, kept, total
 
 if TYPE_CHECKING:
@@ -46,6 +46,7 @@ _streams: Final[WeakKeyDictionary[Any, Report]] = WeakKeyDictionary()
 def prepare() -> None:
     """Put in place what belongs inside of upstream's wrappers; it stays there, and does nothing outside of a call."""
     invocations.follow()
+    private.bear_odd_answers(streams.odd)
     private.follow_answers(*(kept(_boundary, each) for each in (_converse, _body, _event, _chunk)))
     private.let_go_of_streams()
     private.follow_retries(kept(_boundary, _retried))

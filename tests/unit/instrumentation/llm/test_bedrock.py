@@ -18,6 +18,7 @@ from opentelemetry.trace import StatusCode
 from support.llm import Answer, ScriptedProvider
 from support.llm.told import COST, Told
 
+from otel_kpi.instrumentation.boundary import Boundary
 from otel_kpi.instrumentation.llm.bedrock import counts_of_body
 
 if TYPE_CHECKING:
@@ -332,6 +333,23 @@ def test_error_in_the_middle_of_a_stream(
     sent = {"input": 100, "cache_read": 200, "cache_write": 50}
     assert told.tokens() == (sent if usage is CLAUDES else {})
     assert told.count("kpi_llm_streams_abandoned_total", kpi_llm_reason="broken_off") == 1
+
+
+def test_odd_answer_has_its_span_and_switches_nothing_off(
+    told: Told, provider: ScriptedProvider, client: Any
+) -> None:
+    boundary = Boundary("bedrock")
+    boundary.reset()
+    odd = {
+        "output": {"message": {"role": "assistant", "content": [{"text": "no"}]}},
+        "stopReason": True,
+        "usage": USAGE,
+    }
+    provider.next(Answer(body=odd))
+    client.converse(**ASK)
+    assert told.span().status.status_code is StatusCode.UNSET
+    assert told.tokens() == TOKENS
+    assert boundary.errors == 0
 
 
 def test_two_streams_at_a_time_are_two_calls(told: Told, provider: ScriptedProvider, client: Any) -> None:
