@@ -99,7 +99,7 @@ class Intake:
         self._together = 1
         self._changed = threading.Condition()
         self._closing = False
-        self._failing = ""
+        self._failing = self._unforgotten = ""
         self._tidied = time.monotonic()
         self._listeners: WeakSet[_Listener] = WeakSet()
         self._thread = threading.Thread(target=self._run, name="otel-kpi-writer", daemon=True)
@@ -275,10 +275,14 @@ class Intake:
             while self._store.tidy():
                 if self._waiting or self._closing:
                     return
-        except Exception as error:
-            if self._failing != str(error):
-                self._failing = str(error)
+        except Exception as error:  # what comes may be written all the same
+            if str(error) not in {self._failing, self._unforgotten}:
+                self._unforgotten = str(error)
                 _logger.error("What is too old cannot be forgotten: %s", error)
+        else:
+            if self._unforgotten:
+                self._unforgotten = ""
+                _logger.warning("What is too old is forgotten again")
         self._write_counts()
         self._tidied = time.monotonic()
 

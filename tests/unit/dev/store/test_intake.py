@@ -191,6 +191,42 @@ def test_what_is_counted_while_another_program_has_the_file_locked_stays_counted
     assert rows(store, "SELECT outcome, items FROM intake ORDER BY 1") == [("accepted", 1), ("failed", 3)]
 
 
+def test_what_cannot_be_forgotten_is_said_once_and_what_comes_is_kept_all_the_same(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def said(lines: int) -> list[str]:
+        for _ in range(500):
+            logged = [each.getMessage() for each in caplog.records if each.name == "otel_kpi.dev.intake"]
+            if len(logged) >= lines:
+                return logged
+            waiting.wait(0.01)
+        raise AssertionError(f"{lines} lines were not logged")
+
+    waiting = threading.Event()
+    monkeypatch.setattr(intake_module, "TIDY_AFTER", 0.02)
+    store = Store(tmp_path / "dev.db", most_bytes=2**10)
+    with closing(sqlite3.connect(store.path, isolation_level=None)) as other:
+        other.execute(
+            "CREATE TRIGGER damage BEFORE DELETE ON span BEGIN SELECT RAISE(ABORT, 'a page is broken'); END"
+        )
+        intake = Intake(store)
+        intake.put(spans(1)).result(30)
+        said(1)
+        for number in range(3):
+            intake.count("logs", "malformed", 1, "no JSON")
+            intake.put(spans(1, number + 1)).result(30)
+            waiting.wait(0.1)  # several looks at what is too much
+            assert not intake.failing
+        assert len(said(1)) == 1
+        other.execute("DROP TRIGGER damage")
+    assert [line.partition(":")[0] for line in said(2)] == [
+        "What is too old cannot be forgotten",
+        "What is too old is forgotten again",
+    ]
+    intake.close()
+    store.close()
+
+
 def test_what_is_too_much_is_forgotten_while_more_comes_and_no_less_of_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
