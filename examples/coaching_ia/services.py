@@ -100,6 +100,7 @@ def running(system: System) -> Generator[dict[str, subprocess.Popen[bytes]]]:
     try:
         # The models belong to somebody else: nothing of theirs is observed.
         _start(processes, system, PROVIDER, sys.executable, "-m", "model_provider", *models)
+        _prepare(system)
         _start(processes, system, SITE, *observed, "gunicorn", *site)
         _await_ready(f"{system.provider_url}/health", processes[PROVIDER], system, PROVIDER)
         _start(processes, system, API, *observed, "uvicorn", *api)
@@ -109,6 +110,18 @@ def running(system: System) -> Generator[dict[str, subprocess.Popen[bytes]]]:
     finally:
         for process in reversed(processes.values()):
             stop(process)
+
+
+def _prepare(system: System) -> None:
+    """Make the site's tables, as a release does: without any telemetry."""
+    subprocess.run(
+        [sys.executable, "-m", "coaching_ia.site.tables"],
+        cwd=Path(__file__).resolve().parents[1],
+        env=system.variables(SITE) | {"OTEL_SDK_DISABLED": "true"},
+        stderr=subprocess.PIPE,
+        text=True,
+        check=True,
+    )
 
 
 def stop(process: subprocess.Popen[bytes]) -> int:

@@ -71,6 +71,7 @@ def running(system: System) -> Generator[None]:
     conf = str(Path(__file__).parent / "office" / "gunicorn_conf.py")
     bind = ("--bind", f"127.0.0.1:{system.port + 1}")
     office = ("gunicorn", "--config", conf, *bind, "kpi_system.office.wsgi")
+    _prepare(system)
     with ExitStack() as stack:
         begun = [
             (stack.enter_context(_begun(system, SERVER, server)), system.url, SERVER),
@@ -79,6 +80,17 @@ def running(system: System) -> Generator[None]:
         for process, url, service in begun:
             _await_ready(url, process, _log(system, service))
         yield
+
+
+def _prepare(system: System) -> None:
+    """Make the office's tables, as a release does: without any telemetry."""
+    subprocess.run(
+        [sys.executable, "-m", "kpi_system.office.tables"],
+        env=system.variables(OFFICE) | {"OTEL_SDK_DISABLED": "true"},
+        stderr=subprocess.PIPE,
+        text=True,
+        check=True,
+    )
 
 
 def run_job(system: System) -> str:

@@ -65,7 +65,11 @@ def test_demo_ends_by_itself_and_its_last_line_says_what_came(tmp_path: Path) ->
 
     store = ReadStore(tmp_path / "demo.db")
     services = StoredTraces(store).services()
+    [(tables,)] = store.reader().execute(
+        "SELECT count(*) FROM trace JOIN str ON str.id = root_name WHERE s GLOB 'CREATE *' OR s GLOB 'ALTER *'"
+    )
     store.close()
+    assert not tables  # made before anything is observed
     assert len(services) == said["services"]
     assert {"storefront-shop", "coaching-api", "kpi-system", "kpi-system-job"} <= set(services)
 
