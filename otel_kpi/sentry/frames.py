@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, cast
 
 from otel_kpi import redaction
+from otel_kpi.sentry import headers
 
 if TYPE_CHECKING:
     from otel_kpi.redaction import Redactor
@@ -53,7 +54,8 @@ def without_secrets(name: str, holder: Any, *, libraries: bool) -> Any:
         holder: The part.
         libraries: Whether the local variables of libraries stay, too. They are whole requests, connections and
             credentials, and make most of an event. Those of the application's own code stay always, and those
-            of the function in which the error was raised.
+            of the function in which the error was raised; where those of libraries go, so do the values of headers
+            that are not known.
     """
     if not isinstance(holder, dict):
         return redaction.redact_value(name, holder)
@@ -91,12 +93,14 @@ def _stack(stack: Frame, libraries: bool) -> Frame:  # noqa: FBT001 - handed on
         return cast("Frame", redaction.redact_value("stacktrace", stack))
     listed = cast("list[Any]", frames)
     last = len(listed) - 1
-    kept = [_frame(frame, keep=libraries or index == last) for index, frame in enumerate(listed)]
+    kept = [
+        _frame(frame, keep=libraries or index == last, headed=libraries) for index, frame in enumerate(listed)
+    ]
     others = {key: redaction.redact_value(key, value) for key, value in stack.items() if key != "frames"}
     return {"frames": kept, **others}
 
 
-def _frame(frame: Any, *, keep: bool) -> Any:
+def _frame(frame: Any, *, keep: bool, headed: bool) -> Any:
     if not isinstance(frame, dict):
         return redaction.redact_value("frame", frame)
     known = cast("Frame", frame)
@@ -104,7 +108,11 @@ def _frame(frame: Any, *, keep: bool) -> Any:
     static = {key: value for key, value in known.items() if key != "vars"}
     kept = _static(static)
     if variables is not None and (keep or known.get("in_app")) and not _is_of_models(known):
-        return {**kept, "vars": redaction.redact_value("vars", _unsaid(variables))}
+        unsaid = _unsaid(variables)
+        return {
+            **kept,
+            "vars": redaction.redact_value("vars", unsaid if headed else headers.known_in(unsaid)),
+        }
     return kept
 
 

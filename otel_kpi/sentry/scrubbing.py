@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, cast
 
 from otel_kpi.redaction import REDACTED, hashed, redact_text, redact_value
-from otel_kpi.sentry import frames
+from otel_kpi.sentry import frames, headers
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -34,25 +34,6 @@ _VERBATIM = frozenset(
 # Remarks about what the SDK cut; they repeat the keys of mappings, which may be anything.
 _DROPPED = frozenset(["_meta"])
 _STACKS = frozenset(["exception", "threads", "stacktrace"])
-# Every other header is withheld, because a header of one's own may be a key under any name.
-_HEADERS = frozenset(
-    [
-        "accept",
-        "accept-encoding",
-        "accept-language",
-        "cache-control",
-        "connection",
-        "content-length",
-        "content-type",
-        "host",
-        "origin",
-        "referer",
-        "traceparent",
-        "user-agent",
-        "x-correlation-id",
-        "x-request-id",
-    ]
-)
 # Under these names stands who somebody is; `{{auto}}` as an address tells the server to take the sender's.
 _IDENTITY = ("id", "email", "username", "name")
 _PERSONAL = frozenset([*_IDENTITY, "ip_address", "geo"])
@@ -161,12 +142,9 @@ def _request(request: Any) -> Any:
         for name, value in cast("dict[str, Any]", request).items()
         if name not in ("data", "cookies", "headers")
     }
-    headers = cast("dict[str, Any]", request).get("headers")
-    if isinstance(headers, dict):
-        kept["headers"] = {
-            name: redact_value(name, value) if name.lower() in _HEADERS else REDACTED
-            for name, value in cast("dict[str, Any]", headers).items()
-        }
+    given = cast("dict[str, Any]", request).get("headers")
+    if isinstance(given, dict):
+        kept["headers"] = headers.known(cast("dict[str, Any]", given))
     return _with_query(kept)
 
 
