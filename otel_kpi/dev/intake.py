@@ -290,7 +290,7 @@ class Intake:
         """Write what was counted while nothing else was written."""
         if not self._store.tally.is_empty:
             try:
-                self._store.write([])
+                self._store.write_counts()
             except Exception:  # it was said when the last request failed, and stays counted
                 return
             self._goes_on()

@@ -117,6 +117,18 @@ class Store:
             raise StoreError(f"{self.path} has been taken away: start otel-kpi dev again")
         return Committed(list(requests), written.traces, written.spans, written.logs, written.points)
 
+    def write_counts(self) -> None:
+        """Commit what was counted, and wait for nobody's lock meanwhile: what comes would wait behind it.
+
+        Raises:
+            StoreError: It cannot be written now, and stays counted.
+        """
+        try:
+            self._connection.execute("PRAGMA busy_timeout=0")
+            self.write([])
+        finally:
+            self._connection.execute(f"PRAGMA busy_timeout={files.BUSY * 1_000:.0f}")
+
     def tidy(self) -> bool:
         """Forget a little of what is too old or too much; on the thread that writes.
 

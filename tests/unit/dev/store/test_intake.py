@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import sqlite3
 import threading
+import time
 from collections import deque
 from concurrent.futures import Future, wait
 from contextlib import closing
@@ -15,7 +16,7 @@ from support.dev.said import of, record, rows, span
 
 from otel_kpi.dev import intake as intake_module
 from otel_kpi.dev.intake import ClosedError, FullError, Intake, items_of
-from otel_kpi.dev.store import Store, StoreError
+from otel_kpi.dev.store import Store, StoreError, files
 from otel_kpi.dev.telemetry import MalformedError
 
 if TYPE_CHECKING:
@@ -178,8 +179,9 @@ def test_a_failing_disk_fails_the_senders_and_goes_on_when_there_is_room(
 
 
 def test_what_is_counted_while_another_program_has_the_file_locked_stays_counted(
-    intake: Intake, store: Store
+    intake: Intake, store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(files, "BUSY", 0.001)
     store._connection.execute("PRAGMA busy_timeout=1")
     with closing(sqlite3.connect(store.path, isolation_level=None)) as other:
         other.execute("BEGIN IMMEDIATE")
@@ -189,6 +191,20 @@ def test_what_is_counted_while_another_program_has_the_file_locked_stays_counted
         other.execute("ROLLBACK")
     intake.put(spans(1)).result(30)
     assert rows(store, "SELECT outcome, items FROM intake ORDER BY 1") == [("accepted", 1), ("failed", 3)]
+
+
+def test_what_is_counted_waits_for_no_lock_that_requests_would_wait_behind(store: Store) -> None:
+    with closing(sqlite3.connect(store.path, isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        store.tally.add("logs", "refused", 7, now=0)
+        begun = time.monotonic()
+        with pytest.raises(StoreError, match="locked"):
+            store.write_counts()
+        assert time.monotonic() - begun < files.BUSY / 2
+        other.execute("ROLLBACK")
+    assert store._connection.execute("PRAGMA busy_timeout").fetchone() == (5_000,)
+    store.write_counts()
+    assert rows(store, "SELECT outcome, items FROM intake") == [("refused", 7)]
 
 
 def test_what_cannot_be_forgotten_is_said_once_and_what_comes_is_kept_all_the_same(
