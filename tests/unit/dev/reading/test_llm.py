@@ -180,13 +180,15 @@ def test_nothing_has_no_extent_and_no_sums(tmp_path: Path) -> None:
     )
 
 
-@pytest.mark.parametrize(
-    "asked",
-    [
-        lambda reader: llm.spending(reader, EVER, SECOND).total.calls,
-        lambda reader: sum(each.counts.calls for each in llm.shares(reader, EVER, "model")),
-    ],
-)
+def _spent(reader: sqlite3.Connection) -> int:
+    return llm.spending(reader, EVER, SECOND).total.calls
+
+
+def _shared(reader: sqlite3.Connection) -> int:
+    return sum(each.counts.calls for each in llm.shares(reader, EVER, "model"))
+
+
+@pytest.mark.parametrize("asked", [_spent, _shared])
 def test_a_call_that_comes_between_two_questions_is_in_none_of_the_answers(
     tmp_path: Path, asked: Callable[[sqlite3.Connection], int]
 ) -> None:
