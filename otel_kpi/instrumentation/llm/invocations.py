@@ -92,6 +92,7 @@ def _end(invocation: Any, error: Any, *, embedding: bool) -> None:
     provider, named = who_serves(data.server_address, data.server_port, data.provider_name)
     _put_right(invocation, data, provider)
     if shared is not None:
+        _forget_what_is_not_said(shared, data)
         # Upstream takes it from there once more.
         shared.metric_attributes.pop(_FINGERPRINT, None)
     failure = _type_of(error)
@@ -122,6 +123,8 @@ def _end(invocation: Any, error: Any, *, embedding: bool) -> None:
         invocation.attributes.update(told)
         if told.get(calls.USAGE_FAULT) in FAULTS:
             _blank(invocation, data, counts)
+            if shared is not None:
+                _forget_what_is_not_said(shared, data)
     _tell_of_the_way(call, seen, _abandoned(invocation, data, seen, failure))
 
 
@@ -158,6 +161,14 @@ def _blank(invocation: Any, data: Any, counts: Mapping[str, Any]) -> None:
     fields = vars(data)
     fields.update((name, None) for _, name in _COUNTS if name in fields)
     invocation.attributes[_REPORTED] = as_reported(counts)
+
+
+def _forget_what_is_not_said(shared: Any, data: Any) -> None:
+    """Take counts that are not said out of what a call within this one said: upstream fills in from there what is None."""
+    fields, inner = vars(data), vars(shared)
+    for _, name in _COUNTS:
+        if inner.get(name) is not None and fields.get(name) is None:
+            inner[name] = None
 
 
 def _put_right(invocation: Any, data: Any, provider: str | None) -> None:

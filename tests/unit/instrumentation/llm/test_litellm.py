@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import gc
 import os
 import sys
@@ -412,3 +413,21 @@ def test_a_usage_that_cannot_be_true_harms_no_call(
     assert sum(followed.counted("kpi_llm_usage_faults_total", "kpi_llm_reason").values()) == 1
     assert "gen_ai.usage.cost.amount" not in followed.attributes()
     assert followed.tokens() == {}
+
+
+@pytest.mark.parametrize("count", [[None], -1, "many"], ids=str)
+def test_a_count_of_the_sdk_inside_that_cannot_be_is_recorded_by_nobody(
+    followed: Followed,
+    provider: ScriptedProvider,
+    ask: dict[str, Any],
+    caplog: pytest.LogCaptureFixture,
+    count: object,
+) -> None:
+    boundary = Boundary("litellm")
+    boundary.reset()
+    provider.next(Answer(usage={**USAGE, "completion_tokens": count}))
+    with caplog.at_level("WARNING", "opentelemetry"), contextlib.suppress(Exception):
+        _litellm.completion(**ask)  # what it makes of it is its own affair
+    assert boundary.errors == 0
+    assert [record.getMessage() for record in caplog.records if "Histogram" in record.getMessage()] == []
+    assert len(followed.spans()) == 1
