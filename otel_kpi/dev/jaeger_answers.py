@@ -5,6 +5,7 @@ from __future__ import annotations
 from base64 import b64decode
 from typing import TYPE_CHECKING, Any, Final
 
+from otel_kpi.dev.statements import is_statement
 from otel_kpi.dev.views import (
     KINDS,
     STATUSES,
@@ -195,9 +196,7 @@ def summary(trace: TraceView) -> TraceSummary:
         errors=sum(count.errors for count in counts.values()),
         services=sorted(counts.values(), key=lambda count: (-count.spans, count.service)),
         root_missing=root is None,
-        statements=sum(
-            1 for span in spans if "db.system.name" in span.attributes or "db.system" in span.attributes
-        ),
+        statements=sum(is_statement(span.name, span.attributes) for span in spans),
     )
 
 

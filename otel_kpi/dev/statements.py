@@ -15,6 +15,8 @@ REPEATS: Final = 5
 _LITERAL: Final = re.compile(r"'(?:[^']|'')*'|\b\d+(?:\.\d+)?\b")
 _SPACE: Final = re.compile(r"\s+")
 _LONGEST: Final = 2_000
+_PLUMBING: Final = frozenset(("CONNECT", "BEGIN", "COMMIT", "ROLLBACK"))
+_LONGEST_WORD: Final = 40
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,24 +39,33 @@ def statement_of(name: str, attributes: Mapping[str, object]) -> str | None:
         name: Of the span.
         attributes: Its attributes, by the stable names of OpenTelemetry or by the older ones.
     """
-    if "db.system.name" not in attributes and "db.system" not in attributes:
+    if not is_statement(name, attributes):
         return None
-    text = attributes.get("db.query.text") or attributes.get("db.statement")
-    if not text:
-        operation = attributes.get("db.operation.name") or attributes.get("db.operation")
-        return None if _is_plumbing(name) else str(operation or name)
-    text = str(text)[:_LONGEST]
-    return None if _is_plumbing(text) else _SPACE.sub(" ", without_values(text)).strip()
+    if text := _text(attributes):
+        return _SPACE.sub(" ", without_values(text)).strip()
+    return str(attributes.get("db.operation.name") or attributes.get("db.operation") or name)
+
+
+def is_statement(name: str, attributes: Mapping[str, object]) -> bool:
+    """Whether a span is a statement of a database: connecting and the bounds of transactions are nothing that is asked.
+
+    Args:
+        name: Of the span.
+        attributes: Its attributes, by either generation of names.
+    """
+    if "db.system.name" not in attributes and "db.system" not in attributes:
+        return False
+    first = (_text(attributes) or name)[:_LONGEST_WORD].split(None, 1)[:1]
+    return not first or first[0].rstrip(";").upper() not in _PLUMBING
+
+
+def _text(attributes: Mapping[str, object]) -> str:
+    return str(attributes.get("db.query.text") or attributes.get("db.statement") or "")
 
 
 def without_values(text: str) -> str:
     """A statement, or its beginning, with a `?` for each value."""
     return _LITERAL.sub("?", text[:_LONGEST])
-
-
-def _is_plumbing(text: str) -> bool:
-    """Connecting and the bounds of transactions are not what somebody asks a database."""
-    return text.split(None, 1)[:1] in (["connect"], ["BEGIN"], ["COMMIT"], ["ROLLBACK"])
 
 
 def repeats(asked: Iterable[tuple[Hashable, str]], *, at_least: int = REPEATS) -> list[Repeat]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from otel_kpi.dev.statements import is_statement
 from otel_kpi.dev.store import facts
 from otel_kpi.dev.store.dictionary import Dictionary, mapping, quoted
 from otel_kpi.dev.store.terms import link_term, words_of
@@ -178,7 +179,9 @@ class Spans:
             shape, found = remembered
             if found:
                 if found & facts.STATEMENT:
-                    known.statements += 1
+                    known.statements += is_statement(
+                        span.name, {each[0]: each[1] for each in span.attributes}
+                    )
                 if found & facts.LLM:
                     call = facts.llm_call(row, span, start_ns, duration_ns, dictionary)
                     if call is not None:

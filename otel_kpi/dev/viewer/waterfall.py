@@ -10,7 +10,7 @@ from collections import defaultdict
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
-from otel_kpi.dev.statements import REPEATS, without_values
+from otel_kpi.dev.statements import REPEATS, is_statement, without_values
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -155,11 +155,6 @@ def _once(spans: Iterable[SpanView]) -> tuple[list[SpanView], int]:
     return kept, again
 
 
-def is_statement(span: SpanView) -> bool:
-    """Whether a span is a statement of a database, by either generation of names."""
-    return "db.system.name" in span.attributes or "db.system" in span.attributes
-
-
 def _alike(span: SpanView) -> tuple[str, str, str, str]:
     """By what siblings are alike: statements by their text with the values left out."""
     statement = ""
@@ -283,7 +278,7 @@ def _row(span: SpanView, start: int, moved: int) -> Row:
     failed = span.status == "error"
     return Row(
         "span", span.span_id, span, span.service, span.name, start, max(0, span.duration_ns), skew=moved,
-        total=max(0, span.duration_ns), errors=int(failed), failed=failed, statement=is_statement(span),
+        total=max(0, span.duration_ns), errors=int(failed), failed=failed, statement=is_statement(span.name, span.attributes),
     )  # fmt: skip
 
 
@@ -292,7 +287,7 @@ def _repeats(spans: Sequence[SpanView], starts: Sequence[int]) -> Row:
     end = max(start + span.duration_ns for start, span in zip(starts, spans, strict=True))
     return Row(
         "repeats", f"r{first.span_id}", first, first.service, first.name, starts[0], max(0, end - starts[0]),
-        total=sum(span.duration_ns for span in spans), alike=len(spans), statement=is_statement(first),
+        total=sum(span.duration_ns for span in spans), alike=len(spans), statement=is_statement(first.name, first.attributes),
     )  # fmt: skip
 
 

@@ -11,6 +11,7 @@ from starlette.exceptions import HTTPException
 from starlette.responses import PlainTextResponse
 from starlette.routing import Route
 
+from otel_kpi.dev.statements import is_statement
 from otel_kpi.dev.store.reading.traces import MOST_LINKING, linking
 from otel_kpi.dev.viewer import critical, details, minimap, rows, waterfall
 from otel_kpi.dev.viewer.alike import alike
@@ -59,7 +60,7 @@ class Shown:
     @cached_property
     def statements(self) -> int:
         """Statements of databases."""
-        return sum(waterfall.is_statement(span) for span in self.trace.spans)
+        return sum(is_statement(span.name, span.attributes) for span in self.trace.spans)
 
     @cached_property
     def repeated(self) -> list[waterfall.Row]:
