@@ -98,6 +98,7 @@ class History:
         gaps: How often nothing was received for longer than usual.
         incompatible: In how many columns buckets did not go together.
         beyond: In how many columns a percentile is above the last bound.
+        unknown: In how many columns something is counted whose buckets are not known, while others are.
     """
 
     window: Window
@@ -109,6 +110,7 @@ class History:
     gaps: int = 0
     incompatible: int = 0
     beyond: int = 0
+    unknown: int = 0
 
 
 def history(instrument: Instrument, groups: dict[str, list[list[PointView]]], window: Window) -> History:
@@ -307,8 +309,9 @@ def _distributions(
         made.counts.append(
             _summed(label, members, instrument.temporality or CUMULATIVE, made, per_second=True)
         )
-        columns, broken = _by_column(members, instrument.temporality, window, came)
+        columns, broken, unknown = _by_column(members, instrument.temporality, window, came)
         made.incompatible += len(broken)
+        made.unknown += len(unknown)
         for share in SHARES[1:2] if several else SHARES:
             values = [None if each is None else each.quantile(share) for each in columns]
             made.beyond += sum(value == float("inf") for value in values)
@@ -316,6 +319,8 @@ def _distributions(
             line = Line(f"{label} {name}" if several else name, values, series=len(members))
             if any(value is not None for value in values):
                 made.lines.append(line)
+    if not came:  # senders that have no buckets at all
+        made.unknown = 0
     try:
         made.distribution = reduce(Distribution.plus, came) if came else None
     except IncompatibleError:
@@ -325,13 +330,14 @@ def _distributions(
 
 def _by_column(
     members: list[list[PointView]], temporality: int, window: Window, came: list[Distribution]
-) -> tuple[list[Distribution | None], set[int]]:
-    """Distributions by column, and the columns in which they do not go together.
+) -> tuple[list[Distribution | None], set[int], set[int]]:
+    """Distributions by column, the columns in which they do not go together, and those in which some are not known.
 
     What came between two times is known for each column between them. `came` gets each once.
     """
     columns: list[Distribution | None] = [None] * window.columns
     broken: set[int] = set()
+    unknown: set[int] = set()
     for points in members:
         for each in increases(points, temporality, window.step_ns):
             last = window.column(each.end_ns)
@@ -343,13 +349,15 @@ def _by_column(
             for at in range(first, last + 1):
                 if each.incompatible:
                     broken.add(at)
+                elif each.distribution is None and each.amount:
+                    unknown.add(at)
                 elif at not in broken and each.distribution is not None and each.amount:
                     held = columns[at]
                     try:
                         columns[at] = each.distribution if held is None else held.plus(each.distribution)
                     except IncompatibleError:
                         broken.add(at)
-    return [None if at in broken else each for at, each in enumerate(columns)], broken
+    return [None if at in broken else each for at, each in enumerate(columns)], broken, unknown
 
 
 def _quantiles(groups: dict[str, list[list[PointView]]], window: Window) -> History:

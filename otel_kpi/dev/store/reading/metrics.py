@@ -211,10 +211,10 @@ def thinned(  # noqa: PLR0913, PLR0917 - of what, and when
     """The points that a chart needs, the oldest first, with the one before them.
 
     Of what is cumulative or a gauge the last of each step is enough, and the last before each new beginning; sums of
-    deltas are added up by step. The buckets of deltas are read whole, the newest of them.
+    deltas are added up by step. The buckets of deltas are read whole, the newest of them; what older ones count is added up
+    by step, without buckets.
     """
     older = points(connection, series, end_ns=start_ns - 1, limit=1)
-    scalar = instrument.kind in {"gauge", "sum"}
     if instrument.temporality != DELTA:
         # SQLite takes the other columns from the row that has the maximum.
         rows = connection.execute(
@@ -222,16 +222,24 @@ def thinned(  # noqa: PLR0913, PLR0917 - of what, and when
             "WHERE series = ? AND time_ns BETWEEN ? AND ? GROUP BY time_ns / ?, start_ns ORDER BY 1",
             (series, start_ns, end_ns, step_ns),
         )
-    elif scalar:
-        rows = connection.execute(
-            "SELECT max(time_ns), min(start_ns), sum(value), NULL, NULL FROM point "
-            "WHERE series = ? AND time_ns BETWEEN ? AND ? GROUP BY time_ns / ? ORDER BY 1",
-            (series, start_ns, end_ns, step_ns),
-        )
-    else:
-        found = points(connection, series, start_ns=start_ns, end_ns=end_ns, limit=_MOST_POINTS)
-        return [*older, *reversed(found)]
-    return [*older, *(point(row) for row in rows)]
+        return [*older, *(point(row) for row in rows)]
+    newest: list[PointView] = []
+    if instrument.kind not in {"gauge", "sum"}:
+        newest = points(connection, series, start_ns=start_ns, end_ns=end_ns, limit=_MOST_POINTS)
+    counted_until = newest[-1].time_ns - 1 if newest else end_ns
+    return [*older, *_added_up(connection, series, start_ns, counted_until, step_ns), *reversed(newest)]
+
+
+def _added_up(
+    connection: sqlite3.Connection, series: int, start_ns: int, end_ns: int, step_ns: int
+) -> list[PointView]:
+    """What deltas count, by step."""
+    rows = connection.execute(
+        "SELECT max(time_ns), min(start_ns), sum(value), NULL, NULL FROM point "
+        "WHERE series = ? AND time_ns BETWEEN ? AND ? GROUP BY time_ns / ? ORDER BY 1",
+        (series, start_ns, end_ns, step_ns),
+    )
+    return [point(row) for row in rows]
 
 
 def exemplars(

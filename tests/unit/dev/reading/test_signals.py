@@ -13,6 +13,7 @@ from support.dev.made import attribute, attributes, resource, together
 from otel_kpi.dev.store import Store
 from otel_kpi.dev.store.reading import intake, metrics
 from otel_kpi.dev.store.reading import logs as reading
+from otel_kpi.dev.store.reading.history import Window, history
 from otel_kpi.dev.store.reading.logs import LogQuery
 from otel_kpi.dev.store.reading.now import now
 from otel_kpi.dev.telemetry import CUMULATIVE, LogRecord, Metric, Point
@@ -310,3 +311,24 @@ def test_an_empty_store_has_nothing_to_say_and_says_that() -> None:
         assert now(reader, end_ns=time.time_ns()).rate is None
     finally:
         empty.close()
+
+
+def test_deltas_whose_buckets_are_too_many_to_be_read_are_counted_all_the_same(tmp_path: Path) -> None:
+    sent = [
+        Point((), at * SECOND, (at + 1) * SECOND, count=2, sum=2.0, bounds=(1.0,), counts=(1, 1))
+        for at in range(1_000, 2_500)
+    ]
+    metric = Metric("many.deltas", "", "1", "histogram", sent, temporality=1)
+    request = together("metrics", [(resource("many"), "t", metric)])
+    with filled(tmp_path / "dev.db", [request]) as store:
+        reader = store.reader()
+        found = by_name(reader, "many.deltas")
+        window = Window(1_000 * SECOND, 2_501 * SECOND, 19)
+        series = metrics.series_of(reader, found.id)[0].id
+        points = metrics.thinned(reader, found, series, window.start_ns, window.end_ns, window.step_ns)
+    told = history(found, {"": [points]}, window)
+    assert told.counts[0].total == 3_000
+    assert None not in told.counts[0].values
+    assert 0 < told.unknown < window.columns
+    assert told.distribution is not None
+    assert told.distribution.count == 1_000
