@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import closing
 from html.parser import HTMLParser
 from typing import TYPE_CHECKING
 
@@ -212,6 +213,18 @@ def test_an_empty_page_says_what_to_run_with_the_port_that_listens() -> None:
         assert "Nothing was received" in text
         assert "No calls between services" in client.get("/map").text
     store.close()
+
+
+def test_what_to_run_says_where_the_token_goes_and_not_the_token() -> None:
+    with closing(Store(None)) as store:
+        dev = Dev(traces=StoredTraces(store), store=store, address=ADDRESS, token="a-secret")
+        with TestClient(
+            make_app(dev), base_url=ADDRESS, headers={"authorization": "Bearer a-secret"}
+        ) as client:
+            for path in ("/", "/traces", "/llm", "/pipelines", "/help"):
+                text = client.get(path).text
+                assert "OTEL_EXPORTER_OTLP_HEADERS=authorization=Bearer%20TOKEN" in text, path
+                assert "a-secret" not in text
 
 
 def test_a_theme_that_was_chosen_is_drawn_from_the_first_byte(pages: Pages) -> None:
