@@ -1,7 +1,6 @@
 """`otel-kpi dev` in a process of its own, and what its store has found."""
 
 import contextlib
-import math
 import os
 import shutil
 import signal
@@ -83,7 +82,7 @@ class Page:
         """What came since the block began.
 
         `pipelines` are runs; `cost` is a number of the one currency in which the models charge, an object where they
-        are several: amounts of two are never added.
+        are several: amounts of two are never added; null where no call has a price.
         """
         store = ReadStore(self._store)
         try:
@@ -91,13 +90,16 @@ class Page:
         finally:
             store.close()
         amounts = {currency: float(amount) for currency, amount in seen.cost.items()}
+        unknown = (
+            None if seen.llm_calls else 0.0
+        )  # no call costs nothing, one without a price may cost anything
         return {
             "services": len(seen.services),
             "traces": seen.traces,
             "spans": seen.spans,
             "errors": seen.errors,
             "llm_calls": seen.llm_calls,
-            "cost": amounts if len(amounts) > 1 else math.fsum(amounts.values()),
+            "cost": amounts if len(amounts) > 1 else next(iter(amounts.values()), unknown),
             "pipelines": sum(runs.runs for runs in seen.pipelines),
             "stages": sum(runs.stages for runs in seen.pipelines),
         }
