@@ -267,7 +267,9 @@ def _newest(
     ordered = sorted(summaries, key=lambda each: -each.row)
     if query.before is not None:
         ordered = [each for each in ordered if each.row < query.before]
-    return Found(ordered[:limit], more=len(ordered) > limit, capped=capped)
+    # The next page begins before the last row: of two that began at once, as microseconds tell it, both are on this one.
+    last = limit + (len(ordered) > limit and ordered[limit].row == ordered[limit - 1].row)
+    return Found(ordered[:last], more=len(ordered) > limit, capped=capped)
 
 
 def _v3(answer: Mapping[str, Any]) -> list[TraceView]:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from starlette.testclient import TestClient
 from support.dev import samples
+from support.dev.asked import span, spans
 from support.dev.hostile import in_every_field, orphans
 from support.dev.made import attributes, resource, together
 from support.dev.served import Served, served
@@ -207,6 +209,17 @@ def test_a_jaegers_traces_are_searched_for_a_text_as_our_own_are(
     found, expected = JaegerTraces(server.url).search(query), server.dev.traces.search(query)
     assert {each.trace_id for each in found.traces} == {each.trace_id for each in expected.traces}
     assert bool(found.traces) is some
+
+
+def test_pages_of_a_jaegers_traces_leave_out_none_that_began_with_another() -> None:
+    with served() as running:
+        running.store.write([spans(*(span({}, start_ns=START_NS - at * 10**9) for at in (2, 1, 1, 0)))])
+        listed: list[str] = []
+        query = TraceQuery(limit=2, start_ns=0)
+        while (found := JaegerTraces(running.url).search(query)).traces:
+            listed += [each.trace_id for each in found.traces]
+            query = replace(query, before=found.traces[-1].row)
+    assert len(listed) == len(set(listed)) == 4
 
 
 def test_a_list_is_of_summaries_where_there_are_some(server: Served) -> None:
