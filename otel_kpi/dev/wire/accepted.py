@@ -71,7 +71,7 @@ class Counted:
         if isinstance(item, Span) and (item.events or item.links):
             parts += sum([1 + len(each.attributes) for each in (*item.events, *item.links)])
         if parts > MAX_PARTS:
-            self.reject(f"an item has {parts} attributes, events and links, more than {MAX_PARTS}")
+            self.reject(f"an item has more than {MAX_PARTS} attributes, events and links")
             return False
         if self._parts + parts > MAX_ALL_PARTS:
             self.reject(f"a request has more than {MAX_ALL_PARTS} attributes, events and links")
@@ -182,6 +182,8 @@ def _point_problem(kind: Kind, point: Point) -> str:  # noqa: C901, PLR0911 - th
         return f"a time of {max(point.time_ns, point.start_ns)} ns is after the year 2262"
     if len(point.attributes) > MAX_PARTS:
         return f"a point has {len(point.attributes)} attributes, more than {MAX_PARTS}"
+    if len(point.exemplars) > MAX_BUCKETS:
+        return f"a point has more than {MAX_BUCKETS} exemplars"
     if point.no_value:
         return ""
     if kind in {"gauge", "sum"}:

@@ -98,7 +98,7 @@ def _number(data: bytes, start: int, stop: int) -> Point:
             (point.value,) = double(data, first)
         elif tag == 0x31:
             (point.value,) = sfixed64(data, first)
-        elif tag == 0x2A:
+        elif tag == 0x2A and _room(point.exemplars):
             point.exemplars.extend(_exemplar(data, first, last))
         elif tag == 0x40:
             point.no_value = bool(first & _NO_RECORDED_VALUE)
@@ -130,7 +130,7 @@ def _histogram(data: bytes, start: int, stop: int) -> Point:  # noqa: C901, PLR0
             bounds.extend(doubles(data, first, last, _room(bounds)))
         elif tag == 0x39 and _room(bounds):
             bounds.extend(double(data, first))
-        elif tag == 0x42:
+        elif tag == 0x42 and _room(point.exemplars):
             point.exemplars.extend(_exemplar(data, first, last))
         elif tag == 0x50:
             point.no_value = bool(first & _NO_RECORDED_VALUE)
@@ -170,7 +170,7 @@ def _exponential(data: bytes, start: int, stop: int) -> Point:  # noqa: C901, PL
             negative_offset = _buckets(data, first, last, negative, negative_offset)
         elif tag == 0x50:
             point.no_value = bool(first & _NO_RECORDED_VALUE)
-        elif tag == 0x5A:
+        elif tag == 0x5A and _room(point.exemplars):
             point.exemplars.extend(_exemplar(data, first, last))
         elif tag == 0x61:
             (point.min,) = double(data, first)

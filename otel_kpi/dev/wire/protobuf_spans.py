@@ -23,6 +23,7 @@ from otel_kpi.dev.wire.protobuf_fields import (
     varint,
 )
 from otel_kpi.dev.wire.protobuf_values import found, known, learn
+from otel_kpi.dev.wire.values import MAX_PARTS
 
 if TYPE_CHECKING:
     from otel_kpi.dev.telemetry import Attribute
@@ -87,13 +88,13 @@ def span(data: bytes, position: int, end: int) -> Span:  # noqa: C901, PLR0912, 
                         status_message = text(data, first, last)
                     elif part == 0x18:  # code
                         status = int32(first)
-            elif tag == _EVENT:
+            elif tag == _EVENT and len(events) <= MAX_PARTS:  # with one too many the span is rejected
                 event = _event(data, start, position)
                 if event_kept(event):
                     events.append(event)
                 else:
                     empty_events += 1
-            elif tag == _LINK:
+            elif tag == _LINK and len(links) <= MAX_PARTS:
                 link = _link(data, start, position)
                 if link_kept(link):
                     links.append(link)

@@ -24,7 +24,7 @@ MAX_NODES = 100_000
 TOO_DEEP = "<nested too deeply>"
 TOO_MANY = "<too many values>"
 MAX_BUCKETS = 16_384
-"""Of a histogram, and quantiles of a summary: SDKs have 160, and a point of more would cost a reader megabytes."""
+"""Of a histogram, quantiles of a summary, and exemplars of any point: SDKs have 160, and a point of more would cost a reader megabytes."""
 MAX_ITEMS = 100_000
 """Spans, points or records of one request: SDKs send 512, a Collector 8,192 and sometimes ten times that."""
 MAX_PARTS = 10_000

@@ -132,6 +132,12 @@ def test_more_items_than_a_request_may_have_are_rejected(monkeypatch: pytest.Mon
     assert "more than 100 items" in request.problem
 
 
+def gauge(content: bytes) -> bytes:
+    """A request of one gauge of one point."""
+    timed = varint(3 << 3 | 1) + official.TIME.to_bytes(8, "little") + varint(4 << 3 | 1) + bytes(8) + content
+    return field(1, field(2, field(2, field(1, b"g") + field(5, field(1, timed)))))
+
+
 def points(content: bytes) -> Request[Any]:
     """A request of one exponential histogram of one point."""
     timed = varint(3 << 3 | 1) + official.TIME.to_bytes(8, "little") + content
@@ -146,6 +152,26 @@ def test_a_point_of_too_many_buckets_is_rejected() -> None:
         request = points(field(8, packed))
         assert (request.rejected, request.groups) == (1, [])
         assert "metric 'h': a point has 16385 buckets" in request.problem
+
+
+@pytest.mark.parametrize(
+    ("signal", "body"),
+    [
+        ("traces", traces(span(field(11, field(2, b"e")) * 60_000))),
+        ("traces", traces(span(field(13, field(1, b"t" * 16) + field(2, b"s" * 8)) * 40_000))),
+        ("metrics", gauge(field(5, varint(3 << 3 | 1) + bytes(8)) * 60_000)),
+    ],
+    ids=["events", "links", "exemplars"],
+)
+def test_of_what_is_too_much_for_an_item_no_more_is_read_than_says_so(signal: Signal, body: bytes) -> None:
+    tracemalloc.start()
+    try:
+        request = protobuf.decode(signal, body)
+        _, most = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert (request.rejected, request.groups) == (1, [])
+    assert most < 4 * MEGABYTE
 
 
 def test_invalid_utf8_costs_the_sign_and_not_the_request() -> None:
