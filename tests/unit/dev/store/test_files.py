@@ -10,12 +10,15 @@ import stat
 import subprocess
 import sys
 import tempfile
+from contextlib import closing
 from typing import TYPE_CHECKING
 
 import pytest
-from support.dev.said import NOW, of, rows, span
+from support.dev import samples
+from support.dev.said import NOW, exception, of, rows, span
 
 from otel_kpi.dev.store import Store, StoreError, files, schema
+from otel_kpi.dev.store.reading import llm, problems
 
 if TYPE_CHECKING:
     from collections.abc import Generator
@@ -117,6 +120,55 @@ def test_an_older_file_becomes_one_of_this_version(filled: Store, monkeypatch: p
     assert rows(again, "SELECT colour FROM span") == [(None,), (None,)]
     assert rows(again, "PRAGMA user_version") == [(len(schema.MIGRATIONS) + 1,)]
     again.close()
+
+
+@pytest.mark.parametrize("version", range(1, len(schema.MIGRATIONS)))
+def test_what_a_file_of_each_earlier_version_has_is_told_as_it_was(tmp_path: Path, version: int) -> None:
+    sent = [*samples.requests(600), of("shop", span("a", events=[exception()]))]
+    store = Store(tmp_path / "this.db", now=lambda: NOW)
+    store.write(sent)
+    told = _told(store)
+    assert told[0]
+    store.close()
+    with closing(sqlite3.connect(tmp_path / "earlier.db")) as earlier:
+        for migration in schema.MIGRATIONS[:version]:
+            earlier.executescript(migration)
+        earlier.execute("ATTACH ? AS this", (str(tmp_path / "this.db"),))
+        for (table,) in earlier.execute(
+            "SELECT name FROM main.sqlite_master WHERE type = 'table'"
+        ).fetchall():
+            if table != "words":  # the tables that it names are not there
+                columns = ", ".join(row[1] for row in earlier.execute(f"PRAGMA main.table_info({table})"))
+                earlier.execute(f"INSERT INTO main.{table} ({columns}) SELECT {columns} FROM this.{table}")
+        if version == 1:  # when nobody bounded them
+            earlier.execute("UPDATE llm_call SET input_tokens = 1 << 62")
+        earlier.execute(f"PRAGMA main.application_id={schema.APPLICATION_ID}")
+        earlier.execute(f"PRAGMA main.user_version={version}")
+        earlier.commit()
+
+    migrated = Store(tmp_path / "earlier.db", now=lambda: NOW)
+    assert _told(migrated) == told
+    migrated.write([of("shop", span("b", "a", events=[exception()]))])
+    assert rows(migrated, "SELECT sum(times) FROM problem_minute") == rows(
+        migrated, "SELECT sum(times) FROM problem"
+    )
+    assert rows(migrated, "PRAGMA integrity_check") == [("ok",)]
+    migrated.close()
+
+
+def _told(store: Store) -> tuple[object, ...]:
+    """What is read of what migrations have changed."""
+    reader = store.reader()
+    spent = llm.spending(reader, llm.Chosen(0, 2**62), 10**9).total
+    shown, _ = problems.problems(reader, problems.Question())
+    first, last = problems.extent(reader) or (0, 0)
+    return (
+        spent.cost,
+        spent.calls,
+        spent.output_tokens,
+        shown,
+        problems.over_time(reader, shown, first, last, 20),
+    )
 
 
 def test_a_migration_that_fails_leaves_the_file_as_it_was(
