@@ -72,7 +72,8 @@ class News:
             rows.pop(row, None)
             rows[row] = None
         self.traces = list(rows)[-_MOST_TRACES:]
-        self.missed |= bool(other.missed)  # commits that did not come here are as unknown as events that are gone
+        # Commits that did not come here are as unknown as events that are gone.
+        self.missed |= bool(other.missed)
 
     def written(self, number: str) -> bytes:
         """As an event."""
