@@ -58,7 +58,8 @@ unit: setup  ## the quick tests: in one process, those of drivers with a server 
 test: check  ## every test, on the real services
 	@$(RUN) otel-kpi stack build
 	@$(RUN) pytest tests/unit -n 2 -m "not proof"
-	@$(RUN) pytest --ignore tests/unit -m "not proof"
+	@$(RUN) pytest tests/process -n 2 --dist loadfile -m "not proof"
+	@$(RUN) pytest --ignore tests/unit --ignore tests/process -m "not proof"
 
 proof: check  ## soaks, documented waits, version matrices: too long for every day
 	@$(RUN) otel-kpi stack build
