@@ -6,6 +6,7 @@ import argparse
 import importlib
 import re
 import secrets
+import shlex
 import sys
 from importlib.util import find_spec
 from pathlib import Path
@@ -96,8 +97,8 @@ def _unknown(before: Sequence[str], rest: Sequence[str]) -> str:
     if rest[0].startswith("-"):
         return f"unknown option {rest[0]}"
     place = list(before).index(rest[0])
-    options = " ".join(before[:place])
-    return f"-- stands before the command: otel-kpi dev {options + ' ' if options else ''}-- {' '.join(before[place:])}"
+    whole = shlex.join(("otel-kpi", "dev", *before[:place], "--", *before[place:]))
+    return f"-- stands before the command: {whole}"
 
 
 def split(words: Sequence[str]) -> tuple[list[str], list[str]]:

@@ -214,7 +214,7 @@ def _sum_up(options: Options, dev: Dev, since: Mark, out: TextIO) -> None:
         return
     assert dev.store is not None  # noqa: S101 - a session has one
     with _said_of(dev.store), contextlib.suppress(BrokenPipeError):  # as after `| head`
-        terminal.summary(dev, since, out=out, as_json=options.as_json)
+        terminal.summary(dev, since, out=out, as_json=options.as_json, started=bool(options.command))
         out.flush()
 
 

@@ -211,12 +211,16 @@ class Statements(Spans):
         return [statement_of(span.name, span.attributes) or "" for span in self]
 
     def repeated(self, at_least: int = REPEATS) -> list[Repeat]:
-        """Statements that were made again and again below of one span (N+1), the most frequent first.
+        """Statements that were made again and again below of one span, or of none (N+1), the most frequent first.
 
         Args:
             at_least: How often is again and again.
         """
-        asked = ((span.trace_id + span.parent_id, text) for span, text in zip(self, self.texts, strict=True))
+        # Without a span around it each is a trace of its own, and the test itself is what they have in common.
+        asked = (
+            (span.parent_id and span.trace_id + span.parent_id, text)
+            for span, text in zip(self, self.texts, strict=True)
+        )
         return repeats(asked, at_least=at_least)
 
     def assert_at_most(self, most: int) -> Self:
@@ -231,7 +235,7 @@ class Statements(Spans):
         return self
 
     def assert_not_repeated(self, at_least: int = REPEATS) -> Self:
-        """No statement is made again and again below of one span.
+        """No statement is made again and again below of one span, or of none.
 
         Raises:
             AssertionError: One is: with how often, and the tree of all spans.

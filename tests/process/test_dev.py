@@ -128,6 +128,10 @@ def test_what_is_missing_is_named() -> None:
             ("--open", "python", "app.py"),
             "-- stands before the command: otel-kpi dev --open -- python app.py",
         ),
+        (
+            ("python", "-c", "print(1)"),
+            "-- stands before the command: otel-kpi dev -- python -c 'print(1)'",
+        ),
         (("--no-such",), "unknown option --no-such"),
         (("--keep", "3 moons"), "3 moons: an age is"),
         (("--port", "70000"), "70000: a port is"),

@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
 
 from otel_kpi.dev.telemetry import CLIENT, ERROR, SERVER
+from otel_kpi.dev.viewer import formats
 from otel_kpi.dev.viewer.formats import elapsed
 
 if TYPE_CHECKING:
@@ -31,8 +32,8 @@ def clean(text: str, longest: int = _LONGEST) -> str:
 
 
 def money(cost: Mapping[str, Decimal]) -> str:
-    """Amounts by currency; amounts of two are never added."""
-    return " + ".join(f"{amount:.4f} {clean(currency, 12)}" for currency, amount in sorted(cost.items()))
+    """Amounts by currency, as the pages say them; amounts of two are never added."""
+    return " + ".join(formats.money(amount, clean(currency, 12)) for currency, amount in sorted(cost.items()))
 
 
 def clock(time_ns: int) -> str:

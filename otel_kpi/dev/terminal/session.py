@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from otel_kpi.dev.state import Dev
 
 _SLOWEST: Final = 3
+_SILENT: Final = ": the command recorded nothing."
+_BEGIN: Final = ". Send OTLP to {}, or start with: otel-kpi dev -- <command>"
 _ERRORS: Final = 5
 _NAMES: Final = 60
 
@@ -204,7 +206,9 @@ def _pipelines(reader: sqlite3.Connection, since: Mark) -> Iterator[Runs]:
         yield Runs(name or "", runs, failed or 0, stages.get(pipeline, 0), quality)
 
 
-def summary(dev: Dev, since: Mark, *, out: TextIO | None = None, as_json: bool = False) -> None:
+def summary(
+    dev: Dev, since: Mark, *, out: TextIO | None = None, as_json: bool = False, started: bool = False
+) -> None:
     """Print what came since the mark: requests, the slowest, errors, spend by currency, pipelines.
 
     Args:
@@ -212,6 +216,7 @@ def summary(dev: Dev, since: Mark, *, out: TextIO | None = None, as_json: bool =
         since: What `mark()` said when the session began.
         out: Where to; None is standard output.
         as_json: One line of JSON.
+        started: It had a command to start.
     """
     if dev.store is None:
         return
@@ -220,7 +225,7 @@ def summary(dev: Dev, since: Mark, *, out: TextIO | None = None, as_json: bool =
     if as_json:
         stream.write(json.dumps({"summary": _jsonable(asdict(found))}, separators=(",", ":")) + "\n")
     else:
-        stream.writelines(f"{line}\n" for line in lines(found, dev.address))
+        stream.writelines(f"{line}\n" for line in lines(found, dev.address, started=started))
     stream.flush()
 
 
@@ -232,13 +237,13 @@ def _jsonable(value: Any) -> Any:
     return str(value) if isinstance(value, Decimal) else value
 
 
-def lines(found: Session, address: str) -> Iterator[str]:
-    """The summary as a person reads it; what did not happen is not mentioned."""
+def lines(found: Session, address: str, *, started: bool = False) -> Iterator[str]:
+    """The summary as a person reads it; what did not happen is not mentioned, nor what to start that was started."""
     if found.not_kept:
         yield f"not kept   {found.not_kept:,}, and why: {address}/telemetry"
     if not found.spans and not found.logs and not found.points:
         if not found.not_kept:
-            yield f"Nothing was received. Send OTLP to {address}, or start with: otel-kpi dev -- <command>"
+            yield "Nothing was received" + (_SILENT if started else _BEGIN.format(address))
         return
     points = f", {several(found.points, 'metric point')}" if found.points else ""
     services = f" from {clean(', '.join(found.services), 200)}" if found.services else ""

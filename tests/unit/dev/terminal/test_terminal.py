@@ -22,7 +22,9 @@ from otel_kpi.dev.store.reading.traces import StoredTraces
 from otel_kpi.dev.terminal.following import Printer
 from otel_kpi.dev.terminal.gathering import LONGEST_WAIT, MOST_TRACES, REST, Gathered, Gathering
 from otel_kpi.dev.terminal.lines import MOST_LINES, clean, plain, tree
+from otel_kpi.dev.terminal.lines import money as total
 from otel_kpi.dev.terminal.session import lines, session
+from otel_kpi.dev.viewer.formats import money
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -103,7 +105,11 @@ def test_headline_has_duration_status_cost_and_statements() -> None:
     assert f"{trace.statements} SQL" in line
     assert f"{trace.llm_calls} LLM" in line
     [(currency, amount)] = trace.cost.items()
-    assert f"{amount:.4f} {currency}" in line
+    assert money(amount, currency) in line
+
+
+def test_a_call_that_cost_little_is_not_said_to_cost_nothing() -> None:
+    assert total({"USD": Decimal("0.000027"), "XAF": Decimal("0.00004")}) == "$0.000027 + 0.00004 XAF"
 
 
 def test_amounts_of_two_currencies_are_never_added() -> None:
@@ -254,7 +260,7 @@ def test_summary_is_for_a_person_or_for_a_program(store: Store) -> None:
     person, program = io.StringIO(), io.StringIO()
     terminal.summary(dev, terminal.Mark(), out=person)
     terminal.summary(dev, terminal.Mark(), out=program, as_json=True)
-    for word in ("requests", "slowest", "errors", "spend", "USD", "pipelines"):
+    for word in ("requests", "slowest", "errors", "spend", "$", "pipelines"):
         assert word in person.getvalue()
     said = json.loads(program.getvalue())["summary"]
     assert Decimal(said["cost"]["USD"]) > 0
@@ -264,6 +270,12 @@ def test_summary_of_nothing_says_how_to_begin(store: Store) -> None:
     out = io.StringIO()
     terminal.summary(Dev(StoredTraces(store), store, None, ADDRESS), terminal.Mark(), out=out)
     assert "otel-kpi dev -- <command>" in out.getvalue()
+
+
+def test_summary_of_nothing_does_not_tell_to_start_what_was_started(store: Store) -> None:
+    out = io.StringIO()
+    terminal.summary(Dev(StoredTraces(store), store, None, ADDRESS), terminal.Mark(), out=out, started=True)
+    assert out.getvalue() == "Nothing was received: the command recorded nothing.\n"
 
 
 def test_summary_of_metrics_alone_does_not_say_that_nothing_came(store: Store) -> None:

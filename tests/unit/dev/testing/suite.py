@@ -88,7 +88,12 @@ def test_statements_of_a_real_driver_are_seen(capture: Capture) -> None:
     with sqlite3.connect(":memory:") as connection:
         connection.execute("CREATE TABLE product (id INTEGER)")
         connection.execute("SELECT * FROM product").fetchall()
-    assert [text.split()[0] for text in capture.statements.texts] == ["CREATE", "SELECT"]
+        assert [text.split()[0] for text in capture.statements.texts] == ["CREATE", "SELECT"]
+        capture.statements.assert_not_repeated()
+        for each in range(5):
+            connection.execute("SELECT ?", (each,)).fetchall()
+    with pytest.raises(AssertionError, match=r"5× SELECT \?"):  # no span is around them
+        capture.statements.assert_not_repeated()
 
 
 def test_spans_are_asked_by_all_that_they_have(capture: Capture) -> None:
