@@ -25,12 +25,18 @@ $(UV):
 	@$(UV) sync $(QUIET) --locked --all-extras --all-groups
 	@touch $@
 
+# Without what is there already: a developer's environment stays whole.
+.venv/.demo: pyproject.toml uv.lock | $(UV)
+	@echo "setting up: Python packages of the example systems"
+	@$(UV) sync $(QUIET) --locked --inexact --no-default-groups --extra dev --extra llm --group demo
+	@touch $@
+
 setup: .venv/.ready  ## a Python environment with everything that tests and demo need
 
 services:  ## the database servers that tests use, from Debian where they are missing
 	@.ci/services
 
-demo: setup  ## the example systems under traffic, and the page that shows them; DEMO_SECONDS ends it, else Ctrl-C
+demo: .venv/.demo  ## the example systems under traffic, and the page that shows them; DEMO_SECONDS ends it, else Ctrl-C
 	@PYTHONPATH=examples $(RUN) python -m demo --data "$(CACHE)/demo"
 
 demo-stack: setup  ## real Collector, Jaeger, Prometheus, Bugsink; a small shop; some traffic; where to look
@@ -55,7 +61,10 @@ check: setup  ## style, types, arrows between modules, generated files
 unit: setup  ## the quick tests: in one process, those of drivers with a server of their own
 	@$(RUN) pytest tests/unit -n 2 -m "not proof and not network"
 
-test: check  ## every test, on the real services
+# Where tests keep what they saw of the pages.
+test proof: export OTEL_KPI_SCREENSHOTS ?= $(CURDIR)/.screenshots
+
+test: check  ## every test, on the real services; pictures of the pages in .screenshots/
 	@$(RUN) otel-kpi stack build
 	@$(RUN) pytest tests/unit -n 2 -m "not proof"
 	@$(RUN) pytest tests/process -n 2 --dist loadfile -m "not proof"
@@ -75,4 +84,4 @@ docs: setup  ## the documentation as a site in site/
 	@$(RUN) mkdocs build --strict --quiet
 
 clean:  ## remove what was made in this folder
-	@rm -rf .venv site dist .ruff_cache .hypothesis .coverage*
+	@rm -rf .venv site dist .ruff_cache .hypothesis .coverage* .screenshots
