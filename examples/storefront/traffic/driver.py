@@ -17,9 +17,6 @@ from storefront.ledger import SHOP
 from storefront.traffic.script import Request
 
 CONNECTIONS = 64
-# uvicorn closes the connection after an error that nobody handled, a moment after its answer and without
-# saying so: a connection that is not used again cannot be caught in that moment.
-LAST_ON_CONNECTION = {"connection": "close"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,12 +50,7 @@ async def send(requests: list[Request], url: str, rate: int) -> Outcome:
 
     async def one(client: httpx.AsyncClient, request: Request, due: float) -> None:
         try:
-            answer = await client.request(
-                request.kind.method,
-                request.path,
-                json=request.body,
-                headers=LAST_ON_CONNECTION if request.kind.errors else None,
-            )
+            answer = await client.request(request.kind.method, request.path, json=request.body)
         except httpx.HTTPError as error:
             answers[f"{request.kind.key} without an answer: {type(error).__name__}"] += 1
             return
@@ -67,7 +59,9 @@ async def send(requests: list[Request], url: str, rate: int) -> Outcome:
         if "run_id" in answer.text:
             run_ids.append(answer.json()["run_id"])
 
-    limits = httpx.Limits(max_connections=CONNECTIONS, max_keepalive_connections=CONNECTIONS)
+    # Each visitor comes by a connection of its own: one that is kept stays with the worker that took it first, and
+    # uvicorn closes it a moment after an error that nobody handled, without saying so.
+    limits = httpx.Limits(max_connections=CONNECTIONS, max_keepalive_connections=0)
     async with httpx.AsyncClient(base_url=url, timeout=30, limits=limits, trust_env=False) as client:
         began, start = time.time(), time.perf_counter()
         async with asyncio.TaskGroup() as sending:
