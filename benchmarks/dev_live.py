@@ -36,7 +36,7 @@ while not sys.stdin.readline().startswith("go"):
 for number in range(int(sys.argv[1])):
     with tracer.start_as_current_span(f"seen {number}"):
         with tracer.start_as_current_span("inside"):
-            time.sleep(0.01)
+            time.sleep(0.01)  # its work
     print(f"ended {number} {time.time_ns()}", flush=True)
     time.sleep(0.137)  # not in step with what is sent every 200 ms
 """

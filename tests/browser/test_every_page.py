@@ -7,22 +7,12 @@ from typing import TYPE_CHECKING, Any, Final
 
 import pytest
 from playwright.sync_api import expect
+from support.dev.pages import PAGES
 
 if TYPE_CHECKING:
     from support.browser import Site, Tab
 
 AXE: Final = files("axe_playwright_python").joinpath("axe.min.js").read_text(encoding="utf-8")
-EMPTY: Final = (
-    "/",
-    "/traces",
-    "/map",
-    "/llm",
-    "/pipelines",
-    "/errors",
-    "/instruments",
-    "/logs",
-    "/telemetry",
-)
 ALIKE: Final = (
     "tbody tr:nth-child(n+5)",
     ".arrival:nth-child(n+5)",
@@ -95,7 +85,7 @@ def test_every_page_fits_and_axe_finds_nothing_in_each_theme_and_size(tab: Tab, 
 
 @pytest.mark.parametrize("tab", [("light", 380)], indirect=True, ids=["light-380"])
 def test_an_empty_page_says_what_to_run(tab: Tab, fresh: Site) -> None:
-    for path in EMPTY:
+    for path in PAGES:
         page = tab.at(fresh).open(path)
         said = page.locator(".empty")
         expect(said.locator("pre.command")).to_contain_text(f"OTEL_EXPORTER_OTLP_ENDPOINT={fresh.url}")

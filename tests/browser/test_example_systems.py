@@ -9,6 +9,7 @@ import pytest
 from playwright.sync_api import expect
 from support.children import BIN, environment, free_port, get, running, stop
 from support.dev import recorded
+from support.dev.pages import PAGES
 
 from otel_kpi.dev.stores import ReadStore
 
@@ -49,16 +50,7 @@ def test_what_is_recorded_is_what_the_example_systems_send(tab: Tab, site: Site,
         tab.url = f"http://127.0.0.1:{port}"
         assert get(f"{tab.url}/api/services") == 200
         page = tab.page
-        for path in (
-            "/traces",
-            "/map",
-            "/llm",
-            "/pipelines",
-            "/errors",
-            "/instruments",
-            "/logs",
-            "/telemetry",
-        ):
+        for path in PAGES[1:]:
             tab.open(path)
             tab.picture(path.strip("/"), whole=True)
             expect(page.locator(".empty")).to_have_count(0)

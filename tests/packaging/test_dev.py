@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 from support.children import environment, run
+from support.dev.pages import PAGES
 from support.environments import uv
 
 ROOT = Path(__file__).parents[2]
@@ -91,18 +92,7 @@ def test_all_that_is_no_module_is_in_both_distributions(built: Path, wheel: Path
 
 def test_pages_are_served_from_the_wheel(wheel: Path, tmp_path: Path) -> None:
     own = virtual(tmp_path / "env", f"{wheel}[dev]")
-    pages = (
-        "/",
-        "/traces",
-        "/map",
-        "/llm",
-        "/pipelines",
-        "/errors",
-        "/instruments",
-        "/logs",
-        "/telemetry",
-        "/help",
-    )
+    pages = (*PAGES, "/help")
     done = run(
         [str(own / "otel-kpi"), "dev", "--port=0", "--memory", "--", "python", "-c", ASKING, *pages],
         environment(PATH=f"{own}:/usr/bin:/bin", OTEL_SERVICE_NAME="dev-wheel"),
